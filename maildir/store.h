@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The mail on disk: all that a daemon may know of it. An account is one Maildir++
+ * tree with its index; a mailbox is one session's handle on a folder, with a view
+ * of its own that changes only when the session asks. Plain and blocking; one
+ * account is used by one process and one thread at a time, several processes may
+ * have the same account open.
+ *
+ * Names of mailboxes are UTF-8 with '/' between levels; INBOX is spelt so.
+ * A `struct str` that comes out lives as long as its arena, or as its comment says.
+ * Outputs come last and are written only with STORE_OK.
+ */
+#pragma once
+
+#include "common/base/arena.h"
+#include "common/base/buf.h"
+
+enum store_result {
+	STORE_OK,
+	STORE_NO_SUCH,		/* no such mailbox, message or part */
+	STORE_EXISTS,		/* the mailbox is there already */
+	STORE_BAD_NAME,		/* a name the disk or the rules cannot hold */
+	STORE_NOT_ALLOWED,	/* deleting INBOX, selecting a \Noselect name ... */
+	STORE_READ_ONLY,
+	STORE_OVER_QUOTA,
+	STORE_TOO_LARGE,	/* over a named limit: keywords, message size */
+	STORE_FULL,		/* no space on the disk: passes, try again */
+	STORE_BUSY,		/* somebody else holds the index: passes, try again */
+	STORE_GONE,		/* the message or mailbox went away meanwhile */
+	STORE_BROKEN,		/* logged where it happened: errno and path */
+};
+
+/* ---- flags ---- */
+
+enum {
+	FLAG_ANSWERED = 1 << 0,
+	FLAG_DELETED = 1 << 1,
+	FLAG_DRAFT = 1 << 2,
+	FLAG_FLAGGED = 1 << 3,
+	FLAG_SEEN = 1 << 4,
+	FLAG_PASSED = 1 << 5,	/* the letter P of Maildir, $Forwarded in IMAP */
+};
+
+enum {
+	KEYWORDS_MAX = 64,	/* kinds of keyword in one mailbox */
+	KEYWORD_LENGTH_MAX = 200,
+	MAILBOX_NAME_MAX = 1000,	/* octets of UTF-8 */
+	MAILBOX_DEPTH_MAX = 20,
+};
+
+/* System flags as bits, keywords by name (no backslash, case kept, compared without). */
+struct flags {
+	uint32_t system;
+	const struct str *keywords;
+	size_t keyword_count;
+};
+
+/* ---- accounts ---- */
+
+struct account;
+
+struct account_options {
+	struct str address;		/* user@domain, for logs */
+	const char *daemon;		/* "imapd": names our notification socket */
+	uint64_t quota_bytes;		/* 0: no limit */
+	uint64_t quota_messages;	/* 0: no limit */
+};
+
+struct usage {
+	uint64_t bytes;
+	uint64_t messages;
+	uint64_t quota_bytes;
+	uint64_t quota_messages;
+};
+
+/*
+ * Opens the account whose Maildir is the directory dirfd (taken over: closed by
+ * account_close, also on failure), making an empty one with the default folders
+ * (INBOX Drafts Sent Junk Trash Archive, with their special use, subscribed) if need be. A lost or broken index is
+ * rebuilt from the files here.
+ */
+must_check enum store_result account_open(int dirfd, const struct account_options *,
+    struct account **out);
+void account_close(struct account *);
+must_check enum store_result account_usage(struct account *, struct usage *out);
+/* The quota changed while open. */
+void account_set_quota(struct account *, uint64_t bytes, uint64_t messages);
+
+/*
+ * Becomes readable when another process changed something; then call
+ * account_on_event, which empties it and remembers which mailboxes to look at: their
+ * sessions call mailbox_refresh. Never blocks. Owned by the account.
+ */
+int account_event_fd(const struct account *);
+void account_on_event(struct account *);
+/*
+ * One slice (about 10 ms) of what can wait: renaming files to their flags, checkpoints, rebuilding
+ * caches. True while there is more. Call when idle, and at least within a second of a change.
+ */
+bool account_work(struct account *);
+/* How long until account_work or a poll has something to do, in ms; -1: nothing. */
+int account_work_due_ms(const struct account *);
+
+/* ---- the folders of an account ---- */
+
+enum special_use {
+	USE_ALL = 1 << 0,
+	USE_ARCHIVE = 1 << 1,
+	USE_DRAFTS = 1 << 2,
+	USE_FLAGGED = 1 << 3,
+	USE_JUNK = 1 << 4,
+	USE_SENT = 1 << 5,
+	USE_TRASH = 1 << 6,
+};
+
+struct mailbox_info {
+	struct str name;
+	bool selectable;	/* false: only a level of the hierarchy, or only subscribed */
+	bool exists;		/* false: a subscribed name without a mailbox or children */
+	bool has_children;
+	bool subscribed;
+	unsigned special_use;	/* enum special_use bits */
+	/* The rest only for selectable ones, and only from mailbox_status. */
+	uint32_t messages;
+	uint32_t recent;
+	uint32_t unseen;
+	uint32_t uid_next;
+	uint32_t uidvalidity;
+	uint64_t bytes;
+	uint64_t highest_modseq;
+	struct str id;		/* RFC 8474 mailbox id */
+};
+
+/* All names: mailboxes, levels above them, subscribed names; in order of bytes, INBOX first. */
+must_check enum store_result account_list(struct account *, struct arena *,
+    struct mailbox_info **out, size_t *count);
+/* STORE_NO_SUCH where it is not selectable. */
+must_check enum store_result mailbox_status(struct account *, struct str name, struct arena *,
+    struct mailbox_info *out);
+/* Makes missing levels above too. A trailing '/' is tolerated. */
+must_check enum store_result mailbox_create(struct account *, struct str name,
+    unsigned special_use);
+/* Of a mailbox with children only the content goes (RFC 3501 6.3.4). */
+must_check enum store_result mailbox_delete(struct account *, struct str name);
+/* Takes the children along; renaming INBOX moves its messages (RFC 3501 6.3.5). */
+must_check enum store_result mailbox_rename(struct account *, struct str from, struct str to);
+/* Subscribing a name that does not exist is allowed (RFC 3501 6.3.6). */
+must_check enum store_result mailbox_subscribe(struct account *, struct str name, bool on);
+
+/* ---- one session's view of a mailbox ---- */
+
+struct mailbox;
+
+enum mailbox_access { MAILBOX_READ_WRITE, MAILBOX_READ_ONLY };
+
+/* The first read-write opening makes new messages lose \Recent for all later ones. */
+must_check enum store_result mailbox_open(struct account *, struct str name,
+    enum mailbox_access, struct mailbox **out);
+void mailbox_close(struct mailbox *);
+bool mailbox_is_read_only(const struct mailbox *);
+struct account *mailbox_account(const struct mailbox *);
+/* Lives until mailbox_close; follows a rename. */
+struct str mailbox_name(const struct mailbox *);
+uint32_t mailbox_uidvalidity(const struct mailbox *);
+/* Constant while the mailbox is open in this process. */
+struct str mailbox_id(const struct mailbox *);
+/* As of the last refresh. */
+uint32_t mailbox_uid_next(const struct mailbox *);
+uint64_t mailbox_highest_modseq(const struct mailbox *);
+/* As this session was told: by opening, then by mailbox_next_change. */
+uint32_t mailbox_exists(const struct mailbox *);
+uint32_t mailbox_recent(const struct mailbox *);
+/* Sequence number of the first message without \Seen, 0: none. */
+uint32_t mailbox_first_unseen(const struct mailbox *);
+/* Keyword number k, 0 .. count-1; the name lives until mailbox_close. Numbers never change meaning. */
+size_t mailbox_keyword_count(const struct mailbox *);
+struct str mailbox_keyword(const struct mailbox *, size_t k);
+/* May clients make new keywords (\* in PERMANENTFLAGS)? */
+bool mailbox_takes_keywords(const struct mailbox *);
+
+struct message {
+	uint32_t seq;
+	uint32_t uid;
+	uint32_t flags;		/* FLAG_ bits */
+	uint64_t keywords;	/* bit k: mailbox_keyword(k) */
+	uint64_t modseq;
+	uint32_t size;		/* octets as sent on the wire, CRLF line ends */
+	int64_t internal_date;	/* seconds since 1970 */
+	bool recent;
+};
+
+/* False where seq is 0 or beyond mailbox_exists. */
+must_check bool mailbox_message(const struct mailbox *, uint32_t seq, struct message *out);
+/* 0 where the view has no such uid. */
+uint32_t mailbox_seq_of_uid(const struct mailbox *, uint32_t uid);
+/* The first message of the view with a uid of at least this; exists + 1 where none. */
+uint32_t mailbox_seq_from_uid(const struct mailbox *, uint32_t uid);
+
+/*
+ * Learns what happened meanwhile, here and in other processes; tells nothing yet. The
+ * view stays as it is. STORE_GONE: the mailbox was deleted, close it.
+ */
+must_check enum store_result mailbox_refresh(struct mailbox *);
+
+enum change_kind { CHANGE_EXPUNGED, CHANGE_EXISTS, CHANGE_FLAGS, CHANGE_KEYWORDS };
+
+struct change {
+	enum change_kind kind;
+	uint32_t seq;	/* EXPUNGED: as it was just before; FLAGS: as it is now; EXISTS: the new count */
+	uint32_t uid;	/* EXPUNGED, FLAGS */
+	uint64_t modseq;
+};
+
+/*
+ * The next thing this session has to be told, in the order in which it may be told; telling it
+ * changes the view. Expunges wait while hold_expunges. KEYWORDS: the list of keywords grew.
+ * What the session itself stored (see mailbox_store) is not told again. False: nothing (more).
+ */
+must_check bool mailbox_next_change(struct mailbox *, bool hold_expunges, struct change *out);
+
+/* Sorted, disjoint ranges, first <= last. */
+struct uid_range {
+	uint32_t first;
+	uint32_t last;
+};
+
+struct uid_set {
+	const struct uid_range *ranges;
+	size_t count;
+};
+
+bool uid_set_has(const struct uid_set *, uint32_t uid);
+
+enum flag_change { FLAGS_ADD, FLAGS_REMOVE, FLAGS_REPLACE };
+
+/*
+ * Changes flags of the messages of the set that exist. The caller tells the client the result
+ * (mailbox_message shows it at once) unless it was silent; either way next_change does not. Messages gone
+ * meanwhile are skipped. unchanged_since: 0, or leaves alone what has a larger modseq
+ * and adds its uid to *modified (RFC 7162), an array in the arena.
+ */
+must_check enum store_result mailbox_store(struct mailbox *, const struct uid_set *,
+    enum flag_change, const struct flags *, uint64_t unchanged_since, struct arena *,
+    struct uid_set *modified);
+
+/* UIDs of copies, for COPYUID (RFC 4315 3): pairs in ascending order of source. */
+struct copied {
+	uint32_t uidvalidity;
+	const uint32_t *from;
+	const uint32_t *to;
+	size_t count;
+};
+
+/* All or nothing. STORE_NO_SUCH: no such target (TRYCREATE). Synced when it returns. */
+must_check enum store_result mailbox_copy(struct mailbox *, const struct uid_set *,
+    struct str to, struct arena *, struct copied *out);
+/* One transaction; the sources are expunged (told by next_change). */
+must_check enum store_result mailbox_move(struct mailbox *, const struct uid_set *,
+    struct str to, struct arena *, struct copied *out);
+/* Removes messages with \Deleted; of the set only, if one is given. */
+must_check enum store_result mailbox_expunge(struct mailbox *, const struct uid_set *only);
+
+/* ---- content ---- */
+
+/* The texts made when the message arrived; IMAP's own notation, ready to send. */
+enum message_text { TEXT_ENVELOPE, TEXT_BODY, TEXT_BODYSTRUCTURE, TEXT_HEADER, TEXT_COUNT };
+
+/*
+ * Points out[t] at each text of `which` (bits 1 << TEXT_x); made anew and kept if
+ * it is missing. TEXT_HEADER is the whole header block, blank line included. The views live until
+ * the next call of a store function. STORE_GONE: the message is gone.
+ */
+must_check enum store_result message_texts(struct mailbox *, uint32_t uid, unsigned which,
+    struct str out[TEXT_COUNT]);
+
+/* An open message: octets with CRLF line ends, whatever the file has. */
+struct content;
+
+must_check enum store_result content_open(struct mailbox *, uint32_t uid, struct content **out);
+void content_close(struct content *);
+uint64_t content_size(const struct content *);
+/* Appends octets from..from+n (less at the end) to out. */
+must_check enum store_result content_read(struct content *, uint64_t from, size_t n,
+    struct buf *out);
+/* All octets at once; the view lives until content_close. */
+must_check enum store_result content_bytes(struct content *, struct str *out);
+
+/* ---- a new message ---- */
+
+struct append;
+
+struct append_options {
+	struct str mailbox;
+	uint64_t size;		/* octets to come, 0: not known */
+	struct flags flags;
+	int64_t internal_date;	/* 0: now */
+	/* Exactly once: a delivery with both set that was published before is not doubled. */
+	struct str trace;
+	struct str recipient;
+	bool may_create;	/* make the mailbox if it is missing (deliveries) */
+	bool retry;		/* may have been published before: look in the directory too */
+};
+
+struct appended {
+	uint32_t uidvalidity;
+	uint32_t uid;
+	bool was_there;		/* an earlier attempt had published it */
+};
+
+/* Quota and name are looked at here, so that a literal that has no room is refused before it is sent. */
+must_check enum store_result append_begin(struct account *, const struct append_options *,
+    struct append **out);
+must_check enum store_result append_write(struct append *, struct str bytes);
+/* Ends the writing: complete in tmp/, parsed, quota looked at again, nothing visible yet. */
+must_check enum store_result append_prepare(struct append *);
+/*
+ * Makes it visible: uid and row committed, file renamed; with sync, file and directory are on disk
+ * when it returns. Calls append_prepare if that was not done. Frees the append only with STORE_OK.
+ */
+must_check enum store_result append_publish(struct append *, bool sync, struct appended *out);
+/* Removes what was written. Takes NULL. */
+void append_abandon(struct append *);
+
+/* ---- search ---- */
+
+enum search_kind {
+	SEARCH_ALL, SEARCH_AND, SEARCH_OR, SEARCH_NOT,
+	SEARCH_SEQ, SEARCH_UID,			/* .set: already uids */
+	SEARCH_FLAG,				/* .flags: this bit is set */
+	SEARCH_KEYWORD,				/* .text */
+	SEARCH_RECENT,
+	SEARCH_NEW, SEARCH_OLD,
+	SEARCH_BEFORE, SEARCH_ON, SEARCH_SINCE,			/* internal date; .day */
+	SEARCH_SENTBEFORE, SEARCH_SENTON, SEARCH_SENTSINCE,	/* Date: field; .day */
+	SEARCH_LARGER, SEARCH_SMALLER,		/* .number octets */
+	SEARCH_HEADER,				/* .field, .text; empty text: field is there */
+	SEARCH_BODY, SEARCH_TEXT,		/* .text */
+};
+
+/*
+ * A tree in the request's arena. Text is UTF-8. FROM, TO, CC, BCC and SUBJECT are
+ * SEARCH_HEADER. UNSEEN and such are NOT of FLAG.
+ */
+struct search_key {
+	enum search_kind kind;
+	struct search_key *first;	/* AND, OR, NOT: children, linked by next */
+	struct search_key *next;
+	struct uid_set set;
+	uint32_t flags;
+	struct str field;
+	struct str text;
+	uint64_t number;
+	int32_t day;			/* days since 1970-01-01 */
+};
+
+struct search;
+
+/* The tree and its arena live until search_free. Searches the view of this session. */
+struct search *search_new(struct mailbox *, const struct search_key *);
+/*
+ * One slice: appends the uids found to *found (an array of uint32_t). *done when the view is
+ * through. A message whose file cannot be read does not match.
+ */
+must_check enum store_result search_step(struct search *, struct buf *found, bool *done);
+void search_free(struct search *);

@@ -24,7 +24,7 @@ enum message_type {
 	MSG_HASH_ANSWER,	/* u64 job, bool right */
 	/* auth -> pam worker and back */
 	MSG_PAM,		/* u64 job, str service, str user, str password, str peer */
-	MSG_PAM_ANSWER,		/* u64 job, u8 login_result, u32 uid, u32 gid, str home */
+	MSG_PAM_ANSWER,		/* u64 job, u8 login_result */
 	/* auth -> master */
 	MSG_SESSION_WANTED,	/* u32 front, u64 question, str sid, str peer, bool secure, grant */
 	MSG_KEEPER_WANTED,	/* grant */
@@ -33,7 +33,7 @@ enum message_type {
 	/* auth -> queue: there is no such account (any more), or it cannot be told now */
 	MSG_ACCOUNT_ANSWER,	/* str address, u8 recipient_result */
 	/* master -> front */
-	MSG_SESSION,		/* u64 question; fd: stream to the keeper (none: it could not be had) */
+	MSG_SESSION,		/* u64 question, str address; fd: stream to the keeper (none: it could not be had) */
 	/* master -> keeper */
 	MSG_SESSION_OPEN,	/* str sid, str peer, bool secure; fd: stream to the front */
 	/* keeper -> master -> auth */

@@ -558,6 +558,11 @@ stream_set_handler(struct stream *s, stream_handler *handler, void *context)
 {
 	s->handler = handler;
 	s->context = context;
+	if (s->eof)
+		note(s, STREAM_EOF);
+	if (s->broken)
+		note(s, STREAM_BROKEN);
+	update(s);
 }
 
 int

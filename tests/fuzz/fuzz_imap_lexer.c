@@ -28,7 +28,9 @@ note(struct feeder *feeder, enum framed answer)
 	buf_printf(&feeder->seen, "\n%d tag=%.*s literal=%llu waits=%d lost=%d why=%s: ", (int)answer,
 	    STR_ARG(f->tag), (unsigned long long)f->literal, f->waits, f->lost,
 	    f->why ? f->why : "");
-	buf_put(&feeder->seen, str_sub(buf_str(&feeder->input), 0, f->consumed));
+	/* What is skipped may be skipped in any pieces. */
+	if (answer != FRAME_BAD)
+		buf_put(&feeder->seen, str_sub(buf_str(&feeder->input), 0, f->consumed));
 }
 
 static void

@@ -10,7 +10,7 @@
 
 enum {
 	LITERAL_DIGITS_MAX = 19,	/* always fits 64 bits */
-	SKIP_KEEPS = 32,		/* more than any "{n+}" CRLF: its piece may end in the middle of one */
+	SKIP_KEEPS = 32,	/* more than any "{n+}" CRLF: a piece may end in the middle of one */
 };
 
 const struct frame_limits frame_limits_stranger = {

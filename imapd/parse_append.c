@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Dates, and APPEND up to its message (RFC 3501 6.3.11). The message itself never comes here: the frame ends
- * before it, and what must stand last is its "{n}".
+ * Dates, and APPEND up to its message (RFC 3501 6.3.11). The message itself never comes
+ * here: the frame ends before it, and what must stand last is its "{n}".
  */
 #include "imapd/parse.h"
 

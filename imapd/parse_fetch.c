@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * FETCH: RFC 3501 6.4.5 and section 9, "fetch-att" and "section". Macros become their items; a simple item asked
- * twice is answered once. RFC822.PEEK is RFC 1730's way to fetch RFC822 without \Seen.
+ * FETCH: RFC 3501 6.4.5 and section 9, "fetch-att" and "section". Macros become their
+ * items; a simple item asked twice is answered once. RFC822.PEEK is the way of RFC 1730 to fetch
+ * RFC822 without setting \Seen.
  */
 #include "imapd/parse.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * LIST with selection and return options and several patterns (RFC 5258 section 6), the options of SPECIAL-USE
- * (RFC 6154) and LIST-STATUS (RFC 5819); XLIST, which is written as LIST; LSUB (RFC 3501 6.3.9).
- * An option we do not know is BAD: RFC 5258 section 3.
+ * LIST with selection and return options and several patterns (RFC 5258 section 6), the
+ * options of SPECIAL-USE (RFC 6154) and LIST-STATUS (RFC 5819); XLIST, which is written as LIST;
+ * LSUB (RFC 3501 6.3.9). An option we do not know is BAD: RFC 5258 section 3.
  */
 #include "imapd/parse.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * SEARCH: RFC 3501 6.4.4 and section 9, "search-key". The result is the store's own tree; what IMAP
- * has names for and the store has not (FROM, UNSEEN ...) is said in the store's words. Depth and number of
- * keys are limited, so recursion is.
+ * SEARCH: RFC 3501 6.4.4 and section 9, "search-key". The result is the store's own tree;
+ * what IMAP has names for and the store has not (FROM, UNSEEN ...) is said in the store's words.
+ * Depth and number of keys are limited, so recursion is.
  */
 #include "imapd/parse.h"
 

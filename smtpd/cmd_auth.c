@@ -10,8 +10,8 @@
 static enum next run_read_auth_line(struct session *);
 static enum next run_await_login(struct session *);
 
-static const struct step read_auth_line = { "read_auth_line", run_read_auth_line };
-static const struct step await_login = { "await_login", run_await_login, .ours = true };
+static const struct step read_auth_line = { .name = "read_auth_line", .run = run_read_auth_line };
+static const struct step await_login = { .name = "await_login", .run = run_await_login, .ours = true };
 
 static enum next sasl_go_on(struct session *, const struct sasl_reply *);
 static void on_login(void *context, enum login_result, struct str address, int keeper_fd);

@@ -4,7 +4,7 @@
 
 static enum next run_await_sender(struct session *);
 
-static const struct step await_sender = { "await_sender", run_await_sender, .ours = true };
+static const struct step await_sender = { .name = "await_sender", .run = run_await_sender, .ours = true };
 
 static enum next decide_sender(struct session *, enum sender);
 static void on_sender(void *context, enum recipient_result, const struct target *, size_t count);

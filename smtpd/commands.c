@@ -6,6 +6,9 @@
  */
 #include "smtpd/smtpd.h"
 
+/* For the dispatcher. SECRET: the arguments are not for the log. */
+enum property { SUBMISSION_ONLY = 1, SECRET = 2 };
+
 /* What must have happened before; all but NOTHING need a greeting too. */
 enum need { NOTHING, NO_MAIL, MAIL, RECIPIENT };
 
@@ -14,27 +17,26 @@ static const struct command {
 	enum need needs;
 	parse_arguments *parse;
 	enum next (*run)(struct session *);
-	bool submission_only;
-	bool secret;	/* its arguments are not for the log */
+	unsigned properties;
 } commands[] = {
-	{ { "EHLO", 4 },     NOTHING,   parse_hello,    cmd_ehlo },
-	{ { "HELO", 4 },     NOTHING,   parse_hello,    cmd_helo },
-	{ { "STARTTLS", 8 }, NOTHING,   parse_nothing,  cmd_starttls },
-	{ { "AUTH", 4 },     NO_MAIL,   parse_auth,     cmd_auth, .submission_only = true, .secret = true },
-	{ { "MAIL", 4 },     NO_MAIL,   parse_mail,     cmd_mail },
-	{ { "RCPT", 4 },     MAIL,      parse_rcpt,     cmd_rcpt },
-	{ { "DATA", 4 },     RECIPIENT, parse_nothing,  cmd_data },
-	{ { "RSET", 4 },     NOTHING,   parse_nothing,  cmd_rset },
-	{ { "NOOP", 4 },     NOTHING,   parse_anything, cmd_noop },
-	{ { "QUIT", 4 },     NOTHING,   parse_nothing,  cmd_quit },
-	{ { "VRFY", 4 },     NOTHING,   parse_anything, cmd_vrfy },
-	{ { "EXPN", 4 },     NOTHING,   parse_anything, cmd_expn },
-	{ { "HELP", 4 },     NOTHING,   parse_anything, cmd_help },
+	{ { "EHLO", 4 },     NOTHING,   parse_hello,    cmd_ehlo, 0 },
+	{ { "HELO", 4 },     NOTHING,   parse_hello,    cmd_helo, 0 },
+	{ { "STARTTLS", 8 }, NOTHING,   parse_nothing,  cmd_starttls, 0 },
+	{ { "AUTH", 4 },     NO_MAIL,   parse_auth,     cmd_auth, SUBMISSION_ONLY | SECRET },
+	{ { "MAIL", 4 },     NO_MAIL,   parse_mail,     cmd_mail, 0 },
+	{ { "RCPT", 4 },     MAIL,      parse_rcpt,     cmd_rcpt, 0 },
+	{ { "DATA", 4 },     RECIPIENT, parse_nothing,  cmd_data, 0 },
+	{ { "RSET", 4 },     NOTHING,   parse_nothing,  cmd_rset, 0 },
+	{ { "NOOP", 4 },     NOTHING,   parse_anything, cmd_noop, 0 },
+	{ { "QUIT", 4 },     NOTHING,   parse_nothing,  cmd_quit, 0 },
+	{ { "VRFY", 4 },     NOTHING,   parse_anything, cmd_vrfy, 0 },
+	{ { "EXPN", 4 },     NOTHING,   parse_anything, cmd_expn, 0 },
+	{ { "HELP", 4 },     NOTHING,   parse_anything, cmd_help, 0 },
 	/* A web browser that was talked into speaking to us. */
-	{ { "GET", 3 },      NOTHING,   parse_anything, cmd_foreign },
-	{ { "POST", 4 },     NOTHING,   parse_anything, cmd_foreign },
-	{ { "PUT", 3 },      NOTHING,   parse_anything, cmd_foreign },
-	{ { "CONNECT", 7 },  NOTHING,   parse_anything, cmd_foreign },
+	{ { "GET", 3 },      NOTHING,   parse_anything, cmd_foreign, 0 },
+	{ { "POST", 4 },     NOTHING,   parse_anything, cmd_foreign, 0 },
+	{ { "PUT", 3 },      NOTHING,   parse_anything, cmd_foreign, 0 },
+	{ { "CONNECT", 7 },  NOTHING,   parse_anything, cmd_foreign, 0 },
 };
 
 static const struct command *
@@ -80,8 +82,8 @@ command_run(struct session *s, struct str line)
 		return reply_error(s, "500 5.5.2 Command not recognised");
 	}
 	log_debug(&s->log, "command", KV("verb", command->name),
-	    KV("arguments", command->secret ? STR("(hidden)") : arguments));
-	if (command->submission_only && s->purpose != PURPOSE_SUBMISSION)
+	    KV("arguments", command->properties & SECRET ? STR("(hidden)") : arguments));
+	if ((command->properties & SUBMISSION_ONLY) && s->purpose != PURPOSE_SUBMISSION)
 		fault = "503 5.5.1 Logging in is for the submission ports, 465 and 587";
 	if (fault == NULL)
 		fault = out_of_order(s, command->needs);

@@ -66,8 +66,7 @@ read_mailbox(struct str *rest, struct arena *arena, struct path *path)
 	if (!take_char(rest, '@')) {
 		/* RFC 5321 4.5.1: the one name that needs no domain. */
 		if (!str_eq_nocase(path->local, STR("postmaster")))
-			return rest->n == 0 || rest->p[0] == '>' || rest->p[0] == ' ' ?
-			    PATH_NO_DOMAIN : PATH_SYNTAX;
+			return rest->n == 0 || rest->p[0] == '>' ? PATH_NO_DOMAIN : PATH_SYNTAX;
 		path->kind = PATH_POSTMASTER;
 		path->address = STR("postmaster");
 		return PATH_FINE;

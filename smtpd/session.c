@@ -19,10 +19,10 @@ static enum next run_greet(struct session *);
 static enum next run_read_command(struct session *);
 static enum next run_secure_then_listen(struct session *);
 
-static const struct step secure_first = { "secure_first", run_secure_first };
-static const struct step greet = { "greet", run_greet };
-const struct step read_command = { "read_command", run_read_command };
-const struct step secure_then_listen = { "secure_then_listen", run_secure_then_listen };
+static const struct step secure_first = { .name = "secure_first", .run = run_secure_first };
+static const struct step greet = { .name = "greet", .run = run_greet };
+const struct step read_command = { .name = "read_command", .run = run_read_command };
+const struct step secure_then_listen = { .name = "secure_then_listen", .run = run_secure_then_listen };
 
 static void session_run(struct session *);
 static void session_free(struct session *);

@@ -5,6 +5,7 @@
 #include <sys/queue.h>
 #include <unistd.h>
 
+#include "common/base/arena.h"
 #include "common/base/map.h"
 #include "common/daemon/messages.h"
 #include "common/daemon/process_inside.h"
@@ -22,8 +23,7 @@ struct question {
 	login_answered *login;		/* one of the two */
 	recipient_answered *recipient;
 	void *context;
-	struct buf address;		/* the login's answer, while the keeper's stream is on its way */
-	bool let_in;
+	struct buf address;
 };
 
 TAILQ_HEAD(questions, question);
@@ -178,9 +178,7 @@ on_login_answer(struct desk *d, struct msg *m)
 		return true;
 	buf_put(&q->address, address);
 	/* In imapd and pop3d the keeper's stream follows, from master. */
-	if (result == LOGIN_OK && d->process->service->queue_start == NULL)
-		q->let_in = true;
-	else
+	if (result != LOGIN_OK || d->process->service->queue_start != NULL)
 		answer_login(q, result, -1);
 	return true;
 }
@@ -190,6 +188,7 @@ static bool
 on_session(struct desk *d, struct msg *m)
 {
 	uint64_t number = msg_get_u64(m);
+	struct str address = msg_get_str(m);
 	struct question *q;
 
 	if (!msg_end(m))
@@ -197,6 +196,8 @@ on_session(struct desk *d, struct msg *m)
 	q = map_get(d->by_number, key_of(&number));
 	if (q == NULL || q->login == NULL)
 		return true;
+	buf_clear(&q->address);
+	buf_put(&q->address, address);
 	answer_login(q, m->fd >= 0 ? LOGIN_OK : LOGIN_UNAVAILABLE, msg_take_fd(m));
 	return true;
 }

@@ -124,6 +124,7 @@ answer_front(struct master *m, const struct wish *w, int fd)
 	}
 	msg_begin(&answer, MSG_SESSION);
 	msg_put_u64(&answer, w->question);
+	msg_put_str(&answer, w->grant.address);
 	master_send(front, &answer, fd);
 }
 

@@ -181,7 +181,7 @@ login_refused(struct session *s)
 {
 	enum next next;
 
-	log_info(&s->log, "login-refused");
+	log_info(&s->log, "login.refused");
 	front_count_failure(s->process, &s->peer);
 	next = reply_error(s, "535 5.7.8 Authentication credentials invalid");
 	if (next == GO && ++s->wrong_passwords >= s->process->settings->login_failures)

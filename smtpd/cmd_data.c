@@ -99,8 +99,11 @@ put_trace(struct session *s)
 static void
 on_drained(void *context, struct submission *submission)
 {
+	struct session *s = context;
+
 	(void)submission;
-	stream_poke(((struct session *)context)->stream);
+	if (s->stream != NULL)
+		stream_poke(s->stream);
 }
 
 static enum next
@@ -117,7 +120,7 @@ run_receive_data(struct session *s)
 		return end_data(s);
 	/* Without the end there is no message (RFC 5321 4.1.1.4). */
 	if (s->eof) {
-		log_info(&s->log, "data-cut", KV("octets", s->data.octets));
+		log_info(&s->log, "data.cut", KV("octets", s->data.octets));
 		return END;
 	}
 	return WAIT;
@@ -180,7 +183,7 @@ end_data(struct session *s)
 	s->step = &read_command;
 	session_be_patient(s);
 	if (fault != NULL) {
-		log_info(&s->log, "message-refused", KV("trace", s->data.trace),
+		log_info(&s->log, "message.refused", KV("trace", s->data.trace),
 		    KV("from", s->mail.sender), KV("octets", s->data.octets), KV("reply", fault));
 		session_forget_mail(s);
 		return reply_error(s, fault);
@@ -234,7 +237,7 @@ run_await_submit(struct session *s)
 	s->step = &read_command;
 	session_be_patient(s);
 	refusal = submit_refusal(s->data.result);
-	log_info(&s->log, refusal == NULL ? "message-accepted" : "message-refused",
+	log_info(&s->log, refusal == NULL ? "message.accepted" : "message.refused",
 	    KV("trace", s->data.trace), KV("from", s->mail.sender),
 	    KV("recipients", s->mail.count), KV("octets", s->data.octets),
 	    KV("reply", refusal == NULL ? "250" : refusal));

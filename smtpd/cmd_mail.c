@@ -67,7 +67,7 @@ decide_sender(struct session *s, enum sender sender)
 	const char *refusal = policy_sender(s->purpose, session_trust(s), sender);
 
 	if (refusal != NULL) {
-		log_info(&s->log, "sender-refused", KV("from", mail->path.address),
+		log_info(&s->log, "sender.refused", KV("from", mail->path.address),
 		    KV("reply", refusal));
 		return reply_error(s, refusal);
 	}

@@ -108,7 +108,7 @@ refuse(struct session *s)
 {
 	bool guessing = session_trust(s) == TRUST_STRANGER && s->where == PLACE_NO_SUCH;
 
-	log_info(&s->log, "recipient-refused", KV("to", s->request.rcpt.path.address),
+	log_info(&s->log, "recipient.refused", KV("to", s->request.rcpt.path.address),
 	    KV("reply", s->refusal));
 	if (session_trust(s) == TRUST_STRANGER && !guessing)
 		return reply_error(s, s->refusal);

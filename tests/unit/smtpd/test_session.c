@@ -512,7 +512,7 @@ no_refused_command_colours_the_next(void **state)
 		"MAIL FROM:<c@d.test> BODY=8BITMIME X=Y\r\n", "RCPT TO:<user2@example.test>\r\n", "DATA\r\n",
 		"VRFY \xea\xb0\x80\r\n", "EXPN x\r\n", "AUTH PLAIN x\r\n", "STARTTLS\r\n", "HELO\r\n",
 		"MAIL FROM:<c@d.test> BODY=8BITMIME SIZE=9\r\nRSET\r\n",
-		"MAIL FROM:<c@d.test> BODY=8BITMIME\r\nRCPT TO:<user2@example.test>\r\n" HI,
+		"MAIL FROM:<c@d.test> BODY=8BITMIME\r\nRCPT TO:<user2@example.test>\r\nEHLO c.test\r\n",
 		"MAIL FROM:<c@d.test>\r\nRCPT TO:<user2@example.test>\r\nRCPT TO:<x@other.test>\r\nRSET\r\n",
 		"MAIL FROM:<c@d.test>\r\nRCPT TO:<user2@example.test>\r\nDATA x\r\nRSET\r\n",
 		"MAIL FROM:<c@d.test>\r\nRCPT TO:<user2@example.test>\r\nDATA\r\nReceived: a\r\nDate: b\nc\r\n.\r\n",

@@ -334,6 +334,16 @@ stop(void *context)
 	loop_stop(context);
 }
 
+static void
+run_for(int64_t ms)
+{
+	struct timer *timer = timer_new(w.process.loop, stop, w.process.loop);
+
+	timer_set(timer, ms);
+	loop_run(w.process.loop);
+	timer_free(timer);
+}
+
 /* Runs the session to its end; the replies are in w.replies then. */
 static void
 talk(int where, struct str script, size_t step)
@@ -342,7 +352,6 @@ talk(int where, struct str script, size_t step)
 	static const struct service_door submission = { .name = "submission",
 		.purpose = PURPOSE_SUBMISSION };
 	struct front_connection connection = { .plaintext_login = where == AT_SUBMISSION };
-	struct timer *rest;
 	int ends[2];
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
@@ -364,12 +373,10 @@ talk(int where, struct str script, size_t step)
 	    STR("198.51.100.1"), &connection.peer));
 	session_new(&w.process, &connection);
 	loop_run(w.process.loop);
-	/* What was still on its way to the client. */
-	rest = timer_new(w.process.loop, stop, w.process.loop);
-	timer_set(rest, 5);
-	loop_run(w.process.loop);
-	timer_free(rest);
+	/* What is still on its way to the client, then the end of the connection. */
+	run_for(5);
 	client_close();
+	run_for(5);
 	loop_free(w.process.loop);
 }
 

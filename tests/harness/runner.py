@@ -5,6 +5,7 @@ A test takes what it needs by the names of its arguments:
   site    the module's throw-away server, made once with its SETTINGS (a dict) and USERS (a number)
   fresh   a server of the test's own, the same way
   folder  an empty folder
+The options --long, --peers and --sanitizers may also come as TRIVET_TEST_LONG=1 and so on.
 It passes when it returns, fails when it raises, is skipped by skip("why"). Each has a time limit; the logs
 of a failed one are shown and kept. A sanitizer's or valgrind's complaint fails the test that caused it.
 """
@@ -216,7 +217,8 @@ def parse(argv):
     parser.add_argument("--sanitizers", action="store_true", help="the build has them: be patient")
     parser.add_argument("--list", action="store_true")
     args = parser.parse_args(argv)
-    Options.long, Options.peers, Options.sanitizers = args.long, args.peers, args.sanitizers
+    for name in ("long", "peers", "sanitizers"):
+        setattr(Options, name, getattr(args, name) or bool(os.environ.get(f"TRIVET_TEST_{name.upper()}")))
     return args
 
 

@@ -240,7 +240,7 @@ def drop(site, user, octets, folder="new", name=None, flags=""):
     for part in ("tmp", "new", "cur"):
         os.makedirs(f"{base}/{part}", mode=0o700, exist_ok=True)
     drop.count += 1
-    name = (name or f"{int(time.time())}.M{os.getpid()}Q{drop.count}.outside") + flags
+    name = (name or f"{int(time.time())}.M{os.getpid()}Q{drop.count:06}.outside") + flags
     with open(f"{base}/tmp/{name}", "wb") as f:
         f.write(octets)
     if os.geteuid() == 0:

@@ -430,7 +430,8 @@ read_extensions(struct relay *r, const struct reply *reply)
 	/* What was offered before TLS does not count any more (RFC 3207 4.2). */
 	r->offers_pipelining = r->offers_8bitmime = r->offers_starttls = r->offers_size = false;
 	r->size_limit = 0;
-	(void)reply_next_line(&lines, &text);	/* the greeting */
+	if (!reply_next_line(&lines, &text))	/* the greeting */
+		return;
 	while (reply_next_line(&lines, &text)) {
 		if (!str_word(&text, &word))
 			continue;

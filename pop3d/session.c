@@ -76,8 +76,11 @@ session_run(struct session *s)
 	while (next == GO);
 	if (next == END)
 		session_free(s);
-	else if (s->stream != NULL)
+	else if (s->stream != NULL) {
 		stream_flush(s->stream);
+		/* Input may have been taken outside the stream's own call. */
+		stream_resume(s->stream);
+	}
 }
 
 static void

@@ -389,6 +389,18 @@ too_many_questions_fail_and_do_no_harm(void **state)
 }
 
 static void
+without_servers_the_system_files_are_read(void **state)
+{
+	struct fake *f = *state;
+	char *why = NULL;
+
+	dns_free(f->dns);
+	f->dns = dns_new(f->loop, NULL, 0, &why);
+	assert_non_null(f->dns);
+	assert_non_null(strstr(addresses_of(f, "localhost"), "127.0.0.1"));
+}
+
+static void
 servers_must_be_addresses(void **state)
 {
 	static const char *const names[] = { "ns.example.test", "127.0.0.1@0", "127.0.0.1@x", "" };
@@ -443,6 +455,7 @@ main(void)
 		with_server(silence_is_a_failure_in_time),
 		with_server(cancelled_questions_are_not_answered),
 		with_server(too_many_questions_fail_and_do_no_harm),
+		with_server(without_servers_the_system_files_are_read),
 		with_server(servers_must_be_addresses),
 		cmocka_unit_test(names_in_packets_end),
 	};

@@ -38,7 +38,6 @@ enum {
 	FLAG_DRAFT = 1 << 2,
 	FLAG_FLAGGED = 1 << 3,
 	FLAG_SEEN = 1 << 4,
-	FLAG_PASSED = 1 << 5,	/* the letter P of Maildir, $Forwarded in IMAP */
 };
 
 enum {
@@ -48,7 +47,10 @@ enum {
 	MAILBOX_DEPTH_MAX = 20,
 };
 
-/* System flags as bits, keywords by name (no backslash, case kept, compared without). */
+/*
+ * System flags as bits, keywords by name (no backslash, case kept, compared without).
+ * $Forwarded is a keyword as any other; that the file's name says P for it stays in here.
+ */
 struct flags {
 	uint32_t system;
 	const struct str *keywords;

@@ -161,7 +161,7 @@ must_check enum store_result mailbox_open(struct account *, struct str name,
 void mailbox_close(struct mailbox *);
 bool mailbox_is_read_only(const struct mailbox *);
 struct account *mailbox_account(const struct mailbox *);
-/* Lives until mailbox_close; follows a rename. */
+/* Lives until the next mailbox_refresh, which follows a rename. */
 struct str mailbox_name(const struct mailbox *);
 uint32_t mailbox_uidvalidity(const struct mailbox *);
 /* Constant while the mailbox is open in this process. */

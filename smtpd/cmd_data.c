@@ -71,7 +71,7 @@ begin_submission(struct session *s)
 	    on_drained, s);
 }
 
-/* Our field on top; at submission also what RFC 6409 8.2 and 8.3 let us add. */
+/* Our field on top; at submission also what RFC 6409 8 lets us mend: line ends, Date, Message-ID. */
 static void
 put_trace(struct session *s)
 {
@@ -88,6 +88,7 @@ put_trace(struct session *s)
 	submit_write(s->data.submission, buf_str(&text));
 	if (s->purpose != PURPOSE_SUBMISSION)
 		return;
+	s->data.dots.mend = true;
 	buf_clear(&text);
 	received_put_date(&text, received.now);
 	s->data.head.add_date = arena_str(s->mail_arena, buf_str(&text));

@@ -57,10 +57,13 @@ struct question *recipient_ask(struct process *, struct str address, recipient_a
 /* The asker is gone: no call any more. Takes NULL. */
 void question_cancel(struct question *);
 
-/* Feed every message a front gets here first; true: it was ours (*ok false: it was bad). */
+/* Feed every message of the process here first (front.h does); true: it was ours (*ok false: it was bad). */
 bool login_on_message(struct process *, enum role from, struct msg *, bool *ok);
-/* auth died: every open question is answered UNAVAILABLE. */
+/* Every peer that comes or goes: questions open when auth dies are answered UNAVAILABLE. */
+void login_on_peer(struct process *, enum role, unsigned index);
 void login_on_peer_lost(struct process *, enum role);
+/* At the end of the process. */
+void login_forget(struct process *);
 
 /* ---- handing over ---- */
 

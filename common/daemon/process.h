@@ -15,6 +15,7 @@ enum role {
 	ROLE_FRONT,
 	ROLE_AUTH,
 	ROLE_AUTH_HASH,		/* auth's worker: password hashes */
+	ROLE_AUTH_PAM,		/* auth's worker: forks one process per question; keeps its privileges */
 	ROLE_KEEPER,
 	ROLE_QUEUE,
 	ROLE_COURIER,
@@ -32,7 +33,8 @@ struct process {
 	const struct settings *settings;	/* replaced before on_reload */
 	struct loop *loop;
 	enum role role;
-	unsigned index;		/* 0 .. count-1 of its role; keepers: a number never used again */
+	unsigned index;		/* a number that no other process of its role ever had */
+	struct str label;	/* keepers: the account's address */
 	void *state;		/* the role's own */
 	struct process_inside *inside;
 };
@@ -52,6 +54,12 @@ struct process_handlers {
 	void (*on_stop)(struct process *);
 };
 
+/*
+ * The role cannot do its work: tells the administrator through master (at start `trivet start` shows the text; later the log),
+ * and ends this process. What, where, what to do.
+ */
+_Noreturn void process_fail(struct process *, const char *format, ...) printf_like(2, 3);
+
 /* Called once by the role's start function. */
 void process_handle(struct process *, const struct process_handlers *);
 /* False (message dropped, fd closed) where there is no such peer now. fd -1: none; else owned. */
@@ -62,6 +70,7 @@ bool process_is_full(const struct process *, enum role, unsigned index);
 struct process_door {
 	int fd;			/* owned by the process */
 	unsigned door;		/* index into service.doors */
+	struct net_address address;
 };
 const struct process_door *process_doors(const struct process *, size_t *count);
 
@@ -78,11 +87,19 @@ struct service_door {
 
 struct keeper_grant;
 
+/* auth and its workers, from common/auth: handed in, because this shelf does not know that one. */
+struct auth_roles {
+	void (*start)(struct process *);
+	void (*hash_start)(struct process *);
+	void (*pam_start)(struct process *);
+};
+
 struct service {
 	const char *name;	/* "imapd" */
 	const char *protocol;	/* "imap": PAM, ALPN, logs */
 	const struct service_door *doors;
 	size_t door_count;
+	const struct auth_roles *auth;
 	/* Each sets up its role and returns; the loop then runs. */
 	void (*front_start)(struct process *);
 	void (*keeper_start)(struct process *, const struct keeper_grant *, int maildir_fd);

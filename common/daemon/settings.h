@@ -56,9 +56,17 @@ struct settings {
  * says file, line, setting, what was expected and what to do, one line for each fault.
  */
 must_check struct settings *settings_read(const char *path, char **why);
+/*
+ * The same of text that stands for the file of that absolute path; pure: an empty hostname stays
+ * empty, nothing is looked up.
+ */
+must_check struct settings *settings_parse(const char *path, struct str text, char **why);
 void settings_free(struct settings *);
 /* A commented sample with every setting at its default; the rows in trivet.conf(5)'s notation. */
 void settings_put_sample(struct buf *out);
 void settings_put_manual(struct buf *out);
 /* What is in force, "name = value" a line, or as JSON. */
 void settings_put_values(struct buf *out, const struct settings *, bool json);
+/* Sizes in the notation of the file: "500k", "2G"; for other places where people write them. */
+must_check bool settings_parse_size(struct str text, uint64_t *octets);
+void settings_put_size(struct buf *out, uint64_t octets);

@@ -6,7 +6,10 @@
 
 struct rate;
 
-/* At most `most` addresses are remembered; the quietest go first. */
+/*
+ * At most `most` addresses are remembered, about 250 bytes each; the quietest go first, those with
+ * something open never (where all have, a new address may not enter).
+ */
 struct rate *rate_new(size_t most);
 void rate_free(struct rate *);
 /* One more thing at once from there; false (and not counted) where it would be over the limit. */

@@ -15,7 +15,7 @@ struct tls_context;
 
 enum stream_event {
 	STREAM_INPUT,		/* there are new bytes in the input */
-	STREAM_DRAINED,		/* the output fell under the low-water mark after being above the high one, or to 0 */
+	STREAM_DRAINED,		/* the output fell under the low-water mark after being above the high one, or to 0 after it had to wait */
 	STREAM_EOF,		/* the other side will send no more; what was sent before is in the input */
 	STREAM_BROKEN,		/* read, write or TLS failed: nothing more will come or go */
 	STREAM_IDLE,		/* nothing came or went for the time set */
@@ -36,9 +36,13 @@ struct stream *stream_new(struct loop *, int fd, stream_handler *, void *context
 void stream_free(struct stream *);
 /* Sends what is left (for at most 10 s), says goodbye in TLS, closes and frees; the handler is not called again. */
 void stream_finish(struct stream *);
+/* The new one hears of an end (STREAM_EOF, STREAM_BROKEN) that was told to the old one; of unread input after stream_poke. */
 void stream_set_handler(struct stream *, stream_handler *, void *context);
 
-/* Take what was used off the front; the rest stays for the next STREAM_INPUT. */
+/*
+ * Take what was used off the front; the rest stays for the next STREAM_INPUT. Who takes
+ * outside of the handler calls stream_resume (or stream_poke) afterwards, or nothing more is read.
+ */
 struct buf *stream_input(struct stream *);
 void stream_set_input_limit(struct stream *, size_t bytes);
 /* Calls the handler with STREAM_INPUT again from the loop, if there is input: after a pause. */
@@ -46,7 +50,10 @@ void stream_poke(struct stream *);
 void stream_pause(struct stream *);	/* stop reading */
 void stream_resume(struct stream *);
 
-/* Put bytes here, then flush. */
+/*
+ * Put bytes here, then flush. What the kernel takes at once is sent within the flush, and brings no
+ * STREAM_DRAINED unless the output was full. Once broken, output is thrown away.
+ */
 struct buf *stream_output(struct stream *);
 void stream_flush(struct stream *);
 /* Above the high-water mark: produce no more until STREAM_DRAINED. */
@@ -66,9 +73,15 @@ void stream_connect_tls(struct stream *, struct tls_context *, const char *name)
 bool stream_is_secure(const struct stream *);
 /* "TLSv1.3 TLS_AES_256_GCM_SHA384", or empty. Lives as long as the stream. */
 struct str stream_tls_info(const struct stream *);
-/* Why it broke, in words: for the log. */
+/*
+ * Why it broke, in words, for the log; after STREAM_EOF, what was irregular about the end (TLS without
+ * close_notify), or empty. Lives until the next call.
+ */
 const char *stream_error(const struct stream *);
 
 int stream_fd(const struct stream *);
-/* Gives the descriptor away (plaintext only): the stream is freed, its unread input moved to *input. */
+/*
+ * Gives the descriptor away: the stream is freed, its unread input moved to *input. Plaintext only, and
+ * only when the output is empty; else the process ends.
+ */
 int stream_detach(struct stream *, struct buf *input);

@@ -25,8 +25,10 @@ extern const struct frame_limits frame_limits_user;
 enum { TAG_MAX = 128 };		/* a longer tag counts as none */
 
 enum framed {
-	/* More octets are needed. Take .consumed (not 0 only while skipping), read, call again. */
+	/* More octets are needed: read and call again. */
 	FRAME_MORE,
+	/* What was refused earlier is being skipped: take .consumed and call again at once. */
+	FRAME_SKIPPED,
 	/* The client waits to send a literal: say "+ ", flush, call again. */
 	FRAME_GO_AHEAD,
 	/* The first .consumed octets are one whole command with its line end. */
@@ -58,8 +60,9 @@ struct frame {
 	bool lost;
 	const char *why;	/* static text */
 	/* Own business. */
-	enum frame_step {
-		FRAME_LINE, FRAME_LITERAL, FRAME_MESSAGE, FRAME_TAIL, FRAME_SKIP_LINE, FRAME_SKIP_LITERAL
+	enum framing {
+		FRAMING_LINE, FRAMING_LITERAL, FRAMING_MESSAGE, FRAMING_TAIL,
+		FRAMING_SKIP_LINE, FRAMING_SKIP_LITERAL,
 	} step;
 	size_t line;		/* where the line being read begins */
 	size_t scanned;		/* no line end before this */

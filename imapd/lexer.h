@@ -17,13 +17,15 @@ struct lexer {
 	const char *why;	/* in the arena or static; NULL: nothing went wrong */
 };
 
-/* `command`: what frame_next framed, line end included or not; copied. */
+/* `command`: what frame_next framed; copied, without its line end. */
 struct lexer lexer_of(struct arena *, struct str command);
 /* Overwrites the copy with zeros: after a LOGIN. Strings of the request are zeros too then. */
 void lexer_wipe(struct lexer *);
 
 /* Notes what was expected here, unless something was noted before. Always false. */
 bool lex_fail(struct lexer *, const char *expected);
+/* Notes a sentence of its own, for what is there and is not allowed. Always false. */
+bool lex_refuse(struct lexer *, const char *sentence);
 
 /* Questions: nothing is noted when the answer is no, and nothing taken by peeks. */
 bool lex_peek(const struct lexer *, char c);
@@ -35,10 +37,13 @@ bool lex_take_word(struct lexer *, struct str word);
 /* Required things: false with .why set when they are not there. `what` names it: "a mailbox name". */
 must_check bool lex_char(struct lexer *, char c);
 must_check bool lex_space(struct lexer *);
+/* The end of the command; blanks before it are forgiven. */
 must_check bool lex_end(struct lexer *);
 must_check bool lex_atom(struct lexer *, const char *what, struct str *out);
 /* The same, letters made capitals in place. */
 must_check bool lex_keyword(struct lexer *, const char *what, struct str *out);
+/* A run of letters, digits and dots, made capitals in place: FLAGS.SILENT, HEADER.FIELDS. */
+must_check bool lex_dotted(struct lexer *, const char *what, struct str *out);
 /* quoted or literal; 8-bit octets are let through, NUL is not. */
 must_check bool lex_string(struct lexer *, const char *what, struct str *out);
 /* ASTRING-CHARs (atom and "]") or a string. */
@@ -55,3 +60,5 @@ must_check bool lex_digits(struct lexer *, size_t n, const char *what, uint32_t 
 
 /* Octets of ATOM-CHAR; 8-bit ones are none. */
 bool lex_is_atom_char(char c);
+/* ... and of a tag: ASTRING-CHAR without "+". */
+bool lex_is_tag_char(char c);

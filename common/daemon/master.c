@@ -443,6 +443,7 @@ on_hangup(void *context)
 	}
 	settings_free(m->settings);
 	m->settings = fresh;
+	master_count_roles(m);
 	log = process_open_log(m->settings);
 	if (log >= 0)
 		process_use_log(log);

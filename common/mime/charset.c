@@ -12,7 +12,8 @@
 
 enum { NAME_MAX_LENGTH = 40, PENDING_MAX = 16, ROOM_STEP = 64 * 1024 };
 
-enum { ROW_UTF8, ROW_GUESS, ROW_KOREAN };	/* rows the code names; Korean is the first of iconv's */
+/* The rows that code names; Korean is the first that iconv converts. */
+enum { ROW_UTF8, ROW_GUESS, ROW_KOREAN };
 
 /*
  * Names are compared by letters and digits alone, in lower case. What real mail labels

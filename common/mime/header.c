@@ -116,13 +116,20 @@ is_one_of(struct str name, const struct str *names, size_t count)
 	return false;
 }
 
-static bool
-ends_in_blank_line(struct str header)
+/* The blank line that ends the header, as it stands; empty where there is none. */
+static struct str
+blank_line(struct str header)
 {
-	size_t before = str_last_index(str_sub(header, 0, header.n - 1), '\n');
-	struct str last = before + 1 < header.n ? str_from(header, before + 1) : header;
+	struct str last = str_sub(header, 0, header_end(header)), before = last;
+	size_t line_end;
 
-	return header_line_is_blank(last);
+	if (last.n == 0)
+		return last;
+	before.n--;
+	line_end = str_last_index(before, '\n');
+	if (line_end < before.n)
+		last = str_from(last, line_end + 1);
+	return header_line_is_blank(last) ? last : STR_EMPTY;
 }
 
 void
@@ -136,7 +143,5 @@ header_put_fields(struct buf *out, struct str header, enum header_pick pick,
 		if (is_one_of(field.name, names, count) == (pick == HEADER_ONLY))
 			buf_put(out, field.raw);
 	/* RFC 3501 6.4.5: not where the message has no blank line and no body. */
-	header.n = header_end(header);
-	if (header.n > 0 && ends_in_blank_line(header))
-		buf_put(out, STR("\r\n"));
+	buf_put(out, blank_line(header));
 }

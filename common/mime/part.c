@@ -1,10 +1,17 @@
 /* SPDX-License-Identifier: ISC */
 #include "common/mime/part.h"
 
+#include "common/base/map.h"
 #include "common/mime/header.h"
 #include "common/mime/lex.h"
 #include "common/mime/part_fields.h"
 #include "common/mime/transfer.h"
+
+/* An open multipart. */
+struct level {
+	struct str boundary;
+	struct level *same;	/* an outer one with the same boundary, or NULL */
+};
 
 /*
  * The message is read line by line, once. A line that is a delimiter of an open
@@ -19,11 +26,12 @@ struct scan {
 	size_t parts;
 	size_t header_bytes;	/* looked at so far */
 
-	struct str boundaries[PART_DEPTH_MAX];	/* of the open multiparts, outermost first */
+	struct level levels[PART_DEPTH_MAX];	/* the open multiparts, outermost first */
 	size_t open;
+	struct map *by_boundary;	/* the innermost level of each boundary */
 
 	enum { HIT_NONE, HIT_NEXT, HIT_CLOSE, HIT_END } hit;
-	size_t hit_level;	/* index in boundaries */
+	const struct level *hit_level;
 	size_t hit_at;		/* where the body before it ends */
 	size_t hit_lines;
 	size_t floor_at;	/* the newest part's begin, of its header or body */
@@ -31,29 +39,49 @@ struct scan {
 
 static void parse_entity(struct scan *, struct part *, size_t depth, bool in_digest);
 
+static void
+open_level(struct scan *s, struct str boundary)
+{
+	struct level *level = &s->levels[s->open++];
+
+	if (s->by_boundary == NULL)
+		s->by_boundary = map_new();
+	level->boundary = boundary;
+	level->same = map_set(s->by_boundary, boundary, level);
+}
+
+static void
+close_level(struct scan *s)
+{
+	struct level *level = &s->levels[--s->open];
+
+	if (level->same != NULL)
+		map_set(s->by_boundary, level->boundary, level->same);
+	else
+		map_remove(s->by_boundary, level->boundary);
+}
+
 /*
  * RFC 2046 5.1.1: "--", boundary, maybe "--", white space. A whole line is asked for, so
- * that one boundary may begin with another. The innermost multipart has the first word.
+ * that one boundary may begin with another. Of equal ones the innermost is meant.
  */
 static void
 match_boundary(struct scan *s, struct str line)
 {
 	struct str tail = lex_trim_end(str_from(line, 2));
 
-	for (size_t i = s->open; i-- > 0;) {
-		struct str boundary = s->boundaries[i];
-
-		if (!str_starts(tail, boundary))
-			continue;
-		if (tail.n == boundary.n)
-			s->hit = HIT_NEXT;
-		else if (str_eq(str_from(tail, boundary.n), STR("--")))
-			s->hit = HIT_CLOSE;
-		else
-			continue;
-		s->hit_level = i;
+	if (tail.n > PART_BOUNDARY_MAX + 2)
+		return;
+	s->hit_level = map_get(s->by_boundary, tail);
+	if (s->hit_level != NULL) {
+		s->hit = HIT_NEXT;
 		return;
 	}
+	if (!str_ends(tail, STR("--")))
+		return;
+	s->hit_level = map_get(s->by_boundary, str_sub(tail, 0, tail.n - 2));
+	if (s->hit_level != NULL)
+		s->hit = HIT_CLOSE;
 }
 
 /*
@@ -127,7 +155,7 @@ add_child(struct scan *s, struct part *parent)
 
 /* True while the delimiter at hand begins one more part of this multipart. */
 static bool
-at_next_part(const struct scan *s, size_t level)
+at_next_part(const struct scan *s, const struct level *level)
 {
 	return s->hit == HIT_NEXT && s->hit_level == level && s->parts < PART_COUNT_MAX;
 }
@@ -135,9 +163,9 @@ at_next_part(const struct scan *s, size_t level)
 static void
 scan_multipart(struct scan *s, struct part *part, size_t depth)
 {
-	size_t level = s->open++;
+	const struct level *level = &s->levels[s->open];
 
-	s->boundaries[level] = part_boundary(part);
+	open_level(s, part_boundary(part));
 	skip_to_hit(s);		/* the preamble */
 	while (at_next_part(s, level))
 		parse_entity(s, add_child(s, part), depth + 1,
@@ -145,7 +173,7 @@ scan_multipart(struct scan *s, struct part *part, size_t depth)
 	/* Delimiters of parts beyond the limit. */
 	while (s->hit == HIT_NEXT && s->hit_level == level)
 		skip_to_hit(s);
-	s->open = level;
+	close_level(s);
 	if (s->hit == HIT_CLOSE && s->hit_level == level)
 		skip_to_hit(s);	/* the epilogue */
 }
@@ -228,6 +256,7 @@ part_parse(struct arena *arena, struct str message)
 
 	part_fields_init(root);
 	parse_entity(&s, root, 0, false);
+	map_free(s.by_boundary);
 	return root;
 }
 

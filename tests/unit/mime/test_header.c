@@ -90,7 +90,7 @@ picked_fields_stand_as_in_the_message(void **state)
 	picked(crlf, HEADER_ALL_BUT, STR("Received: from a\r\n\tby b;\r\n Mon\r\n"
 	    "To: a@b\r\n \r\n\r\n"));
 	picked(STR("Subject: x\r\nTo: y\r\n"), HEADER_ONLY, STR("Subject: x\r\n"));
-	picked(STR("To: y\n\nb"), HEADER_ONLY, STR("\r\n"));
+	picked(STR("To: y\n\nb"), HEADER_ONLY, STR("\n"));
 	picked(STR("\r\nbody"), HEADER_ONLY, STR("\r\n"));
 	picked(STR(""), HEADER_ONLY, STR(""));
 }

@@ -82,6 +82,9 @@ static const struct {
 	{ "message without a body in a multipart",
 	    STR(MIXED "--b\r\nContent-Type: message/rfc822\r\n--b--"),
 	    "multipart/mixed 45+40*2 [message/rfc822 28+0*0 [text/plain 0+0*0]]" },
+	{ "a blank line that ends a header and begins a delimiter",
+	    STR("Content-Type: multipart/digest; boundary=b\r\n\r\n--b\r\n\r\n\r\n--b--"),
+	    "multipart/digest 46+14*3 [message/rfc822 2+2*1 [text/plain 2+0*0]]" },
 	{ "other message", STR("Content-Type: message/delivery-status\r\n\r\nA: b\r\n"),
 	    "message/delivery-status 41+6*1" },
 };

@@ -5,6 +5,7 @@
  */
 #include "common/base/map.h"
 #include "imapd/imapd.h"
+#include "imapd/pattern.h"
 
 struct row {
 	struct mailbox_info info;
@@ -22,46 +23,6 @@ struct listing {
 
 /* ---- patterns ---- */
 
-/*
- * "*" matches anything, "%" anything but the separator. Going back to the last "%", else to the last "*", is
- * enough: an earlier one could only take what the later one can take as well.
- */
-static bool
-matches(struct str pattern, struct str name, bool nocase)
-{
-	size_t p = 0, n = 0;
-	size_t star = SIZE_MAX, star_at = 0, percent = SIZE_MAX, percent_at = 0;
-
-	for (;;) {
-		char c = p < pattern.n ? pattern.p[p] : 0;
-
-		if (p < pattern.n && c == '*') {
-			star = ++p;
-			star_at = n;
-			percent = SIZE_MAX;
-		} else if (p < pattern.n && c == '%') {
-			percent = ++p;
-			percent_at = n;
-		} else if (p < pattern.n && n < name.n && (c == name.p[n] ||
-		    (nocase && ascii_lower(c) == ascii_lower(name.p[n])))) {
-			p++;
-			n++;
-		} else if (p == pattern.n && n == name.n) {
-			return true;
-		} else if (percent != SIZE_MAX && percent_at < name.n &&
-		    name.p[percent_at] != '/') {
-			p = percent;
-			n = ++percent_at;
-		} else if (star != SIZE_MAX && star_at < name.n) {
-			p = star;
-			n = ++star_at;
-			percent = SIZE_MAX;
-		} else {
-			return false;
-		}
-	}
-}
-
 static bool
 row_matches(const struct listing *l, const struct row *row)
 {
@@ -69,20 +30,9 @@ row_matches(const struct listing *l, const struct row *row)
 	bool nocase = str_eq(row->info.name, STR("INBOX"));
 
 	for (size_t i = 0; i < l->pattern_count; i++)
-		if (matches(l->patterns[i], row->info.name, nocase))
+		if (pattern_matches(l->patterns[i], row->info.name, nocase))
 			return true;
 	return false;
-}
-
-/* A name has at most MAILBOX_NAME_MAX octets, so a pattern with more that are no wildcards matches none. */
-static bool
-is_hopeless(struct str pattern)
-{
-	size_t plain = 0;
-
-	for (size_t i = 0; i < pattern.n; i++)
-		plain += pattern.p[i] != '*' && pattern.p[i] != '%';
-	return plain > MAILBOX_NAME_MAX;
 }
 
 /* Reference and pattern in one, runs of "*" made one. */
@@ -110,7 +60,7 @@ take_patterns(struct session *s, struct listing *l)
 		if (list->patterns[i].state != NAME_GOOD || list->reference.state != NAME_GOOD)
 			continue;
 		pattern = join(s, list->reference.utf8, list->patterns[i].utf8);
-		if (!is_hopeless(pattern))
+		if (pattern_plain_length(pattern) <= MAILBOX_NAME_MAX)
 			l->patterns[l->pattern_count++] = pattern;
 	}
 }

@@ -371,9 +371,10 @@ store_takes_flags_both_ways(void **state)
 	good(parse_store, "a STORE 1:3 +Flags.SILENT (\\DELETED $Label1 $label1 $forwarded)");
 	assert_int_equal(req.store.change, FLAGS_ADD);
 	assert_true(req.store.silent);
-	assert_int_equal(req.store.flags.system, FLAG_DELETED | FLAG_PASSED);
-	assert_int_equal(req.store.flags.keyword_count, 1);
+	assert_int_equal(req.store.flags.system, FLAG_DELETED);
+	assert_int_equal(req.store.flags.keyword_count, 2);
 	assert_str(req.store.flags.keywords[0], "$Label1");
+	assert_str(req.store.flags.keywords[1], "$forwarded");
 	good(parse_store, "a STORE 1 -FLAGS \\Seen \\Answered x");
 	assert_int_equal(req.store.change, FLAGS_REMOVE);
 	assert_false(req.store.silent);

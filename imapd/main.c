@@ -4,6 +4,7 @@
  * account does the rest; common/daemon runs both. See front.c and keeper.c.
  */
 #include "common/daemon/process.h"
+#include "common/auth/auth_proc.h"
 #include "imapd/imapd.h"
 
 static const struct service_door doors[] = {
@@ -16,6 +17,7 @@ static const struct service imapd = {
 	.protocol = "imap",
 	.doors = doors,
 	.door_count = countof(doors),
+	.auth = &auth_roles,
 	.front_start = front_start,
 	.keeper_start = keeper_start,
 };

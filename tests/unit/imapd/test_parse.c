@@ -607,7 +607,7 @@ search_becomes_the_stores_tree(void **state)
 	    "(and (sentbefore 11017) (on -1))");
 	expect_search("LARGER 10 SMALLER 4294967295", "(and (larger 10) (smaller 4294967295))");
 	expect_search("KEYWORD $a UNKEYWORD b", "(and (keyword '$a') (not (keyword 'b')))");
-	expect_search("UNKEYWORD $FORWARDED", "(not (flag 32 '$FORWARDED'))");
+	expect_search("UNKEYWORD $FORWARDED", "(not (keyword '$FORWARDED'))");
 	expect_search("TO a CC b BCC c SUBJECT d TEXT {1}\r\ne",
 	    "(and (header To 'a') (header Cc 'b') (header Bcc 'c') (header Subject 'd') (text 'e'))");
 }

@@ -199,7 +199,9 @@ check_mail_out(const struct settings *s, struct setting_faults *faults)
 			FAULT(faults, "dns_servers", "dns_servers: expected ADDRESS or "
 				"ADDRESS@PORT, not \"%s\"", s->dns_servers.words[i]);
 	}
-	if (s->queue_delay_notice > s->queue_lifetime)
+	/* The default notice is merely never sent where mail lives shorter. */
+	if (line_of(faults, "queue_delay_notice") != 0
+	    && s->queue_delay_notice > s->queue_lifetime)
 		FAULT(faults, "queue_delay_notice", "queue_delay_notice: expected less than "
 			"queue_lifetime, or 0 for no notice");
 }

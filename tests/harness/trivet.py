@@ -236,7 +236,7 @@ def send(site, octets=None, to="user1", sender="sender@elsewhere.test", connecti
 def drop(site, user, octets, folder="new", name=None, flags=""):
     """As another program delivers: written in tmp/, then renamed. Returns the path."""
     base = site.maildir(name_of(user))
-    owner = os.stat(os.path.dirname(base) if not os.path.exists(base) else base)
+    owner = os.stat(f"{site.folder}/mail")
     for part in ("tmp", "new", "cur"):
         os.makedirs(f"{base}/{part}", mode=0o700, exist_ok=True)
     drop.count += 1

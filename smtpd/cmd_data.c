@@ -14,7 +14,8 @@ static enum next run_receive_data(struct session *);
 static enum next run_await_submit(struct session *);
 
 static const struct step receive_data = { .name = "receive_data", .run = run_receive_data };
-static const struct step await_submit = { .name = "await_submit", .run = run_await_submit, .ours = true, .outlives_client = true
+static const struct step await_submit = {
+	.name = "await_submit", .run = run_await_submit, .ours = true, .outlives_client = true
 };
 
 static void begin_submission(struct session *);

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: ISC */
+/* What an address of ours stands for: its Maildir, its user and its limits. */
+#include <stdlib.h>
+
+#include "common/auth/auth_inside.h"
+#include "common/auth/pam_worker.h"
+
+static bool
+system_exists(void *context, struct str name)
+{
+	struct arena *arena = arena_new();
+	struct system_account account;
+	bool found = system_account_find(name, arena, &account);
+
+	(void)context;
+	arena_free(arena);
+	return found;
+}
+
+char *
+auth_open_users(struct auth *a)
+{
+	const struct settings *s = a->process->settings;
+	scoped_buf path = BUF_INIT;
+	struct users *fresh;
+	char *why = NULL;
+
+	buf_printf(&path, "%s/users.db", s->state_dir);
+	fresh = users_open(buf_z(&path), USERS_READ, &why);
+	if (fresh == NULL)
+		return why;
+	users_close(a->users);
+	a->users = fresh;
+	if (s->pam_service[0])
+		users_set_system(fresh, str_of(s->pam_domain), system_exists, NULL);
+	return NULL;
+}
+
+/* %u and %h of the setting pam_mail_dir. */
+static struct str
+expand(struct arena *arena, const char *pattern, const struct system_account *account)
+{
+	scoped_buf out = BUF_INIT;
+
+	for (const char *p = pattern; *p != '\0'; p++) {
+		if (*p == '%' && p[1] == 'u') {
+			buf_put(&out, account->name);
+			p++;
+		} else if (*p == '%' && p[1] == 'h') {
+			buf_put(&out, account->home);
+			p++;
+		} else {
+			buf_put_c(&out, *p);
+		}
+	}
+	return arena_str(arena, buf_str(&out));
+}
+
+static struct str
+usual_maildir(const struct settings *s, struct arena *arena, const struct user_address *u)
+{
+	return arena_printf(arena, "%s/%.*s/%.*s", s->mail_dir, STR_ARG(u->domain),
+	    STR_ARG(u->local));
+}
+
+static bool
+find_system_grant(struct auth *a, const struct user_address *u, struct arena *arena,
+    struct keeper_grant *out)
+{
+	const struct settings *s = a->process->settings;
+	struct system_account account;
+
+	if (s->pam_service[0] == '\0' || !str_eq_nocase(u->domain, str_of(s->pam_domain)) ||
+	    !system_account_find(u->local, arena, &account))
+		return false;
+	*out = (struct keeper_grant){ .address = u->whole, .uid = account.uid,
+	    .gid = account.gid, .quota_bytes = s->default_quota,
+	    .quota_messages = s->default_quota_messages };
+	out->maildir = s->pam_mail_dir[0] ? expand(arena, s->pam_mail_dir, &account) :
+	    usual_maildir(s, arena, u);
+	return true;
+}
+
+bool
+auth_find_grant(struct auth *a, struct str address, struct arena *arena,
+    struct keeper_grant *out)
+{
+	const struct settings *s = a->process->settings;
+	struct user_address u;
+	struct account account;
+	const char *why;
+
+	if (!user_address_normalise(address, arena, &u, &why))
+		return false;
+	if (users_find_account(a->users, u.whole, arena, &account) != USERS_OK)
+		return find_system_grant(a, &u, arena, out);
+	*out = (struct keeper_grant){ .address = account.address, .uid = (uid_t)-1,
+	    .gid = (gid_t)-1,
+	    .quota_bytes = account.has_quota_octets ? account.quota_octets : s->default_quota,
+	    .quota_messages = account.has_quota_messages ? account.quota_messages :
+	    s->default_quota_messages };
+	out->maildir = account.mail_dir.n ? account.mail_dir : usual_maildir(s, arena, &u);
+	return true;
+}

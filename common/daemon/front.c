@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: ISC */
+#include "common/daemon/front.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/queue.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "common/base/log.h"
+#include "common/daemon/login.h"
+#include "common/daemon/process_inside.h"
+#include "common/net/listener.h"
+#include "common/net/rate.h"
+
+enum {
+	ADDRESSES_REMEMBERED = 100000,
+	FULL_PERCENT = 90,	/* of the descriptors: refuse from here on, so that what is open can go on */
+	CLOSING_MS = 1000,	/* for the goodbyes to go out */
+};
+
+struct place {
+	TAILQ_ENTRY(place) entry;
+	struct net_address peer;
+	bool counted;
+};
+
+TAILQ_HEAD(places, place);
+
+struct front {
+	struct process *process;
+	const struct front_frame *frame;
+	struct front_listener *doors;
+	size_t door_count;
+	struct tls_context *tls;
+	struct rate *connections;
+	struct rate *failures;
+	struct places places;
+	size_t count;
+	size_t count_most;
+	struct timer *end;
+	bool draining;
+};
+
+struct front_listener {
+	struct front *front;
+	const struct service_door *door;
+	struct listener *listener;
+};
+
+static bool on_message(struct process *, enum role from, unsigned index, struct msg *);
+static void on_peer(struct process *, enum role, unsigned index, struct str label);
+static void on_peer_lost(struct process *, enum role, unsigned index);
+static void on_drained(struct process *, enum role, unsigned index);
+static void on_stop(struct process *);
+static void on_drain(struct process *);
+static void on_accepted(void *context, int fd, const struct net_address *peer,
+    const struct net_address *local);
+static void end_now(void *context);
+
+static size_t
+most_connections(const struct settings *settings)
+{
+	struct rlimit limit;
+	size_t most = settings->connections;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 &&
+	    limit.rlim_cur / 2 * FULL_PERCENT / 100 < most)
+		most = limit.rlim_cur / 2 * FULL_PERCENT / 100;
+	return most > 0 ? most : 1;
+}
+
+static void
+make_tls(struct front *f)
+{
+	const struct settings *s = f->process->settings;
+	char *why;
+
+	if (s->tls_certificate[0] == '\0')
+		return;
+	f->tls = tls_server_new(s->tls_certificate, s->tls_key, f->process->service->protocol,
+	    &why);
+	if (f->tls == NULL)
+		process_fail(f->process, "%s (settings tls_certificate and tls_key in %s)", why,
+		    s->config_path);
+}
+
+static void
+listen_at_doors(struct front *f)
+{
+	const struct process_door *doors = process_doors(f->process, &f->door_count);
+
+	f->doors = xcalloc(f->door_count, sizeof(*f->doors));
+	for (size_t i = 0; i < f->door_count; i++) {
+		const struct service_door *door = &f->process->service->doors[doors[i].door];
+
+		if (door->kind == DOOR_TLS && f->tls == NULL) {
+			log_warn(NULL, "door.closed", KV("door", door->name),
+			    KV("why", "no tls_certificate is set"));
+			continue;
+		}
+		f->doors[i].front = f;
+		f->doors[i].door = door;
+		f->doors[i].listener = listener_new(f->process->loop, doors[i].fd, on_accepted,
+		    &f->doors[i]);
+	}
+}
+
+void
+front_run(struct process *p, const struct front_frame *frame)
+{
+	struct front *f = xcalloc(1, sizeof(*f));
+
+	f->process = p;
+	f->frame = frame;
+	TAILQ_INIT(&f->places);
+	p->inside->frame = f;
+	p->inside->on_drain = on_drain;
+	process_handle(p, &(struct process_handlers){ .on_message = on_message,
+	    .on_peer = on_peer, .on_peer_lost = on_peer_lost, .on_drained = on_drained,
+	    .on_stop = on_stop });
+	f->connections = rate_new(ADDRESSES_REMEMBERED);
+	f->failures = rate_new(ADDRESSES_REMEMBERED);
+	f->count_most = most_connections(p->settings);
+	f->end = timer_new(p->loop, end_now, f);
+	make_tls(f);
+	listen_at_doors(f);
+}
+
+/* ---- connections ---- */
+
+static bool
+is_in(const struct setting_networks *list, const struct net_address *a)
+{
+	for (size_t i = 0; i < list->count; i++)
+		if (net_network_has(&list->networks[i], a))
+			return true;
+	return false;
+}
+
+static void
+no_handler_yet(void *context, struct stream *stream, enum stream_event event)
+{
+	(void)context;
+	(void)stream;
+	(void)event;
+}
+
+static void
+on_accepted(void *context, int fd, const struct net_address *peer,
+    const struct net_address *local)
+{
+	struct front_listener *l = context;
+	struct front *f = l->front;
+	const struct settings *s = f->process->settings;
+	struct place *place = xcalloc(1, sizeof(*place));
+	struct front_connection c = { .peer = *peer, .local = *local, .door = l->door,
+	    .place = place };
+
+	place->peer = *peer;
+	place->counted = rate_enter(f->connections, peer, s->connections_per_address);
+	TAILQ_INSERT_TAIL(&f->places, place, entry);
+	f->count++;
+	c.plaintext_login = is_in(&s->plaintext_login, peer);
+	c.over_limit = !place->counted || f->count > f->count_most;
+	c.stream = stream_new(f->process->loop, fd, no_handler_yet, NULL);
+	if (l->door->kind == DOOR_TLS && !c.over_limit)
+		stream_accept_tls(c.stream, f->tls);
+	f->frame->connection(f->process, &c);
+}
+
+static void
+free_place(struct front *f, struct place *place)
+{
+	if (place->counted)
+		rate_leave(f->connections, &place->peer);
+	TAILQ_REMOVE(&f->places, place, entry);
+	f->count--;
+	free(place);
+}
+
+void
+front_leave(struct process *p, void *place)
+{
+	struct front *f = p->inside->frame;
+
+	free_place(f, place);
+	if (f->draining && f->count == 0)
+		timer_set(f->end, CLOSING_MS);
+}
+
+struct tls_context *
+front_tls(struct process *p)
+{
+	struct front *f = p->inside->frame;
+
+	return f->tls;
+}
+
+uint32_t
+front_failures(struct process *p, const struct net_address *a)
+{
+	struct front *f = p->inside->frame;
+
+	return rate_recent(f->failures, a);
+}
+
+void
+front_count_failure(struct process *p, const struct net_address *a)
+{
+	struct front *f = p->inside->frame;
+
+	rate_count(f->failures, a);
+}
+
+/* ---- messages ---- */
+
+static bool
+on_message(struct process *p, enum role from, unsigned index, struct msg *m)
+{
+	struct front *f = p->inside->frame;
+	bool ok;
+
+	if (login_on_message(p, from, m, &ok))
+		return ok;
+	return f->frame->on_message != NULL && f->frame->on_message(p, from, index, m);
+}
+
+static void
+on_peer(struct process *p, enum role role, unsigned index, struct str label)
+{
+	struct front *f = p->inside->frame;
+
+	login_on_peer(p, role, index);
+	if (f->frame->on_peer != NULL)
+		f->frame->on_peer(p, role, index, label);
+}
+
+static void
+on_peer_lost(struct process *p, enum role role, unsigned index)
+{
+	struct front *f = p->inside->frame;
+
+	login_on_peer_lost(p, role);
+	if (f->frame->on_peer_lost != NULL)
+		f->frame->on_peer_lost(p, role, index);
+}
+
+static void
+on_drained(struct process *p, enum role role, unsigned index)
+{
+	struct front *f = p->inside->frame;
+
+	if (f->frame->on_drained != NULL)
+		f->frame->on_drained(p, role, index);
+}
+
+/* ---- the end ---- */
+
+static void
+close_doors(struct front *f)
+{
+	for (size_t i = 0; i < f->door_count; i++) {
+		listener_free(f->doors[i].listener);
+		f->doors[i].listener = NULL;
+	}
+	process_close_doors(f->process);
+}
+
+static void
+on_drain(struct process *p)
+{
+	struct front *f = p->inside->frame;
+
+	close_doors(f);
+	f->draining = true;
+	if (f->count == 0)
+		timer_set(f->end, CLOSING_MS);
+}
+
+static void
+on_stop(struct process *p)
+{
+	struct front *f = p->inside->frame;
+
+	if (!f->draining)
+		close_doors(f);
+	f->draining = true;
+	f->frame->closing(p);
+	timer_set(f->end, CLOSING_MS);
+}
+
+static void
+end_now(void *context)
+{
+	struct front *f = context;
+	struct process *p = f->process;
+
+	if (f->draining && f->count > 0 && !p->inside->stopping)
+		return;
+	while (!TAILQ_EMPTY(&f->places))
+		free_place(f, TAILQ_FIRST(&f->places));
+	login_forget(p);
+	tls_context_free(f->tls);
+	rate_free(f->connections);
+	rate_free(f->failures);
+	timer_free(f->end);
+	free(f->doors);
+	free(f);
+	p->inside->frame = NULL;
+	process_end(p);
+}

@@ -1,0 +1,526 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * master: forks the others, joins them, starts them again. It never sees a byte from the
+ * network and holds no secret: what it forks starts clean.
+ */
+#include "common/daemon/master.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/map.h"
+#include "common/daemon/messages.h"
+#include "common/daemon/title.h"
+
+enum {
+	LIVED_LONG_MS = 10000,		/* a death after this is not one of a row */
+	BACK_OFF_FIRST_MS = 100,	/* doubled with each further death, up to: */
+	BACK_OFF_MOST_MS = 10000,
+	STOP_MS = 7000,			/* then what still lives is killed */
+};
+
+/* Who talks to whom, besides master with all. */
+static const enum role pairs[][2] = {
+	{ ROLE_FRONT, ROLE_AUTH }, { ROLE_AUTH, ROLE_AUTH_HASH }, { ROLE_AUTH, ROLE_AUTH_PAM },
+	{ ROLE_FRONT, ROLE_QUEUE }, { ROLE_QUEUE, ROLE_AUTH }, { ROLE_QUEUE, ROLE_COURIER },
+	{ ROLE_QUEUE, ROLE_KEEPER },
+};
+
+static void start_missing(void *context);
+static void on_child_signal(void *context);
+static void on_terminate(void *context);
+static bool on_message(void *context, struct ipc *, struct msg *);
+static void on_closed(void *context, struct ipc *);
+
+static const struct ipc_handlers child_handlers = { .received = on_message, .closed = on_closed };
+
+/* ---- children ---- */
+
+static bool
+are_pair(enum role a, enum role b)
+{
+	for (size_t i = 0; i < countof(pairs); i++)
+		if ((pairs[i][0] == a && pairs[i][1] == b) ||
+		    (pairs[i][0] == b && pairs[i][1] == a))
+			return true;
+	return false;
+}
+
+void
+master_send(struct child *c, struct buf *message, int fd)
+{
+	if (c->ipc != NULL) {
+		ipc_send(c->ipc, message, fd);
+		return;
+	}
+	close_fd(&fd);
+	buf_wipe(message);
+}
+
+static void
+introduce(struct child *to, const struct child *peer, int fd)
+{
+	struct buf m = BUF_INIT;
+
+	msg_begin(&m, MSG_PEER);
+	msg_put_u8(&m, (uint8_t)peer->role);
+	msg_put_u32(&m, peer->index);
+	msg_put_str(&m, str_of(peer->label));
+	master_send(to, &m, fd);
+}
+
+void
+master_join(struct child *a, struct child *b)
+{
+	int ends[2];
+
+	if (!ipc_pair(ends)) {
+		log_error(NULL, "master.join", KV("errno", errno));
+		return;
+	}
+	introduce(a, b, ends[0]);
+	introduce(b, a, ends[1]);
+}
+
+struct child *
+master_find(struct master *m, enum role role, unsigned index)
+{
+	struct child *c;
+
+	TAILQ_FOREACH(c, &m->children, entry)
+		if (c->role == role && c->index == index)
+			return c;
+	return NULL;
+}
+
+struct child *
+master_first(struct master *m, enum role role)
+{
+	struct child *c;
+
+	TAILQ_FOREACH(c, &m->children, entry)
+		if (c->role == role && !c->draining)
+			return c;
+	return NULL;
+}
+
+static void
+free_child(struct child *c)
+{
+	TAILQ_REMOVE(&c->master->children, c, entry);
+	ipc_free(c->ipc);
+	free(c->label);
+	free(c);
+}
+
+/* The child's way to its own life: nothing of master's is kept but what it was given. */
+static void
+forget_master(struct master *m, struct process_birth *birth)
+{
+	struct child *c;
+
+	loop_after_fork(m->loop);
+	while ((c = TAILQ_FIRST(&m->children)) != NULL)
+		free_child(c);
+	map_free(m->keepers);
+	timer_free(m->restart);
+	timer_free(m->last_moment);
+	loop_free(m->loop);
+	close_fd(&m->ready_fd);
+	if (birth->role == ROLE_FRONT) {
+		birth->doors = m->doors;
+		birth->door_count = m->door_count;
+	} else {
+		doors_close(m->doors, m->door_count);
+	}
+	signal(SIGTERM, SIG_DFL);
+	signal(SIGINT, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	signal(SIGCHLD, SIG_DFL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+/* PAM's modules need what master has; keepers change by themselves, to their account's user. */
+static void
+drop_privileges(const struct master *m, enum role role)
+{
+	if (m->uid == (uid_t)-1 || role == ROLE_AUTH_PAM || role == ROLE_KEEPER)
+		return;
+	if (setgroups(0, NULL) != 0 || setresgid(m->gid, m->gid, m->gid) != 0 ||
+	    setresuid(m->uid, m->uid, m->uid) != 0)
+		fatal("cannot become user id %u: errno %d", (unsigned)m->uid, errno);
+}
+
+struct child *
+master_fork(struct master *m, enum role role, const char *label,
+    void (*start)(struct process *, void *), void *context)
+{
+	unsigned index = m->next_index[role]++;
+	struct process_birth birth;
+	struct child *c, *other;
+	int ends[2];
+	pid_t pid;
+
+	if (!ipc_pair(ends)) {
+		log_error(NULL, "master.fork", KV("errno", errno));
+		return NULL;
+	}
+	pid = fork();
+	if (pid < 0) {
+		log_error(NULL, "master.fork", KV("role", role_name(role)), KV("errno", errno));
+		close(ends[0]);
+		close(ends[1]);
+		return NULL;
+	}
+	if (pid == 0) {
+		close(ends[0]);
+		birth = (struct process_birth){ .service = m->service, .settings = m->settings,
+		    .role = role, .index = index, .label = label, .control = ends[1] };
+		forget_master(m, &birth);
+		drop_privileges(m, role);
+		process_live(&birth, start, context);
+	}
+	close(ends[1]);
+	c = xcalloc(1, sizeof(*c));
+	c->master = m;
+	c->role = role;
+	c->index = index;
+	c->pid = pid;
+	c->label = label ? xstrdup(label) : NULL;
+	c->born_ms = clock_monotonic_ms();
+	c->ipc = ipc_new(m->loop, ends[0], &child_handlers, c);
+	TAILQ_FOREACH(other, &m->children, entry)
+		if (!other->draining && !other->leaving && are_pair(role, other->role) &&
+		    !(role == ROLE_KEEPER || other->role == ROLE_KEEPER))
+			master_join(c, other);
+	TAILQ_INSERT_TAIL(&m->children, c, entry);
+	log_debug(NULL, "process.start", KV("role", role_name(role)), KV("index", index),
+	    KV("pid", (int)pid));
+	return c;
+}
+
+/* ---- roles ---- */
+
+static void
+start_role(struct process *p, void *context)
+{
+	(void)context;
+	switch (p->role) {
+	case ROLE_FRONT: p->service->front_start(p); break;
+	case ROLE_AUTH: p->service->auth->start(p); break;
+	case ROLE_AUTH_HASH: p->service->auth->hash_start(p); break;
+	case ROLE_AUTH_PAM: p->service->auth->pam_start(p); break;
+	case ROLE_QUEUE: p->service->queue_start(p); break;
+	case ROLE_COURIER: p->service->courier_start(p); break;
+	case ROLE_MASTER: case ROLE_KEEPER: case ROLE_SIGNER: case ROLE_RECORDER: case ROLE_COUNT:
+		fatal("nobody starts a %s this way", role_name(p->role));
+	}
+}
+
+static unsigned
+count_of(struct master *m, enum role role)
+{
+	struct child *c;
+	unsigned n = 0;
+
+	TAILQ_FOREACH(c, &m->children, entry)
+		if (c->role == role && !c->draining)
+			n++;
+	return n;
+}
+
+static void
+start_missing(void *context)
+{
+	struct master *m = context;
+
+	if (m->stopping)
+		return;
+	for (enum role role = 0; role < ROLE_COUNT; role++)
+		while (count_of(m, role) < m->roles[role].count)
+			if (master_fork(m, role, NULL, start_role, NULL) == NULL) {
+				timer_set(m->restart, BACK_OFF_MOST_MS);
+				return;
+			}
+}
+
+/* ---- their words ---- */
+
+static void
+tell_starter(struct master *m, struct str text)
+{
+	if (m->ready_fd < 0)
+		return;
+	if (write(m->ready_fd, text.p, text.n) < 0)
+		log_warn(NULL, "master.ready", KV("errno", errno));
+	close_fd(&m->ready_fd);
+}
+
+static void
+on_ready(struct child *from)
+{
+	struct master *m = from->master;
+	struct child *c;
+
+	from->ready = true;
+	TAILQ_FOREACH(c, &m->children, entry)
+		if (!c->ready)
+			return;
+	if (m->started)
+		return;
+	m->started = true;
+	log_info(NULL, "ready", KV("pid", (int)getpid()));
+	tell_starter(m, STR("ready\n"));
+}
+
+/* At the first start the administrator is told and nothing is left running. */
+static void
+give_up_start(struct master *m, struct str why)
+{
+	scoped_buf text = BUF_INIT;
+
+	buf_printf(&text, "%s: %.*s\n", m->service->name, STR_ARG(why));
+	tell_starter(m, buf_str(&text));
+	fputs(buf_z(&text), stderr);
+	on_terminate(m);
+}
+
+static bool
+on_failed(struct child *from, struct msg *msg)
+{
+	struct str why = msg_get_str(msg);
+
+	if (!msg_end(msg))
+		return false;
+	if (!from->master->started)
+		give_up_start(from->master, why);
+	return true;
+}
+
+/* The only thing a keeper's words may cause elsewhere: that auth knows how full the account is. */
+static bool
+on_usage(struct child *from, struct msg *msg)
+{
+	struct child *auth = master_first(from->master, ROLE_AUTH);
+	struct buf m = BUF_INIT;
+	struct str address = msg_get_str(msg);
+	uint64_t numbers[4];
+
+	for (size_t i = 0; i < countof(numbers); i++)
+		numbers[i] = msg_get_u64(msg);
+	if (!msg_end(msg) || from->label == NULL || !str_eq(address, str_of(from->label)))
+		return false;
+	if (auth == NULL)
+		return true;
+	msg_begin(&m, MSG_USAGE);
+	msg_put_str(&m, address);
+	for (size_t i = 0; i < countof(numbers); i++)
+		msg_put_u64(&m, numbers[i]);
+	master_send(auth, &m, -1);
+	return true;
+}
+
+static bool
+on_message(void *context, struct ipc *ipc, struct msg *msg)
+{
+	struct child *from = context;
+
+	(void)ipc;
+	if (msg->type == MSG_READY) {
+		on_ready(from);
+		return true;
+	}
+	if (msg->type == MSG_FAILED)
+		return on_failed(from, msg);
+	if (from->role == ROLE_AUTH && msg->type == MSG_SESSION_WANTED)
+		return keepers_on_session_wanted(from->master, msg);
+	if (from->role == ROLE_AUTH && msg->type == MSG_KEEPER_WANTED)
+		return keepers_on_keeper_wanted(from->master, msg);
+	if (from->role == ROLE_KEEPER && msg->type == MSG_IDLE)
+		return keepers_on_idle(from, msg);
+	if (from->role == ROLE_KEEPER && msg->type == MSG_USAGE)
+		return on_usage(from, msg);
+	return false;
+}
+
+/* A child that sent rubbish, or is about to be reaped. */
+static void
+on_closed(void *context, struct ipc *ipc)
+{
+	struct child *c = context;
+
+	(void)ipc;
+	ipc_free(c->ipc);
+	c->ipc = NULL;
+	kill(c->pid, SIGKILL);
+}
+
+/* ---- deaths ---- */
+
+static int64_t
+back_off(struct master *m, const struct child *c)
+{
+	struct master_role *r = &m->roles[c->role];
+	int64_t wait = BACK_OFF_FIRST_MS;
+
+	if (clock_monotonic_ms() - c->born_ms > LIVED_LONG_MS)
+		r->failures = 0;
+	if (r->failures++ == 0)
+		return 0;
+	for (unsigned i = 1; i < r->failures && wait < BACK_OFF_MOST_MS; i++)
+		wait *= 2;
+	return wait < BACK_OFF_MOST_MS ? wait : BACK_OFF_MOST_MS;
+}
+
+static void
+bury(struct child *c, int status)
+{
+	struct master *m = c->master;
+	bool clean = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+	bool restart = !m->stopping && !c->draining && c->role != ROLE_KEEPER;
+	int64_t wait = restart ? back_off(m, c) : 0;
+
+	if (!clean)
+		log_error(NULL, "process.died", KV("role", role_name(c->role)),
+		    KV("label", str_of(c->label)), KV("pid", (int)c->pid),
+		    KV("signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0),
+		    KV("status", WIFEXITED(status) ? WEXITSTATUS(status) : -1),
+		    KV("restart_ms", wait));
+	if (c->role == ROLE_KEEPER)
+		keepers_on_death(c);
+	free_child(c);
+	if (restart && m->started)
+		timer_set(m->restart, wait);
+	else if (restart)
+		give_up_start(m, STR("one of its processes died at the start; the log says which"));
+	if (m->stopping && TAILQ_EMPTY(&m->children))
+		loop_stop(m->loop);
+}
+
+static void
+on_child_signal(void *context)
+{
+	struct master *m = context;
+	struct child *c, *next;
+	int status;
+
+	for (c = TAILQ_FIRST(&m->children); c != NULL; c = next) {
+		next = TAILQ_NEXT(c, entry);
+		if (waitpid(c->pid, &status, WNOHANG) == c->pid)
+			bury(c, status);
+	}
+}
+
+/* ---- signals from the administrator ---- */
+
+static void
+send_word(struct child *c, enum message_type word, int fd)
+{
+	struct buf m = BUF_INIT;
+
+	msg_begin(&m, word);
+	master_send(c, &m, fd);
+}
+
+static void
+on_hangup(void *context)
+{
+	struct master *m = context;
+	struct settings *fresh;
+	struct child *c;
+	char *why;
+	int log;
+
+	fresh = settings_read(m->settings->config_path, &why);
+	if (fresh == NULL) {
+		log_error(NULL, "reload.failed", KV("why", why));
+		free(why);
+		return;
+	}
+	if (!doors_rebind(m, fresh)) {
+		settings_free(fresh);
+		return;
+	}
+	settings_free(m->settings);
+	m->settings = fresh;
+	master_count_roles(m);
+	log = process_open_log(m->settings);
+	if (log >= 0)
+		process_use_log(log);
+	TAILQ_FOREACH(c, &m->children, entry)
+		if (c->role != ROLE_FRONT)
+			send_word(c, MSG_RELOAD, process_open_log(m->settings));
+		else if (!c->draining) {
+			c->draining = true;
+			send_word(c, MSG_DRAIN, -1);
+		}
+	log_info(NULL, "reload");
+	start_missing(m);
+}
+
+static void
+kill_rest(void *context)
+{
+	struct master *m = context;
+	struct child *c;
+
+	TAILQ_FOREACH(c, &m->children, entry) {
+		log_warn(NULL, "process.kill", KV("role", role_name(c->role)),
+		    KV("pid", (int)c->pid));
+		kill(c->pid, SIGKILL);
+	}
+}
+
+static void
+on_terminate(void *context)
+{
+	struct master *m = context;
+	struct child *c;
+
+	if (m->stopping)
+		return;
+	m->stopping = true;
+	log_info(NULL, "stop");
+	TAILQ_FOREACH(c, &m->children, entry)
+		send_word(c, MSG_STOP, -1);
+	timer_set(m->last_moment, STOP_MS);
+	if (TAILQ_EMPTY(&m->children))
+		loop_stop(m->loop);
+}
+
+_Noreturn void
+master_run(struct master *m)
+{
+	struct child *c;
+
+	title_set(m->service->name, "master", m->settings->config_path);
+	TAILQ_INIT(&m->children);
+	m->loop = loop_new();
+	m->keepers = map_new();
+	m->restart = timer_new(m->loop, start_missing, m);
+	m->last_moment = timer_new(m->loop, kill_rest, m);
+	loop_on_signal(m->loop, SIGCHLD, on_child_signal, m);
+	loop_on_signal(m->loop, SIGTERM, on_terminate, m);
+	loop_on_signal(m->loop, SIGINT, on_terminate, m);
+	loop_on_signal(m->loop, SIGHUP, on_hangup, m);
+	start_missing(m);
+	loop_run(m->loop);
+	while ((c = TAILQ_FIRST(&m->children)) != NULL)
+		free_child(c);
+	map_free(m->keepers);
+	timer_free(m->restart);
+	timer_free(m->last_moment);
+	loop_free(m->loop);
+	doors_close(m->doors, m->door_count);
+	settings_free(m->settings);
+	log_info(NULL, "stopped");
+	exit(m->started ? 0 : 1);
+}

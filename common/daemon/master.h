@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: ISC */
+/* master's own file set: the children, who is joined with whom, and the keepers. */
+#pragma once
+
+#include <sys/queue.h>
+#include <sys/types.h>
+
+#include "common/daemon/keeper.h"
+#include "common/daemon/process_inside.h"
+
+struct master;
+
+struct child {
+	TAILQ_ENTRY(child) entry;
+	struct master *master;
+	enum role role;
+	unsigned index;
+	pid_t pid;
+	struct ipc *ipc;
+	char *label;		/* keepers: the account */
+	int64_t born_ms;
+	bool ready;
+	bool draining;		/* a front that has been replaced: not restarted */
+	bool leaving;		/* a keeper told to go: what comes for its account waits */
+	uint64_t sessions;	/* given to a keeper, ever */
+	unsigned joined_queue;	/* index + 1 of the queue it has a channel to; 0: none */
+	struct wishes *wishes;	/* for after a leaving keeper */
+};
+
+TAILQ_HEAD(children, child);
+
+struct master_role {
+	enum role role;
+	unsigned count;		/* how many of it there are to be */
+	unsigned failures;	/* deaths in a row, for the back-off */
+};
+
+struct master {
+	const struct service *service;
+	struct settings *settings;
+	struct loop *loop;
+	struct children children;
+	struct map *keepers;	/* address to child */
+	struct master_role roles[ROLE_COUNT];
+	unsigned next_index[ROLE_COUNT];
+	struct process_door *doors;
+	size_t door_count;
+	struct timer *restart;
+	struct timer *last_moment;
+	bool started;		/* everybody was ready once */
+	bool stopping;
+	int ready_fd;		/* where `trivet start` waits, or -1 */
+	uid_t uid;		/* what children become; (uid_t)-1: stay */
+	gid_t gid;
+};
+
+/* service.c: how many of each role these settings ask for. */
+void master_count_roles(struct master *);
+
+/* master.c */
+struct child *master_fork(struct master *, enum role, const char *label,
+    void (*start)(struct process *, void *), void *context);
+void master_send(struct child *, struct buf *message, int fd);
+/* Gives both a channel to each other. */
+void master_join(struct child *, struct child *);
+struct child *master_find(struct master *, enum role, unsigned index);
+/* The first of a role that is not draining. */
+struct child *master_first(struct master *, enum role);
+_Noreturn void master_run(struct master *);
+
+/* doors.c */
+struct process_door *doors_bind(const struct service *, const struct settings *,
+    const struct process_door *keep, size_t keep_count, size_t *count, char **why);
+/* After a reload: closes what is no longer wanted, opens what is new; false (logged): all stays. */
+must_check bool doors_rebind(struct master *, const struct settings *fresh);
+void doors_close(struct process_door *, size_t count);
+
+/* master_keepers.c */
+bool keepers_on_session_wanted(struct master *, struct msg *);
+bool keepers_on_keeper_wanted(struct master *, struct msg *);
+bool keepers_on_idle(struct child *, struct msg *);
+void keepers_on_death(struct child *);

@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * master's keepers: one process for each account in use, forked when somebody who was let in by auth
+ * needs it. Never two for one account: while one leaves, what comes for its account waits.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/base/log.h"
+#include "common/base/map.h"
+#include "common/daemon/master.h"
+#include "common/daemon/messages.h"
+
+enum { KEEPERS_MAX = 20000, WISHES_MAX = 1000 };
+
+/* What somebody wants of an account. */
+struct wish {
+	bool session;		/* else only that the keeper be there, joined with queue */
+	unsigned front;
+	uint64_t question;
+	struct str sid;
+	struct str peer;
+	bool secure;
+	struct keeper_grant grant;
+};
+
+/* Wishes that wait until a leaving keeper is gone: the messages as they came. */
+struct wishes {
+	struct buf *packets;
+	bool *session;
+	size_t count;
+};
+
+/* ---- the new process ---- */
+
+/* Makes the Maildir's folder, and the levels above it below mail_dir, as its user. */
+static int
+open_maildir(struct str path)
+{
+	char *text = str_path(path);
+	int fd;
+
+	if (text == NULL || text[0] != '/')
+		fatal("maildir is no absolute path");
+	for (char *slash = strchr(text + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		if (mkdir(text, 0700) != 0 && errno != EEXIST && errno != EACCES && errno != EROFS)
+			log_error(NULL, "maildir.make", KV("path", text), KV("errno", errno));
+		*slash = '/';
+	}
+	if (mkdir(text, 0700) != 0 && errno != EEXIST)
+		log_error(NULL, "maildir.make", KV("path", text), KV("errno", errno));
+	fd = open(text, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		log_error(NULL, "maildir.open", KV("path", text), KV("errno", errno));
+	free(text);
+	return fd;
+}
+
+static void
+become(const struct keeper_grant *g)
+{
+	if (g->uid == (uid_t)-1 || geteuid() != 0)
+		return;
+	if (setgroups(0, NULL) != 0 || setresgid(g->gid, g->gid, g->gid) != 0 ||
+	    setresuid(g->uid, g->uid, g->uid) != 0)
+		fatal("cannot become user id %u: errno %d", (unsigned)g->uid, errno);
+}
+
+static void
+start_keeper(struct process *p, void *context)
+{
+	const struct keeper_grant *g = context;
+	int fd;
+
+	become(g);
+	umask(0077);
+	fd = open_maildir(g->maildir);
+	if (fd < 0)
+		process_fail(p, "cannot open the Maildir %.*s of %.*s: errno %d; look at its owner and mode",
+		    STR_ARG(g->maildir), STR_ARG(g->address), errno);
+	p->service->keeper_start(p, g, fd);
+}
+
+static struct child *
+find_or_fork(struct master *m, const struct keeper_grant *grant)
+{
+	struct child *c = map_get(m->keepers, grant->address);
+	struct keeper_grant g = *grant;
+	char *label;
+
+	if (c != NULL || map_count(m->keepers) >= KEEPERS_MAX)
+		return c;
+	if (g.uid == (uid_t)-1) {
+		g.uid = m->uid;
+		g.gid = m->gid;
+	}
+	label = str_dup(g.address);
+	c = master_fork(m, ROLE_KEEPER, label, start_keeper, &g);
+	free(label);
+	if (c == NULL)
+		return NULL;
+	map_set(m->keepers, g.address, c);
+	return c;
+}
+
+/* ---- wishes ---- */
+
+static void
+answer_front(struct master *m, const struct wish *w, int fd)
+{
+	struct child *front = master_find(m, ROLE_FRONT, w->front);
+	struct buf answer = BUF_INIT;
+
+	if (front == NULL) {
+		close_fd(&fd);
+		return;
+	}
+	msg_begin(&answer, MSG_SESSION);
+	msg_put_u64(&answer, w->question);
+	msg_put_str(&answer, w->grant.address);
+	master_send(front, &answer, fd);
+}
+
+static void
+open_session(struct child *keeper, const struct wish *w)
+{
+	struct buf m = BUF_INIT;
+	int ends[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) != 0) {
+		log_error(NULL, "session.socketpair", KV("errno", errno));
+		answer_front(keeper->master, w, -1);
+		return;
+	}
+	keeper->sessions++;
+	msg_begin(&m, MSG_SESSION_OPEN);
+	msg_put_str(&m, w->sid);
+	msg_put_str(&m, w->peer);
+	msg_put_bool(&m, w->secure);
+	master_send(keeper, &m, ends[0]);
+	answer_front(keeper->master, w, ends[1]);
+}
+
+static void
+wait_for_leaving(struct child *keeper, const struct wish *w)
+{
+	struct wishes *all = keeper->wishes;
+	struct buf m = BUF_INIT;
+
+	if (all == NULL)
+		all = keeper->wishes = xcalloc(1, sizeof(*all));
+	if (all->count >= WISHES_MAX)
+		return;
+	if (w->session) {
+		msg_put_u32(&m, w->front);
+		msg_put_u64(&m, w->question);
+		msg_put_str(&m, w->sid);
+		msg_put_str(&m, w->peer);
+		msg_put_bool(&m, w->secure);
+	}
+	msg_put_grant(&m, &w->grant);
+	all->packets = xrealloc(all->packets, (all->count + 1) * sizeof(*all->packets));
+	all->session = xrealloc(all->session, (all->count + 1) * sizeof(*all->session));
+	all->packets[all->count] = m;
+	all->session[all->count++] = w->session;
+}
+
+/* Once for each queue there is: a restarted one is another one. */
+static void
+join_queue(struct master *m, struct child *keeper)
+{
+	struct child *queue = master_first(m, ROLE_QUEUE);
+
+	if (queue == NULL || keeper->joined_queue == queue->index + 1)
+		return;
+	keeper->joined_queue = queue->index + 1;
+	master_join(queue, keeper);
+}
+
+static bool
+grant_wish(struct master *m, const struct wish *w)
+{
+	struct child *keeper = find_or_fork(m, &w->grant);
+
+	if (keeper == NULL) {
+		log_error(NULL, "keeper.none", KV("user", w->grant.address),
+		    KV("keepers", map_count(m->keepers)));
+		if (w->session)
+			answer_front(m, w, -1);
+		return true;
+	}
+	if (keeper->leaving) {
+		wait_for_leaving(keeper, w);
+		return true;
+	}
+	join_queue(m, keeper);
+	if (w->session)
+		open_session(keeper, w);
+	return true;
+}
+
+static bool
+read_wish(struct msg *m, bool session, struct wish *w)
+{
+	*w = (struct wish){ .session = session };
+	if (session) {
+		w->front = msg_get_u32(m);
+		w->question = msg_get_u64(m);
+		w->sid = msg_get_str(m);
+		w->peer = msg_get_str(m);
+		w->secure = msg_get_bool(m);
+	}
+	w->grant = msg_get_grant(m);
+	return msg_end(m) && w->grant.address.n > 0 && w->grant.maildir.n > 0;
+}
+
+bool
+keepers_on_session_wanted(struct master *m, struct msg *msg)
+{
+	struct wish w;
+
+	return read_wish(msg, true, &w) && grant_wish(m, &w);
+}
+
+bool
+keepers_on_keeper_wanted(struct master *m, struct msg *msg)
+{
+	struct wish w;
+
+	return read_wish(msg, false, &w) && grant_wish(m, &w);
+}
+
+/* Only a keeper that has had every session we ever sent may go. */
+bool
+keepers_on_idle(struct child *keeper, struct msg *msg)
+{
+	uint64_t had = msg_get_u64(msg);
+	struct buf m = BUF_INIT;
+
+	if (!msg_end(msg))
+		return false;
+	if (had != keeper->sessions)
+		return true;
+	keeper->leaving = true;
+	msg_begin(&m, MSG_STOP);
+	master_send(keeper, &m, -1);
+	return true;
+}
+
+void
+keepers_on_death(struct child *keeper)
+{
+	struct master *m = keeper->master;
+	struct child *auth = master_first(m, ROLE_AUTH);
+	struct wishes *all = keeper->wishes;
+	struct buf gone = BUF_INIT;
+	struct wish w;
+
+	map_remove(m->keepers, str_of(keeper->label));
+	if (auth != NULL) {
+		msg_begin(&gone, MSG_KEEPER_GONE);
+		msg_put_str(&gone, str_of(keeper->label));
+		master_send(auth, &gone, -1);
+	}
+	keeper->wishes = NULL;
+	for (size_t i = 0; all != NULL && i < all->count; i++) {
+		struct msg packet = { .rest = buf_str(&all->packets[i]), .fd = -1 };
+
+		if (!m->stopping && read_wish(&packet, all->session[i], &w))
+			grant_wish(m, &w);
+		buf_free(&all->packets[i]);
+	}
+	if (all != NULL) {
+		free(all->packets);
+		free(all->session);
+		free(all);
+	}
+}
+
+/* ---- grants in messages ---- */
+
+void
+msg_put_grant(struct buf *m, const struct keeper_grant *g)
+{
+	msg_put_str(m, g->address);
+	msg_put_str(m, g->maildir);
+	msg_put_u32(m, g->uid);
+	msg_put_u32(m, g->gid);
+	msg_put_u64(m, g->quota_bytes);
+	msg_put_u64(m, g->quota_messages);
+}
+
+struct keeper_grant
+msg_get_grant(struct msg *m)
+{
+	struct keeper_grant g;
+
+	g.address = msg_get_str(m);
+	g.maildir = msg_get_str(m);
+	g.uid = msg_get_u32(m);
+	g.gid = msg_get_u32(m);
+	g.quota_bytes = msg_get_u64(m);
+	g.quota_messages = msg_get_u64(m);
+	return g;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: ISC */
+/* Every type of message that crosses between processes, who sends it and its fields. */
+#pragma once
+
+#include <stdint.h>
+
+enum message_type {
+	/* master -> all */
+	MSG_PEER = 1,		/* u8 role, u32 index, str label; fd: a channel to it */
+	MSG_RELOAD,		/* the settings file is to be read again; fd: the log, opened anew */
+	MSG_STOP,
+	MSG_DRAIN,		/* front: others have your doors, end with your last connection */
+	/* all -> master */
+	MSG_READY,
+	MSG_FAILED,		/* str why: cannot do its work */
+	/* front -> auth */
+	MSG_LOGIN,		/* u64 question, str sid, str peer, bool secure, str authzid, str authcid, str password */
+	MSG_RECIPIENT,		/* u64 question, str address */
+	/* auth -> front */
+	MSG_LOGIN_ANSWER,	/* u64 question, u8 login_result, str address */
+	MSG_RECIPIENT_ANSWER,	/* u64 question, u8 recipient_result, u32 count, count * (u8 target_kind, str address) */
+	/* auth -> hash worker and back */
+	MSG_HASH,		/* u64 job, str verifier, str password */
+	MSG_HASH_ANSWER,	/* u64 job, bool right */
+	/* auth -> pam worker and back */
+	MSG_PAM,		/* u64 job, str service, str user, str password, str peer */
+	MSG_PAM_ANSWER,		/* u64 job, u8 login_result */
+	/* auth -> master */
+	MSG_SESSION_WANTED,	/* u32 front, u64 question, str sid, str peer, bool secure, grant */
+	MSG_KEEPER_WANTED,	/* grant */
+	/* queue -> auth: please have a keeper for this account joined to me */
+	MSG_ACCOUNT_WANTED,	/* str address */
+	/* auth -> queue: there is no such account (any more), or it cannot be told now */
+	MSG_ACCOUNT_ANSWER,	/* str address, u8 recipient_result */
+	/* master -> front */
+	MSG_SESSION,		/* u64 question, str address; fd: stream to the keeper (none: it could not be had) */
+	/* master -> keeper */
+	MSG_SESSION_OPEN,	/* str sid, str peer, bool secure; fd: stream to the front */
+	/* keeper -> master -> auth */
+	MSG_USAGE,		/* str address, u64 bytes, u64 messages, u64 quota_bytes, u64 quota_messages */
+	/* keeper -> master: no session since a minute; master -> keeper: go, or a session comes */
+	MSG_IDLE,		/* to master: u64 how many sessions it was ever given */
+	MSG_KEEPER_GONE,	/* master -> auth: str address */
+
+	MSG_SMTPD = 0x100,	/* from here on: smtpd's own, smtpd/smtpd.h */
+};
+
+/* A grant: str address, str maildir, u32 uid, u32 gid, u64 quota_bytes, u64 quota_messages. */

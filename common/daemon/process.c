@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A child's side of the daemon: its channel to master, its channels to other roles, and its end.
+ * A child never outlives master: when the control channel closes, it ends.
+ */
+#include "common/daemon/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/base/log.h"
+#include "common/base/map.h"
+#include "common/daemon/messages.h"
+#include "common/daemon/process_inside.h"
+#include "common/daemon/title.h"
+
+enum { LAST_MOMENT_MS = 5000 };
+
+struct peer {
+	struct process *process;
+	enum role role;
+	unsigned index;
+	struct ipc *ipc;
+};
+
+static const char *const role_names[ROLE_COUNT] = {
+	[ROLE_MASTER] = "master", [ROLE_FRONT] = "front", [ROLE_AUTH] = "auth",
+	[ROLE_AUTH_HASH] = "auth: hash", [ROLE_AUTH_PAM] = "auth: pam",
+	[ROLE_KEEPER] = "keeper", [ROLE_QUEUE] = "queue", [ROLE_COURIER] = "courier",
+	[ROLE_SIGNER] = "signer", [ROLE_RECORDER] = "recorder",
+};
+
+static int log_fd = -1;
+
+const char *
+role_name(enum role role)
+{
+	return role < ROLE_COUNT ? role_names[role] : "unknown";
+}
+
+/* ---- the log ---- */
+
+int
+process_open_log(const struct settings *settings)
+{
+	if (settings->log_file[0] == '\0')
+		return -1;
+	return open(settings->log_file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
+}
+
+/* Errors of the log are nobody's business but the log's: the service goes on. */
+static void
+write_line(struct str line)
+{
+	if (write(log_fd, line.p, line.n) < 0)
+		return;
+}
+
+void
+process_use_log(int fd)
+{
+	if (log_fd >= 0)
+		close(log_fd);
+	log_fd = fd;
+	log_set_sink(write_line);
+}
+
+static enum log_level
+level_of(const char *word)
+{
+	return strcmp(word, "error") == 0 ? LOG_LEVEL_ERROR :
+	    strcmp(word, "warn") == 0 ? LOG_LEVEL_WARN :
+	    strcmp(word, "debug") == 0 ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO;
+}
+
+/* ---- peers ---- */
+
+static bool on_peer_message(void *context, struct ipc *, struct msg *);
+static void on_peer_closed(void *context, struct ipc *);
+static void on_peer_drained(void *context, struct ipc *);
+
+static const struct ipc_handlers peer_handlers = {
+	.received = on_peer_message, .closed = on_peer_closed, .drained = on_peer_drained,
+};
+
+struct peer_key {
+	uint32_t role;
+	uint32_t index;
+};
+
+static struct str
+key_of(const struct peer_key *key)
+{
+	return (struct str){ (const char *)key, sizeof(*key) };
+}
+
+static struct peer *
+find_peer(const struct process *p, enum role role, unsigned index)
+{
+	struct peer_key key = { role, index };
+
+	return map_get(p->inside->peers, key_of(&key));
+}
+
+static void
+forget_peer(struct peer *peer)
+{
+	struct peer_key key = { peer->role, peer->index };
+
+	map_remove(peer->process->inside->peers, key_of(&key));
+	ipc_free(peer->ipc);
+	free(peer);
+}
+
+static void
+meet_peer(struct process *p, enum role role, unsigned index, struct str label, int fd)
+{
+	struct peer_key key = { role, index };
+	struct peer *peer = find_peer(p, role, index);
+
+	if (peer != NULL)
+		forget_peer(peer);
+	peer = xcalloc(1, sizeof(*peer));
+	peer->process = p;
+	peer->role = role;
+	peer->index = index;
+	peer->ipc = ipc_new(p->loop, fd, &peer_handlers, peer);
+	map_set(p->inside->peers, key_of(&key), peer);
+	if (p->inside->handlers.on_peer != NULL)
+		p->inside->handlers.on_peer(p, role, index, label);
+}
+
+static bool
+on_peer_message(void *context, struct ipc *ipc, struct msg *m)
+{
+	struct peer *peer = context;
+	struct process *p = peer->process;
+
+	(void)ipc;
+	if (p->inside->handlers.on_message == NULL)
+		return false;
+	return p->inside->handlers.on_message(p, peer->role, peer->index, m);
+}
+
+static void
+on_peer_closed(void *context, struct ipc *ipc)
+{
+	struct peer *peer = context;
+	struct process *p = peer->process;
+	enum role role = peer->role;
+	unsigned index = peer->index;
+
+	(void)ipc;
+	forget_peer(peer);
+	if (p->inside->handlers.on_peer_lost != NULL)
+		p->inside->handlers.on_peer_lost(p, role, index);
+}
+
+static void
+on_peer_drained(void *context, struct ipc *ipc)
+{
+	struct peer *peer = context;
+	struct process *p = peer->process;
+
+	(void)ipc;
+	if (p->inside->handlers.on_drained != NULL)
+		p->inside->handlers.on_drained(p, peer->role, peer->index);
+}
+
+bool
+process_send(struct process *p, enum role to, unsigned index, struct buf *message, int fd)
+{
+	struct peer *peer;
+
+	if (to == ROLE_MASTER) {
+		ipc_send(p->inside->master, message, fd);
+		return true;
+	}
+	peer = find_peer(p, to, index);
+	if (peer == NULL) {
+		close_fd(&fd);
+		buf_wipe(message);
+		return false;
+	}
+	ipc_send(peer->ipc, message, fd);
+	return true;
+}
+
+bool
+process_has_peer(const struct process *p, enum role role, unsigned index)
+{
+	return find_peer(p, role, index) != NULL;
+}
+
+bool
+process_is_full(const struct process *p, enum role role, unsigned index)
+{
+	struct peer *peer = find_peer(p, role, index);
+
+	return peer != NULL && ipc_is_full(peer->ipc);
+}
+
+const struct process_door *
+process_doors(const struct process *p, size_t *count)
+{
+	*count = p->inside->door_count;
+	return p->inside->doors;
+}
+
+void
+process_handle(struct process *p, const struct process_handlers *handlers)
+{
+	p->inside->handlers = *handlers;
+}
+
+/* ---- master's words ---- */
+
+static void
+reload(struct process *p, int new_log)
+{
+	struct settings *old = (struct settings *)(uintptr_t)p->settings;
+	char *why;
+	struct settings *fresh = settings_read(old->config_path, &why);
+
+	if (new_log >= 0)
+		process_use_log(new_log);
+	if (fresh == NULL) {
+		log_error(NULL, "reload.failed", KV("why", why));
+		free(why);
+		return;
+	}
+	p->settings = fresh;
+	log_set_level(level_of(fresh->log_level));
+	if (p->inside->handlers.on_reload != NULL)
+		p->inside->handlers.on_reload(p);
+	settings_free(old);
+}
+
+static void
+last_moment(void *context)
+{
+	struct process *p = context;
+
+	loop_stop(p->loop);
+}
+
+static void
+stop(struct process *p)
+{
+	if (p->inside->stopping)
+		return;
+	p->inside->stopping = true;
+	p->inside->last_moment = timer_new(p->loop, last_moment, p);
+	timer_set(p->inside->last_moment, LAST_MOMENT_MS);
+	if (p->inside->handlers.on_stop != NULL)
+		p->inside->handlers.on_stop(p);
+	else
+		process_end(p);
+}
+
+void
+process_end(struct process *p)
+{
+	loop_stop(p->loop);
+}
+
+static bool
+on_master_message(void *context, struct ipc *ipc, struct msg *m)
+{
+	struct process *p = context;
+	struct str label;
+	unsigned index;
+	uint8_t role;
+
+	(void)ipc;
+	switch (m->type) {
+	case MSG_PEER:
+		role = msg_get_u8(m);
+		index = msg_get_u32(m);
+		label = msg_get_str(m);
+		if (!msg_end(m) || role >= ROLE_COUNT || m->fd < 0)
+			return false;
+		meet_peer(p, role, index, label, msg_take_fd(m));
+		return true;
+	case MSG_RELOAD:
+		reload(p, msg_take_fd(m));
+		return true;
+	case MSG_STOP:
+		stop(p);
+		return true;
+	case MSG_DRAIN:
+		if (p->inside->on_drain != NULL)
+			p->inside->on_drain(p);
+		return true;
+	default:
+		if (p->inside->handlers.on_message == NULL)
+			return false;
+		return p->inside->handlers.on_message(p, ROLE_MASTER, 0, m);
+	}
+}
+
+static void
+on_master_closed(void *context, struct ipc *ipc)
+{
+	struct process *p = context;
+
+	(void)ipc;
+	log_warn(NULL, "process.master_gone");
+	/* A keeper closes its account properly; nobody else has anything to close. */
+	if (p->role == ROLE_KEEPER && p->inside->handlers.on_stop != NULL)
+		p->inside->handlers.on_stop(p);
+	_exit(0);
+}
+
+static const struct ipc_handlers master_handlers = {
+	.received = on_master_message, .closed = on_master_closed,
+};
+
+_Noreturn void
+process_fail(struct process *p, const char *format, ...)
+{
+	scoped_buf why = BUF_INIT;
+	struct buf m = BUF_INIT;
+	va_list args;
+
+	va_start(args, format);
+	buf_vprintf(&why, format, args);
+	va_end(args);
+	log_error(NULL, "process.failed", KV("why", buf_str(&why)));
+	msg_begin(&m, MSG_FAILED);
+	msg_put_str(&m, buf_str(&why));
+	ipc_send(p->inside->master, &m, -1);
+	_exit(1);
+}
+
+static void
+free_inside(struct process *p)
+{
+	size_t at = 0;
+	struct str key;
+	void *value;
+
+	while (map_next(p->inside->peers, &at, &key, &value))
+		forget_peer(value);
+	map_free(p->inside->peers);
+	ipc_free(p->inside->master);
+	timer_free(p->inside->last_moment);
+	process_close_doors(p);
+	free(p->inside);
+}
+
+void
+process_close_doors(struct process *p)
+{
+	for (size_t i = 0; i < p->inside->door_count; i++)
+		close(p->inside->doors[i].fd);
+	free(p->inside->doors);
+	p->inside->doors = NULL;
+	p->inside->door_count = 0;
+}
+
+_Noreturn void
+process_live(const struct process_birth *birth, void (*start)(struct process *, void *),
+    void *context)
+{
+	struct buf ready = BUF_INIT;
+	struct process p = {
+		.service = birth->service, .settings = birth->settings, .loop = loop_new(),
+		.role = birth->role, .index = birth->index, .label = str_of(birth->label),
+	};
+
+	title_set(p.service->name, role_name(p.role), birth->label);
+	log_set_name(p.service->name, role_name(p.role));
+	log_set_level(level_of(p.settings->log_level));
+	p.inside = xcalloc(1, sizeof(*p.inside));
+	p.inside->peers = map_new();
+	p.inside->doors = birth->doors;
+	p.inside->door_count = birth->door_count;
+	p.inside->master = ipc_new(p.loop, birth->control, &master_handlers, &p);
+	start(&p, context);
+	msg_begin(&ready, MSG_READY);
+	ipc_send(p.inside->master, &ready, -1);
+	loop_run(p.loop);
+	free_inside(&p);
+	loop_free(p.loop);
+	settings_free((struct settings *)(uintptr_t)p.settings);
+	exit(0);
+}

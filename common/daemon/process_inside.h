@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: ISC */
+/* What process.c, master.c and the frames share and no role sees. */
+#pragma once
+
+#include "common/daemon/process.h"
+
+struct map;
+
+/* Told to a child when it is forked. */
+struct process_birth {
+	const struct service *service;
+	struct settings *settings;	/* owned from here on */
+	enum role role;
+	unsigned index;
+	const char *label;		/* keepers: the account; else NULL */
+	int control;			/* channel to master */
+	struct process_door *doors;	/* fronts; owned */
+	size_t door_count;
+};
+
+/* The life of a child: becomes the role, runs, and exits. start gets context. */
+_Noreturn void process_live(const struct process_birth *,
+    void (*start)(struct process *, void *context), void *context);
+
+/* The sockets of the doors are closed; others go on listening. */
+void process_close_doors(struct process *);
+
+/* Ends the process as its role ends: after SIGTERM, when drained, when master is gone. */
+void process_end(struct process *);
+
+/* The frames put themselves before the role's handlers. */
+struct process_inside {
+	struct ipc *master;
+	struct map *peers;
+	struct process_handlers handlers;
+	struct process_door *doors;
+	size_t door_count;
+	bool stopping;
+	struct timer *last_moment;
+	void *frame;	/* front.c's or keeper.c's own */
+	void *login;	/* login.c's own */
+	void (*on_drain)(struct process *);
+};
+
+/* The log file of these settings opened for appending, or -1 (with errno; standard error is kept). */
+int process_open_log(const struct settings *);
+/* Lines go to this descriptor from now on (owned). */
+void process_use_log(int fd);

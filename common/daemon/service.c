@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * main() of the three daemons: settings, the pid file, the ports, then master. Called by trivet(8),
+ * a supervisor or a person; stays in the foreground.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/daemon/master.h"
+#include "common/daemon/title.h"
+
+enum { DESCRIPTORS_WANTED = 65536 };
+
+/* The end of `trivet start`'s pipe, from the environment. */
+static int
+take_ready_fd(void)
+{
+	const char *text = getenv("TRIVET_READY_FD");
+	uint32_t fd;
+
+	if (text == NULL || !str_to_u32(str_of(text), &fd) || fcntl((int)fd, F_GETFD) < 0)
+		return -1;
+	fcntl((int)fd, F_SETFD, FD_CLOEXEC);
+	unsetenv("TRIVET_READY_FD");
+	return (int)fd;
+}
+
+_Noreturn static void
+refuse(const struct master *m, const char *name, const char *why)
+{
+	if (m->ready_fd >= 0)
+		dprintf(m->ready_fd, "%s: %s\n", name, why);
+	fprintf(stderr, "%s: %s\n", name, why);
+	exit(1);
+}
+
+printf_like(3, 4) _Noreturn static void
+refuse_with(const struct master *m, const char *name, const char *format, ...)
+{
+	scoped_buf why = BUF_INIT;
+	va_list args;
+
+	va_start(args, format);
+	buf_vprintf(&why, format, args);
+	va_end(args);
+	refuse(m, name, buf_z(&why));
+}
+
+/* Held as long as we live: a lock that is there means a daemon that runs. */
+static void
+write_pid_file(const struct master *m)
+{
+	scoped_buf path = BUF_INIT;
+	char earlier[32] = "";
+	int fd;
+
+	if (mkdir(m->settings->run_dir, 0755) != 0 && errno != EEXIST)
+		refuse_with(m, m->service->name, "cannot make the folder %s (setting run_dir in %s): %s",
+		    m->settings->run_dir, m->settings->config_path, strerror(errno));
+	buf_printf(&path, "%s/%s.pid", m->settings->run_dir, m->service->name);
+	fd = open(buf_z(&path), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	if (fd < 0)
+		refuse_with(m, m->service->name, "cannot open %s (setting run_dir in %s): %s",
+		    buf_z(&path), m->settings->config_path, strerror(errno));
+	if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+		if (read(fd, earlier, sizeof(earlier) - 1) < 0)
+			earlier[0] = '\0';
+		earlier[strcspn(earlier, "\n")] = '\0';
+		refuse_with(m, m->service->name, "is already running for %s, process %s",
+		    m->settings->config_path, earlier);
+	}
+	if (ftruncate(fd, 0) != 0 || dprintf(fd, "%d\n", (int)getpid()) < 0)
+		refuse_with(m, m->service->name, "cannot write %s: %s", buf_z(&path),
+		    strerror(errno));
+}
+
+/* Whom the others become, when root started us. */
+static void
+find_user(struct master *m)
+{
+	const char *name = m->settings->user[0] ? m->settings->user : "trivet";
+	const struct passwd *pw;
+
+	m->uid = (uid_t)-1;
+	m->gid = (gid_t)-1;
+	if (geteuid() != 0 || strcmp(name, "root") == 0)
+		return;
+	pw = getpwnam(name);
+	if (pw == NULL)
+		refuse_with(m, m->service->name,
+		    "there is no user %s (setting user in %s): make it with "
+		    "'useradd --system %s', or name another one", name,
+		    m->settings->config_path, name);
+	m->uid = pw->pw_uid;
+	m->gid = pw->pw_gid;
+}
+
+static void
+raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+	struct rlimit wanted = { DESCRIPTORS_WANTED, DESCRIPTORS_WANTED };
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return;
+	if (limit.rlim_max >= DESCRIPTORS_WANTED)
+		wanted.rlim_max = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &wanted) == 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+		log_warn(NULL, "descriptors.limit", KV("errno", errno));
+}
+
+static unsigned
+fronts_wanted(const struct settings *settings)
+{
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (settings->processes > 0)
+		return settings->processes;
+	return cores > 0 ? (unsigned)cores : 1;
+}
+
+void
+master_count_roles(struct master *m)
+{
+	unsigned cores = fronts_wanted(m->settings);
+
+	m->roles[ROLE_FRONT].count = cores;
+	m->roles[ROLE_AUTH].count = 1;
+	m->roles[ROLE_AUTH_HASH].count = cores;
+	m->roles[ROLE_AUTH_PAM].count = m->settings->pam_service[0] ? 1 : 0;
+	m->roles[ROLE_QUEUE].count = m->service->queue_start ? 1 : 0;
+	m->roles[ROLE_COURIER].count = m->service->courier_start ? 1 : 0;
+}
+
+static const char *
+parse_arguments(const struct master *m, int argc, char **argv)
+{
+	const char *config = NULL;
+	int option;
+
+	while ((option = getopt(argc, argv, "c:")) != -1) {
+		if (option != 'c')
+			refuse(m, m->service->name, "usage: -c CONFIG; see trivet(8)");
+		config = optarg;
+	}
+	if (optind < argc)
+		refuse_with(m, m->service->name, "what is '%s'? usage: -c CONFIG; see trivet(8)",
+		    argv[optind]);
+	return config;
+}
+
+int
+service_main(const struct service *service, int argc, char **argv)
+{
+	struct master *m = xcalloc(1, sizeof(*m));
+	const char *config;
+	char *why;
+	int log;
+
+	m->service = service;
+	m->ready_fd = take_ready_fd();
+	log_set_name(service->name, role_name(ROLE_MASTER));
+	config = parse_arguments(m, argc, argv);
+	m->settings = settings_read(config, &why);
+	if (m->settings == NULL)
+		refuse(m, service->name, why);
+	title_init(argc, argv);
+	umask(0027);
+	if (m->settings->test_clock[0] && !clock_turn_by_file(m->settings->test_clock))
+		refuse_with(m, service->name, "cannot map %s (setting test_clock in %s): %s",
+		    m->settings->test_clock, m->settings->config_path, strerror(errno));
+	find_user(m);
+	write_pid_file(m);
+	log = process_open_log(m->settings);
+	if (log < 0 && m->settings->log_file[0])
+		refuse_with(m, service->name, "cannot open %s (setting log_file in %s): %s",
+		    m->settings->log_file, m->settings->config_path, strerror(errno));
+	if (log >= 0)
+		process_use_log(log);
+	raise_descriptor_limit();
+	m->doors = doors_bind(service, m->settings, NULL, 0, &m->door_count, &why);
+	if (m->doors == NULL)
+		refuse(m, service->name, why);
+	master_count_roles(m);
+	master_run(m);
+}

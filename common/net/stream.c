@@ -1,0 +1,655 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A connection's two buffers and what moves them. Invariants: the handler runs only from
+ * deliver(), which only the loop calls; everything else notes its news and sets the timer
+ * `later`. What we wait for is computed in one place, wanted(). After a failure nothing
+ * is read or written any more.
+ */
+#include "common/net/stream.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/net/tls.h"
+#include "common/net/wire.h"
+
+enum {
+	CHUNK_LEAST = 2 * 1024,		/* one read asks for this; more where more came */
+	CHUNK_MOST = 64 * 1024,
+	HANDSHAKE_MS = 10 * 1000,
+	FINISH_MS = 10 * 1000,		/* to send what is left */
+	LINGER_MS = 1000,		/* then to hear the other side's end */
+	LINGER_MOST = 256 * 1024,	/* bytes listened to meanwhile */
+};
+
+enum tls_state {
+	TLS_NONE,
+	TLS_AFTER_OUTPUT,	/* begins when the plain output ("220 Ready") is gone */
+	TLS_HANDSHAKE,
+	TLS_ON,
+};
+
+enum closing { NOT_CLOSING, SENDING_REST, LINGERING };
+
+struct stream {
+	struct loop *loop;
+	struct wire wire;
+	struct watch *watch;
+	struct timer *later;		/* 0 ms: tells the news from the loop */
+	struct timer *idle;		/* these two are made when first set */
+	struct timer *deadline;		/* of the handshake, then of the finish */
+	stream_handler *handler;	/* NULL: nobody is told any more */
+	void *context;
+	struct buf in, out, info;
+	size_t input_limit, chunk, lingered;
+	int64_t idle_ms, active_at;
+	unsigned news;			/* bits: 1 << enum stream_event */
+	enum tls_state tls;
+	enum closing closing;
+	/* What the last read, write and handshake waited for: TLS may cross them. */
+	enum wire_result read_needs, write_needs, handshake_needs;
+	bool tls_server;
+	bool paused;
+	bool eof;
+	bool broken;
+	bool held_inside;		/* reading stopped at the limit while TLS held more */
+	bool sending;			/* the rest goes when the other side takes it */
+	bool was_full;
+	bool shut_wanted, shut;
+	bool *gone;			/* set when the handler freed us */
+};
+
+static void on_ready(void *context, unsigned ready);
+static void on_later(void *context);
+static void step_handshake(struct stream *);
+static void step_closing(struct stream *);
+
+struct stream *
+stream_new(struct loop *loop, int fd, stream_handler *handler, void *context)
+{
+	struct stream *s = xcalloc(1, sizeof(*s));
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags >= 0 && !(flags & O_NONBLOCK))
+		fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+	s->loop = loop;
+	s->wire.fd = fd;
+	s->handler = handler;
+	s->context = context;
+	s->input_limit = STREAM_INPUT_LIMIT;
+	s->chunk = CHUNK_LEAST;
+	s->later = timer_new(loop, on_later, s);
+	s->watch = watch_new(loop, fd, WATCH_READ, on_ready, s);
+	return s;
+}
+
+void
+stream_free(struct stream *s)
+{
+	if (s == NULL)
+		return;
+	if (s->gone != NULL)
+		*s->gone = true;
+	watch_free(s->watch);
+	timer_free(s->later);
+	timer_free(s->idle);
+	timer_free(s->deadline);
+	wire_close(&s->wire);
+	buf_free(&s->in);
+	buf_free(&s->out);
+	buf_free(&s->info);
+	free(s);
+}
+
+/* What we wait for, and what we tell. */
+
+static bool
+is_greeting(const struct stream *s)
+{
+	return s->tls == TLS_AFTER_OUTPUT || s->tls == TLS_HANDSHAKE;
+}
+
+static bool
+wants_input(const struct stream *s)
+{
+	return !s->eof && !s->broken && !s->paused && !is_greeting(s) &&
+	    s->closing == NOT_CLOSING && s->in.n < s->input_limit;
+}
+
+static unsigned
+ready_for_read(const struct stream *s)
+{
+	return s->read_needs == WIRE_WANTS_WRITE ? WATCH_WRITE : WATCH_READ;
+}
+
+static unsigned
+ready_for_write(const struct stream *s)
+{
+	return s->write_needs == WIRE_WANTS_READ ? WATCH_READ : WATCH_WRITE;
+}
+
+static unsigned
+wanted(const struct stream *s)
+{
+	unsigned want = 0;
+
+	if (s->closing == LINGERING)
+		return WATCH_READ;
+	if (s->broken)
+		return 0;
+	if (s->tls == TLS_HANDSHAKE)
+		return s->handshake_needs == WIRE_WANTS_WRITE ? WATCH_WRITE : WATCH_READ;
+	if (wants_input(s))
+		want |= ready_for_read(s);
+	if (s->sending)
+		want |= ready_for_write(s);
+	return want;
+}
+
+static void
+update(struct stream *s)
+{
+	/* While news is told, deliver() comes here again itself. */
+	if (s->gone == NULL && (s->news != 0 || (s->held_inside && wants_input(s))))
+		timer_set(s->later, 0);
+	watch_change(s->watch, wanted(s));
+}
+
+static void
+note(struct stream *s, enum stream_event event)
+{
+	s->news |= 1u << event;
+}
+
+static void
+deliver(struct stream *s)
+{
+	static const enum stream_event order[] = {
+		STREAM_SECURE, STREAM_INPUT, STREAM_DRAINED, STREAM_EOF, STREAM_BROKEN, STREAM_IDLE
+	};
+	bool gone = false;
+
+	s->gone = &gone;
+	for (size_t i = 0; i < countof(order); i++) {
+		if (!(s->news & 1u << order[i]))
+			continue;
+		s->news &= ~(1u << order[i]);
+		if (s->handler == NULL || (order[i] == STREAM_INPUT && s->in.n == 0))
+			continue;
+		s->handler(s->context, s, order[i]);
+		if (gone)
+			return;
+	}
+	s->gone = NULL;
+	buf_shrink(&s->in, 0);
+	update(s);
+}
+
+/* The words are in the wire's error already. What was read before stays news. */
+static void
+broke(struct stream *s)
+{
+	s->broken = true;
+	s->sending = s->held_inside = false;
+	buf_free(&s->out);
+	s->news &= 1u << STREAM_INPUT | 1u << STREAM_SECURE;
+	note(s, STREAM_BROKEN);
+	if (s->idle != NULL)
+		timer_stop(s->idle);
+	if (s->deadline != NULL)
+		timer_stop(s->deadline);
+}
+
+static void
+touch(struct stream *s)
+{
+	if (s->idle_ms > 0)
+		s->active_at = clock_monotonic_ms();
+}
+
+/* In. */
+
+static size_t
+next_chunk(size_t chunk, size_t got)
+{
+	if (got >= chunk)
+		return chunk * 4 < CHUNK_MOST ? chunk * 4 : CHUNK_MOST;
+	return got < chunk / 4 && chunk / 4 >= CHUNK_LEAST ? chunk / 4 : chunk;
+}
+
+/* False: nothing more now. */
+static bool
+receive_some(struct stream *s)
+{
+	size_t room = s->input_limit - s->in.n, n = room < s->chunk ? room : s->chunk, got = 0;
+
+	s->read_needs = wire_read(&s->wire, buf_room(&s->in, n), n, &got);
+	switch (s->read_needs) {
+	case WIRE_DONE:
+		buf_added(&s->in, got);
+		note(s, STREAM_INPUT);
+		touch(s);
+		if (n == s->chunk)
+			s->chunk = next_chunk(s->chunk, got);
+		return got == n || wire_holds_bytes(&s->wire);
+	case WIRE_EOF:
+		s->eof = true;
+		note(s, STREAM_EOF);
+		return false;
+	case WIRE_FAILED:
+		broke(s);
+		return false;
+	case WIRE_WANTS_READ:
+	case WIRE_WANTS_WRITE:
+		break;
+	}
+	return false;
+}
+
+/* At most the input's limit in one go, so that the others have their turn. */
+static void
+receive(struct stream *s)
+{
+	while (wants_input(s))
+		if (!receive_some(s))
+			break;
+	s->held_inside = !s->broken && !s->eof && s->in.n >= s->input_limit &&
+	    wire_holds_bytes(&s->wire);
+}
+
+struct buf *
+stream_input(struct stream *s)
+{
+	return &s->in;
+}
+
+void
+stream_set_input_limit(struct stream *s, size_t bytes)
+{
+	s->input_limit = bytes;
+	update(s);
+}
+
+void
+stream_poke(struct stream *s)
+{
+	note(s, STREAM_INPUT);
+	update(s);
+}
+
+void
+stream_pause(struct stream *s)
+{
+	s->paused = true;
+	update(s);
+}
+
+void
+stream_resume(struct stream *s)
+{
+	s->paused = false;
+	update(s);
+}
+
+/* Out. */
+
+static void
+write_rest(struct stream *s)
+{
+	size_t taken;
+
+	while (s->out.n > 0) {
+		s->write_needs = wire_write(&s->wire, s->out.p, s->out.n, &taken);
+		if (s->write_needs == WIRE_WANTS_READ || s->write_needs == WIRE_WANTS_WRITE)
+			return;
+		if (s->write_needs != WIRE_DONE) {
+			broke(s);
+			return;
+		}
+		buf_take(&s->out, taken);
+		touch(s);
+	}
+	buf_shrink(&s->out, 0);
+}
+
+/* The other side shall see the end. False: again when writable. */
+static bool
+shut_now(struct stream *s)
+{
+	if (wire_goodbye(&s->wire) == WIRE_WANTS_WRITE)
+		return false;
+	shutdown(s->wire.fd, SHUT_WR);
+	s->shut = true;
+	return true;
+}
+
+static void
+begin_handshake(struct stream *s)
+{
+	s->tls = TLS_HANDSHAKE;
+	s->handshake_needs = WIRE_WANTS_READ;
+	if (!s->tls_server)
+		step_handshake(s);
+}
+
+static void
+send_output(struct stream *s)
+{
+	bool waited = s->sending;
+
+	write_rest(s);
+	if (s->broken)
+		return;
+	s->sending = s->out.n > 0;
+	if (s->was_full ? s->out.n < STREAM_LOW_WATER : waited && s->out.n == 0) {
+		s->was_full = false;
+		note(s, STREAM_DRAINED);
+	}
+	if (s->out.n > 0)
+		return;
+	if (s->shut_wanted && !s->shut && !shut_now(s)) {
+		s->write_needs = WIRE_WANTS_WRITE;
+		s->sending = true;
+	}
+	if (s->tls == TLS_AFTER_OUTPUT)
+		begin_handshake(s);
+}
+
+struct buf *
+stream_output(struct stream *s)
+{
+	return &s->out;
+}
+
+bool
+stream_is_full(const struct stream *s)
+{
+	return s->out.n >= STREAM_HIGH_WATER;
+}
+
+void
+stream_flush(struct stream *s)
+{
+	if (s->broken) {
+		buf_free(&s->out);
+		return;
+	}
+	if (stream_is_full(s))
+		s->was_full = true;
+	/* Where the other side did not take the last bytes, trying again at once is in vain. */
+	if (s->tls == TLS_HANDSHAKE || s->sending)
+		return;
+	send_output(s);
+	update(s);
+}
+
+void
+stream_shut_output(struct stream *s)
+{
+	s->shut_wanted = true;
+	stream_flush(s);
+}
+
+/* TLS. */
+
+static void
+step_handshake(struct stream *s)
+{
+	s->handshake_needs = wire_handshake(&s->wire);
+	if (s->handshake_needs == WIRE_FAILED)
+		broke(s);
+	if (s->handshake_needs != WIRE_DONE)
+		return;
+	s->tls = TLS_ON;
+	timer_stop(s->deadline);
+	wire_put_info(&s->wire, &s->info);
+	/* The first request may have come with the end of the handshake. */
+	s->held_inside = wire_holds_bytes(&s->wire);
+	note(s, STREAM_SECURE);
+	if (s->out.n > 0)
+		send_output(s);
+}
+
+static void
+on_deadline(void *context)
+{
+	struct stream *s = context;
+
+	if (s->closing != NOT_CLOSING) {
+		stream_free(s);
+		return;
+	}
+	wire_fail(&s->wire, "TLS handshake: not done in time", 0);
+	broke(s);
+	deliver(s);
+}
+
+static void
+set_deadline(struct stream *s, int64_t ms)
+{
+	if (s->deadline == NULL)
+		s->deadline = timer_new(s->loop, on_deadline, s);
+	timer_set(s->deadline, ms);
+}
+
+static void
+start_tls(struct stream *s, struct tls_context *tls, bool is_server, const char *name)
+{
+	/* RFC 3207 6, RFC 2595 4: what was said in the clear is as if never said. */
+	buf_free(&s->in);
+	s->news &= ~(1u << STREAM_INPUT);
+	s->read_needs = WIRE_WANTS_READ;
+	if (s->broken)
+		return;
+	s->tls_server = is_server;
+	s->tls = TLS_AFTER_OUTPUT;
+	if (s->eof)
+		wire_fail(&s->wire, "TLS handshake: the other side left", 0);
+	if (s->eof || !wire_start_tls(&s->wire, tls, is_server, name)) {
+		broke(s);
+	} else {
+		set_deadline(s, HANDSHAKE_MS);
+		if (!s->sending)
+			send_output(s);
+	}
+	update(s);
+}
+
+void
+stream_accept_tls(struct stream *s, struct tls_context *tls)
+{
+	start_tls(s, tls, true, NULL);
+}
+
+void
+stream_connect_tls(struct stream *s, struct tls_context *tls, const char *name)
+{
+	start_tls(s, tls, false, name);
+}
+
+bool
+stream_is_secure(const struct stream *s)
+{
+	return s->tls == TLS_ON;
+}
+
+struct str
+stream_tls_info(const struct stream *s)
+{
+	return buf_str(&s->info);
+}
+
+const char *
+stream_error(const struct stream *s)
+{
+	return s->wire.error.n > 0 ? s->wire.error.p : "";
+}
+
+/* What the loop calls. */
+
+static void
+on_ready(void *context, unsigned ready)
+{
+	struct stream *s = context;
+
+	if (s->closing == NOT_CLOSING && s->tls == TLS_HANDSHAKE) {
+		step_handshake(s);
+		deliver(s);
+		return;
+	}
+	if (s->sending && ready == ready_for_write(s))
+		send_output(s);
+	if (s->closing != NOT_CLOSING) {
+		step_closing(s);
+		return;
+	}
+	if (ready == ready_for_read(s))
+		receive(s);
+	deliver(s);
+}
+
+static void
+on_later(void *context)
+{
+	struct stream *s = context;
+
+	if (s->held_inside)
+		receive(s);
+	deliver(s);
+}
+
+static void
+on_idle(void *context)
+{
+	struct stream *s = context;
+	int64_t left = s->active_at + s->idle_ms - clock_monotonic_ms();
+
+	if (left > 0) {
+		timer_set(s->idle, left);
+		return;
+	}
+	s->active_at = clock_monotonic_ms();
+	timer_set(s->idle, s->idle_ms);
+	note(s, STREAM_IDLE);
+	deliver(s);
+}
+
+void
+stream_set_idle_ms(struct stream *s, int64_t ms)
+{
+	s->idle_ms = ms;
+	if (s->idle == NULL && ms > 0)
+		s->idle = timer_new(s->loop, on_idle, s);
+	if (s->idle == NULL)
+		return;
+	touch(s);
+	if (ms > 0 && !s->broken)
+		timer_set(s->idle, ms);
+	else
+		timer_stop(s->idle);
+}
+
+void
+stream_set_handler(struct stream *s, stream_handler *handler, void *context)
+{
+	s->handler = handler;
+	s->context = context;
+	if (s->eof)
+		note(s, STREAM_EOF);
+	if (s->broken)
+		note(s, STREAM_BROKEN);
+	update(s);
+}
+
+int
+stream_fd(const struct stream *s)
+{
+	return s->wire.fd;
+}
+
+int
+stream_detach(struct stream *s, struct buf *input)
+{
+	int fd = s->wire.fd;
+
+	if (s->tls != TLS_NONE || s->out.n > 0)
+		fatal("only a plain connection with nothing left to send can be given away");
+	s->wire.fd = -1;
+	buf_free(input);
+	*input = s->in;
+	s->in = BUF_INIT;
+	stream_free(s);
+	return fd;
+}
+
+/* The end. */
+
+void
+stream_finish(struct stream *s)
+{
+	if (s == NULL)
+		return;
+	if (is_greeting(s) && !s->broken) {
+		stream_free(s);
+		return;
+	}
+	s->handler = NULL;
+	s->news = 0;
+	s->idle_ms = 0;
+	timer_free(s->idle);
+	s->idle = NULL;
+	timer_stop(s->later);
+	buf_free(&s->in);
+	s->closing = SENDING_REST;
+	s->shut_wanted = !s->broken;
+	set_deadline(s, FINISH_MS);
+	if (!s->broken && !s->sending)
+		send_output(s);
+	step_closing(s);
+}
+
+/* Reads past TLS: nobody looks at it, and OpenSSL takes no more after the goodbye. */
+static void
+linger(struct stream *s)
+{
+	char lost[4096];
+	ssize_t n;
+
+	while ((n = read(s->wire.fd, lost, sizeof(lost))) > 0) {
+		s->lingered += (size_t)n;
+		if (s->lingered > LINGER_MOST)
+			break;
+	}
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	stream_free(s);
+}
+
+/*
+ * RFC 9293 3.10.4 (RFC 1122 4.2.2.13): closing while bytes are unread sends a reset, which can overtake our last answer;
+ * so we end our half first and listen a moment.
+ */
+static void
+step_closing(struct stream *s)
+{
+	if (s->closing == LINGERING) {
+		linger(s);
+		return;
+	}
+	if (s->sending) {
+		update(s);
+		return;
+	}
+	/* Not a socket, not connected any more, or the other side's end is known. */
+	if (shutdown(s->wire.fd, SHUT_WR) != 0 || (s->eof && s->wire.ssl == NULL)) {
+		stream_free(s);
+		return;
+	}
+	s->closing = LINGERING;
+	set_deadline(s, LINGER_MS);
+	update(s);
+}

@@ -210,9 +210,11 @@ content_open(struct mailbox *m, uint32_t uid, struct content **out)
 	scoped_message row = MESSAGE_NONE;
 	struct file_name name;
 	struct content *c;
-	enum store_result r = message_get(f->account, f->box.number, uid, &row);
+	enum store_result r = folder_ready(f);
 	scoped_fd fd = -1;
 
+	if (r == STORE_OK)
+		r = message_get(f->account, f->box.number, uid, &row);
 	if (r == STORE_OK)
 		r = message_open_file(f->account, f->box.number, &f->place, &row, &fd);
 	if (r != STORE_OK) {

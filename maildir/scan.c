@@ -5,8 +5,11 @@
  * write lock; reading a foreign message to learn its size is done before it.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
@@ -492,6 +495,24 @@ adopt_all(struct scan *s)
 
 /* ---- after the commit ---- */
 
+static bool
+see_tmp(void *arg, struct str name)
+{
+	const struct scan *s = arg;
+	struct timespec now;
+	struct stat st;
+
+	/*
+	 * By ctime, because mtime is the internal date; and so by the machine's own clock. What
+	 * a row had there was published above, so this is nobody's.
+	 */
+	clock_gettime(CLOCK_REALTIME, &now);
+	if (fstatat(s->place->tmp, name.p, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    !S_ISDIR(st.st_mode) && now.tv_sec - st.st_ctim.tv_sec > TMP_AGE)
+		unlinkat(s->place->tmp, name.p, 0);
+	return true;
+}
+
 static enum store_result
 finish(struct scan *s, int64_t cur, int64_t new)
 {
@@ -525,6 +546,7 @@ finish(struct scan *s, int64_t cur, int64_t new)
 			return r;
 	}
 	touch_note(s->a, s->box.number, cur);
+	(void)!files_list(s->place->tmp, see_tmp, s);
 	if (s->changed)
 		watch_notify(s->a);
 	return STORE_OK;

@@ -7,6 +7,8 @@
 
 #include <poll.h>
 
+#include "maildir/private.h"
+
 /* As an idling daemon does it: waits for the account's descriptor or its work. */
 static const char *
 idle(struct site *s, struct mailbox *m)
@@ -220,6 +222,57 @@ a_lost_file_is_gone_for_readers(void **state)
 	site_free(s);
 }
 
+static void
+without_inotify_the_directories_are_looked_at(void **state)
+{
+	struct site *s = site_new();
+	struct mailbox *m;
+
+	(void)state;
+	put_mail(s->account, "INBOX");
+	m = open_box(s->account, "INBOX");
+	close(s->account->inotify);
+	s->account->inotify = -1;
+	m->folder->watch_cur = m->folder->watch_new = -1;
+	s->account->poll_due = 1;
+	shell(s, "cp cur/*U=1:2, new/other.x.y");
+	assert_string_equal(idle(s, m), "E2");
+	shell(s, "rm cur/*U=1:2,");
+	assert_string_equal(idle(s, m), "X1");
+	set_flags(s, m, 2, FLAGS_ADD, FLAG_SEEN, NULL);
+	assert_string_equal(idle(s, m), "");
+	mailbox_close(m);
+	site_free(s);
+}
+
+static void
+files_that_nobody_finished_are_removed_after_a_while(void **state)
+{
+	struct site *s = site_new();
+	struct mailbox *m;
+
+	(void)state;
+	write_file(s, "tmp/1.young.x", STR("x"));
+	write_file(s, "new/2.new.x", STR(MAIL));
+	m = open_box(s->account, "INBOX");
+	assert_int_equal(mailbox_exists(m), 1);
+	assert_int_equal(count_files(s, "tmp"), 1);
+	mailbox_close(m);
+	site_free(s);
+}
+
+static void
+only_the_owner_may_read_what_is_made(void **state)
+{
+	struct site *s = site_new();
+
+	(void)state;
+	put_mail(s->account, "INBOX");
+	put_mail(s->account, "Sent");
+	shell(s, "test -z \"$(find . -mindepth 1 -perm /077)\"");
+	site_free(s);
+}
+
 int
 main(void)
 {
@@ -231,6 +284,9 @@ main(void)
 		cmocka_unit_test(planted_links_pipes_and_directories_are_left_alone),
 		cmocka_unit_test(what_a_dead_writer_left_is_finished),
 		cmocka_unit_test(a_lost_file_is_gone_for_readers),
+		cmocka_unit_test(without_inotify_the_directories_are_looked_at),
+		cmocka_unit_test(files_that_nobody_finished_are_removed_after_a_while),
+		cmocka_unit_test(only_the_owner_may_read_what_is_made),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

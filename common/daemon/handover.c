@@ -159,11 +159,13 @@ handover_new(struct process *p, struct stream *client, int keeper_fd, struct str
 	struct handover *h = xcalloc(1, sizeof(*h));
 	struct handover_words words = { .hello = hello, .client_fd = -1 };
 	scoped_buf early = BUF_INIT;
-	bool secure = stream_is_secure(client);
-	bool sent;
+	bool pumped, sent;
 
 	*h = (struct handover){ .loop = p->loop, .ended = ended, .context = context };
-	if (secure) {
+	/* A client that did not take our last words yet keeps its stream here, too. */
+	stream_flush(client);
+	pumped = stream_is_secure(client) || stream_output(client)->n > 0;
+	if (pumped) {
 		buf_put(&early, buf_str(stream_input(client)));
 		buf_clear(stream_input(client));
 	} else {
@@ -175,11 +177,11 @@ handover_new(struct process *p, struct stream *client, int keeper_fd, struct str
 	if (!sent) {
 		log_warn(NULL, "handover.failed", KV("sid", sid), KV("errno", errno));
 		close(keeper_fd);
-		if (secure)
+		if (pumped)
 			stream_free(client);
 		h->late = timer_new(p->loop, on_late, h);
 		timer_set(h->late, 0);
-	} else if (secure) {
+	} else if (pumped) {
 		h->pump = pump_new(client, stream_new(p->loop, keeper_fd, on_line, h),
 		    on_pump_ended, h);
 	} else {

@@ -33,7 +33,8 @@ struct ipc {
 	size_t unsent_bytes;
 	bool was_full;
 	bool ended;
-	bool *freed;		/* set while a handler runs that may free us */
+	bool busy;		/* a handler runs, which may free us: the memory goes afterwards */
+	bool freed;
 };
 
 /* ---- fields ---- */
@@ -219,14 +220,14 @@ ipc_free(struct ipc *ipc)
 {
 	if (ipc == NULL)
 		return;
-	if (ipc->freed != NULL)
-		*ipc->freed = true;
 	while (!TAILQ_EMPTY(&ipc->unsent))
 		drop_parcel(ipc, TAILQ_FIRST(&ipc->unsent));
 	watch_free(ipc->watch);
 	timer_free(ipc->report);
 	close_fd(&ipc->fd);
-	free(ipc);
+	ipc->freed = true;
+	if (!ipc->busy)
+		free(ipc);
 }
 
 void
@@ -295,15 +296,15 @@ static void
 on_ready(void *context, unsigned ready)
 {
 	struct ipc *ipc = context;
-	bool freed = false;
 
-	ipc->freed = &freed;
+	ipc->busy = true;
 	if (ready & WATCH_WRITE)
 		send_unsent(ipc);
-	if (!freed && (ready & WATCH_READ))
+	if (!ipc->freed && (ready & WATCH_READ))
 		receive(ipc);
-	if (!freed)
-		ipc->freed = NULL;
+	ipc->busy = false;
+	if (ipc->freed)
+		free(ipc);
 }
 
 static enum sent
@@ -387,7 +388,7 @@ take_descriptor(struct msghdr *packet)
 }
 
 static bool
-receive_one(struct ipc *ipc, bool *freed)
+receive_one(struct ipc *ipc)
 {
 	static char bytes[IPC_MESSAGE_MAX];
 	struct iovec part = { .iov_base = bytes, .iov_len = sizeof(bytes) };
@@ -420,7 +421,7 @@ receive_one(struct ipc *ipc, bool *freed)
 	if (fd >= 0)
 		close(fd);
 	explicit_bzero(bytes, (size_t)n);
-	if (*freed)
+	if (ipc->freed)
 		return false;
 	if (!good) {
 		log_error(NULL, "ipc.bad_message", KV("type", m.type), KV("octets", (size_t)n));
@@ -433,9 +434,7 @@ receive_one(struct ipc *ipc, bool *freed)
 static void
 receive(struct ipc *ipc)
 {
-	bool *freed = ipc->freed;
-
-	for (int i = 0; i < MESSAGES_PER_TURN && !ipc->ended; i++)
-		if (!receive_one(ipc, freed) || *freed)
+	for (int i = 0; i < MESSAGES_PER_TURN && !ipc->freed && !ipc->ended; i++)
+		if (!receive_one(ipc))
 			return;
 }

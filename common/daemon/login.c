@@ -190,6 +190,7 @@ on_session(struct desk *d, struct msg *m)
 	uint64_t number = msg_get_u64(m);
 	struct str address = msg_get_str(m);
 	struct question *q;
+	int fd;
 
 	if (!msg_end(m))
 		return false;
@@ -198,7 +199,8 @@ on_session(struct desk *d, struct msg *m)
 		return true;
 	buf_clear(&q->address);
 	buf_put(&q->address, address);
-	answer_login(q, m->fd >= 0 ? LOGIN_OK : LOGIN_UNAVAILABLE, msg_take_fd(m));
+	fd = msg_take_fd(m);
+	answer_login(q, fd >= 0 ? LOGIN_OK : LOGIN_UNAVAILABLE, fd);
 	return true;
 }
 

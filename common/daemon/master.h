@@ -54,6 +54,9 @@ struct master {
 	gid_t gid;
 };
 
+/* service.c: how many of each role these settings ask for. */
+void master_count_roles(struct master *);
+
 /* master.c */
 struct child *master_fork(struct master *, enum role, const char *label,
     void (*start)(struct process *, void *), void *context);

@@ -109,12 +109,15 @@ static void
 raise_descriptor_limit(void)
 {
 	struct rlimit limit;
+	struct rlimit wanted = { DESCRIPTORS_WANTED, DESCRIPTORS_WANTED };
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
 		return;
-	if (geteuid() == 0 && limit.rlim_max < DESCRIPTORS_WANTED)
-		limit.rlim_max = DESCRIPTORS_WANTED;
-	limit.rlim_cur = limit.rlim_max < DESCRIPTORS_WANTED ? limit.rlim_max : DESCRIPTORS_WANTED;
+	if (limit.rlim_max >= DESCRIPTORS_WANTED)
+		wanted.rlim_max = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &wanted) == 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
 	if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
 		log_warn(NULL, "descriptors.limit", KV("errno", errno));
 }
@@ -129,8 +132,8 @@ fronts_wanted(const struct settings *settings)
 	return cores > 0 ? (unsigned)cores : 1;
 }
 
-static void
-count_roles(struct master *m)
+void
+master_count_roles(struct master *m)
 {
 	unsigned cores = fronts_wanted(m->settings);
 
@@ -191,6 +194,6 @@ service_main(const struct service *service, int argc, char **argv)
 	m->doors = doors_bind(service, m->settings, NULL, 0, &m->door_count, &why);
 	if (m->doors == NULL)
 		refuse(m, service->name, why);
-	count_roles(m);
+	master_count_roles(m);
 	master_run(m);
 }

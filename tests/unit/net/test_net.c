@@ -10,9 +10,11 @@
 #include <fcntl.h>
 #include <openssl/ssl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include "common/base/log.h"
 #include "common/net/listener.h"
 #include "common/net/pump.h"
 #include "common/net/tls_session.h"
@@ -168,6 +170,12 @@ pump_ends_when_the_client_is_gone(void **state)
 	pumped_close(&t);
 }
 
+static void
+on_tick(void *context)
+{
+	loop_stop(context);
+}
+
 struct accepting {
 	struct listener *listener;
 	int count, fds[40];
@@ -227,7 +235,7 @@ listener_accepts_pauses_and_resumes(void **state)
 	int fd = bind_somewhere(&at), clients[40];
 
 	(void)state;
-	p.tick = timer_new(p.loop, (loop_call *)loop_stop, p.loop);
+	p.tick = timer_new(p.loop, on_tick, p.loop);
 	t.listener = listener_new(p.loop, fd, on_accepted, &t);
 	for (int i = 0; i < 30; i++)
 		clients[i] = connect_to(&at);
@@ -250,6 +258,44 @@ listener_accepts_pauses_and_resumes(void **state)
 		close(clients[i]);
 	for (int i = 0; i < t.count; i++)
 		close(t.fds[i]);
+	close(fd);
+	timer_free(p.tick);
+	loop_free(p.loop);
+}
+
+static int complaints;
+
+static void
+count_complaint(struct str line)
+{
+	if (str_find(line, STR("accept-paused")) < line.n)
+		complaints++;
+}
+
+static void
+out_of_descriptors_pauses_accepting(void **state)
+{
+	struct pair p = { .loop = loop_new() };
+	struct accepting t = { 0 };
+	struct net_address at;
+	struct rlimit before, none;
+	int fd = bind_somewhere(&at), client = connect_to(&at);
+
+	(void)state;
+	log_set_sink(count_complaint);
+	p.tick = timer_new(p.loop, on_tick, p.loop);
+	t.listener = listener_new(p.loop, fd, on_accepted, &t);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = (struct rlimit){ (rlim_t)client + 1, before.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	run_ms(&p, 250);
+	assert_int_equal(t.count, 0);
+	assert_int_equal(complaints, 1);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	run_until(&p, t.count == 1);
+	close(t.fds[0]);
+	listener_free(t.listener);
+	close(client);
 	close(fd);
 	timer_free(p.tick);
 	loop_free(p.loop);
@@ -453,6 +499,7 @@ main(void)
 		cmocka_unit_test(pump_hears_an_end_from_before_it_was_made),
 		cmocka_unit_test(pump_ends_when_the_client_is_gone),
 		cmocka_unit_test(listener_accepts_pauses_and_resumes),
+		cmocka_unit_test(out_of_descriptors_pauses_accepting),
 		cmocka_unit_test(all_addresses_are_one_socket),
 		cmocka_unit_test(certificate_faults_are_told_in_plain_words),
 		cmocka_unit_test(alpn_of_another_protocol_is_refused),

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: ISC */
+/* A whole command, as it was framed: parsed, and the result looked over. */
+#include "common/base/utf8.h"
+#include "imapd/parse.h"
+
+static const struct {
+	const char *word;
+	parse_arguments *parse;
+} rows[] = {
+	{ "NOOP", parse_nothing }, { "LOGIN", parse_login },
+	{ "AUTHENTICATE", parse_authenticate }, { "ID", parse_id }, { "ENABLE", parse_enable },
+	{ "GETQUOTA", parse_getquota }, { "SELECT", parse_mailbox }, { "CREATE", parse_create },
+	{ "RENAME", parse_rename }, { "STATUS", parse_status }, { "LIST", parse_list },
+	{ "LSUB", parse_lsub }, { "APPEND", parse_append }, { "FETCH", parse_fetch },
+	{ "STORE", parse_store }, { "COPY", parse_copy }, { "EXPUNGE", parse_expunge },
+	{ "SEARCH", parse_search },
+};
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void
+must(bool truth, const char *what)
+{
+	if (!truth)
+		fatal("not true: %s", what);
+}
+
+static void
+look_at_name(const struct mailbox_name *name)
+{
+	must(utf8_valid(name->utf8), "names are UTF-8");
+	must(!str_has_char(name->utf8, '\n') && !str_has_char(name->utf8, '\0'), "names are lines");
+	must(name->state != NAME_INVALID || name->utf8.n == 0, "invalid names are empty");
+}
+
+static void
+look_at_set(const struct sequence_set *sent, uint32_t max, struct arena *arena)
+{
+	struct uid_set set = sequence_set_resolve(sent, max, arena);
+
+	must(sent->count > 0 && sent->count <= SEQUENCE_RANGES_MAX, "a set is neither empty nor huge");
+	for (size_t i = 0; i < set.count; i++) {
+		must(set.ranges[i].first > 0, "numbers begin with 1");
+		must(set.ranges[i].first <= set.ranges[i].last, "ranges go up");
+		must(i == 0 || set.ranges[i].first - 1 > set.ranges[i - 1].last,
+		    "ranges are sorted and apart");
+	}
+}
+
+static void
+look_at_fetch(const struct fetch_arguments *fetch)
+{
+	must(fetch->count > 0, "FETCH asks for something");
+	for (size_t i = 0; i < fetch->count; i++) {
+		const struct section *section = &fetch->items[i].section;
+
+		if (fetch->items[i].kind != FETCH_SECTION)
+			continue;
+		must(str_starts(section->echo, STR("BODY[")), "a section has its name");
+		must(!str_has_char(section->echo, '\n'), "a section's name is a line");
+		must(!section->partial || section->length > 0, "a part has a length");
+	}
+}
+
+static size_t
+count_keys(const struct search_key *key, unsigned depth)
+{
+	size_t count = 0;
+
+	must(depth <= 2 * SEARCH_DEPTH_MAX + 1, "depth is limited");
+	for (; key != NULL; key = key->next) {
+		must(key->first != NULL || (key->kind != SEARCH_AND && key->kind != SEARCH_OR &&
+		    key->kind != SEARCH_NOT), "a knot has children");
+		must(key->kind != SEARCH_OR || key->first->next != NULL, "OR has two children");
+		count += 1 + count_keys(key->first, depth + 1);
+	}
+	return count;
+}
+
+static void
+look_at_search(const struct search_arguments *search, struct arena *arena)
+{
+	must((search->key != NULL) == search->charset_known, "a key, if its charset is known");
+	must(count_keys(search->key, 0) <= 3 * SEARCH_KEYS_MAX, "keys are limited");
+	for (const struct search_set *set = search->sets; set != NULL; set = set->next)
+		look_at_set(&set->sent, 1000, arena);
+}
+
+static void
+look_at(const struct request *req, parse_arguments *parse, struct arena *arena)
+{
+	if (parse == parse_mailbox || parse == parse_create)
+		look_at_name(&req->mailbox.name);
+	if (parse == parse_rename)
+		look_at_name(&req->mailbox.to);
+	if (parse == parse_status)
+		must(req->status.items != 0, "STATUS asks for something");
+	if (parse == parse_list)
+		for (size_t i = 0; i < req->list.pattern_count; i++)
+			look_at_name(&req->list.patterns[i]);
+	if (parse == parse_fetch)
+		look_at_fetch(&req->fetch);
+	if (parse == parse_copy) {
+		look_at_set(&req->copy.set, 0, arena);
+		look_at_set(&req->copy.set, UINT32_MAX, arena);
+	}
+	if (parse == parse_search)
+		look_at_search(&req->search, arena);
+}
+
+static void
+parse_rest(struct lexer *lexer, struct request *req)
+{
+	for (size_t i = 0; i < countof(rows); i++) {
+		if (!str_eq(req->word, str_of(rows[i].word)))
+			continue;
+		if (rows[i].parse(lexer, req) == PARSED)
+			look_at(req, rows[i].parse, lexer->arena);
+		else
+			must(lexer->why != NULL, "BAD has a reason");
+	}
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct arena *arena = arena_new();
+	struct lexer lexer = lexer_of(arena, (struct str){ (const char *)data, size });
+	struct request req;
+
+	if (parse_head(&lexer, &req) == PARSED)
+		parse_rest(&lexer, &req);
+	else
+		must(lexer.why != NULL, "BAD has a reason");
+	must(lexer.at <= lexer.n, "the lexer stays inside");
+	lexer_wipe(&lexer);
+	arena_free(arena);
+	return 0;
+}

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: ISC */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "common/daemon/handover.h"
+#include "common/daemon/ipc.h"
+
+struct end {
+	struct loop *loop;
+	struct ipc *ipc;
+	unsigned received;
+	unsigned closed;
+	unsigned drained;
+	uint64_t sum;
+	int fd;
+	bool refuse;
+	bool free_in_handler;
+};
+
+static bool
+on_received(void *context, struct ipc *ipc, struct msg *m)
+{
+	struct end *e = context;
+	uint64_t n = msg_get_u64(m);
+	struct str text = msg_get_str(m);
+
+	if (e->refuse || !msg_end(m) || text.n > 60000)
+		return false;
+	e->received++;
+	e->sum += n;
+	if (m->fd >= 0)
+		e->fd = msg_take_fd(m);
+	if (e->free_in_handler) {
+		ipc_free(ipc);
+		e->ipc = NULL;
+	}
+	if (n == 0)
+		loop_stop(e->loop);
+	return true;
+}
+
+static void
+on_closed(void *context, struct ipc *ipc)
+{
+	struct end *e = context;
+
+	e->closed++;
+	ipc_free(ipc);
+	e->ipc = NULL;
+	loop_stop(e->loop);
+}
+
+static void
+on_drained(void *context, struct ipc *ipc)
+{
+	struct end *e = context;
+
+	(void)ipc;
+	e->drained++;
+}
+
+static const struct ipc_handlers handlers = { on_received, on_closed, on_drained };
+
+static void
+make_pair(struct loop *loop, struct end *a, struct end *b)
+{
+	int ends[2];
+
+	assert_true(ipc_pair(ends));
+	*a = (struct end){ .loop = loop, .fd = -1 };
+	*b = (struct end){ .loop = loop, .fd = -1 };
+	a->ipc = ipc_new(loop, ends[0], &handlers, a);
+	b->ipc = ipc_new(loop, ends[1], &handlers, b);
+}
+
+static void
+send_number(struct end *e, uint64_t n, struct str text, int fd)
+{
+	struct buf m = BUF_INIT;
+
+	msg_begin(&m, 7);
+	msg_put_u64(&m, n);
+	msg_put_str(&m, text);
+	ipc_send(e->ipc, &m, fd);
+	assert_int_equal(m.n, 0);
+}
+
+static void
+messages_arrive_in_order_with_their_descriptor(void **state)
+{
+	struct loop *loop = loop_new();
+	struct end a, b;
+	static char big[60000];
+	int pipe_ends[2];
+	char c = 0;
+
+	(void)state;
+	make_pair(loop, &a, &b);
+	assert_int_equal(pipe(pipe_ends), 0);
+	for (uint64_t i = 1; i <= 100; i++)
+		send_number(&a, i, (struct str){ big, sizeof(big) }, -1);
+	assert_true(ipc_is_full(a.ipc));
+	send_number(&a, 0, STR("last"), pipe_ends[0]);
+	loop_run(loop);
+	assert_int_equal(b.received, 101);
+	assert_int_equal(b.sum, 5050);
+	assert_int_equal(a.drained, 1);
+	assert_true(b.fd >= 0);
+	assert_int_equal(write(pipe_ends[1], "x", 1), 1);
+	assert_int_equal(read(b.fd, &c, 1), 1);
+	assert_int_equal(c, 'x');
+	close(b.fd);
+	close(pipe_ends[1]);
+	ipc_free(a.ipc);
+	ipc_free(b.ipc);
+	loop_free(loop);
+}
+
+static void
+a_bad_message_ends_only_its_channel(void **state)
+{
+	struct loop *loop = loop_new();
+	struct end a, b;
+
+	(void)state;
+	make_pair(loop, &a, &b);
+	b.refuse = true;
+	send_number(&a, 1, STR(""), -1);
+	loop_run(loop);
+	assert_int_equal(b.closed, 1);
+	assert_null(b.ipc);
+	loop_run(loop);
+	assert_int_equal(a.closed, 1);
+	loop_free(loop);
+}
+
+static void
+a_handler_may_free_its_channel(void **state)
+{
+	struct loop *loop = loop_new();
+	struct end a, b;
+
+	(void)state;
+	make_pair(loop, &a, &b);
+	b.free_in_handler = true;
+	send_number(&a, 1, STR(""), -1);
+	send_number(&a, 2, STR(""), -1);
+	loop_run(loop);
+	assert_int_equal(b.received, 1);
+	assert_int_equal(a.closed, 1);
+	loop_free(loop);
+}
+
+static void
+getters_stop_at_the_first_fault(void **state)
+{
+	struct buf b = BUF_INIT;
+	struct msg m;
+
+	(void)state;
+	msg_begin(&b, 3);
+	msg_put_u8(&b, 200);
+	msg_put_u32(&b, 70000);
+	msg_put_str(&b, STR("text"));
+	msg_put_bool(&b, true);
+	assert_true(msg_parse(buf_str(&b), &m));
+	assert_int_equal(m.type, 3);
+	assert_int_equal(msg_get_u8(&m), 200);
+	assert_int_equal(msg_get_u32(&m), 70000);
+	assert_true(str_eq(msg_get_str(&m), STR("text")));
+	assert_true(msg_get_bool(&m));
+	assert_true(msg_end(&m));
+	/* Too much left. */
+	assert_true(msg_parse(buf_str(&b), &m));
+	assert_int_equal(msg_get_u8(&m), 200);
+	assert_false(msg_end(&m));
+	/* Every shorter packet is bad. */
+	for (size_t n = 0; n < b.n; n++) {
+		bool whole = msg_parse(str_sub(buf_str(&b), 0, n), &m);
+
+		assert_int_equal(whole, n >= 2);
+		msg_get_u8(&m);
+		msg_get_u32(&m);
+		msg_get_str(&m);
+		msg_get_bool(&m);
+		assert_false(msg_end(&m));
+	}
+	buf_free(&b);
+}
+
+static void
+handover_carries_words_and_descriptor(void **state)
+{
+	struct handover_words words = { .hello = STR("a1"), .early = STR("b NOOP\r\n") }, got;
+	scoped_buf storage = BUF_INIT;
+	int ends[2], pipe_ends[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
+	assert_int_equal(pipe(pipe_ends), 0);
+	assert_int_equal(handover_receive(ends[1], &storage, &got), MORE);
+	words.client_fd = pipe_ends[0];
+	assert_true(handover_send(ends[0], &words));
+	assert_int_equal(handover_receive(ends[1], &storage, &got), PARSED);
+	assert_true(str_eq(got.hello, STR("a1")));
+	assert_true(str_eq(got.early, STR("b NOOP\r\n")));
+	assert_true(got.client_fd >= 0);
+	close(got.client_fd);
+	assert_int_equal(write(ends[0], "\xff\xff\xff\xff\xff\xff\xff\xff", 8), 8);
+	assert_int_equal(handover_receive(ends[1], &storage, &got), BAD);
+	close(ends[0]);
+	close(ends[1]);
+	close(pipe_ends[0]);
+	close(pipe_ends[1]);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(messages_arrive_in_order_with_their_descriptor),
+		cmocka_unit_test(a_bad_message_ends_only_its_channel),
+		cmocka_unit_test(a_handler_may_free_its_channel),
+		cmocka_unit_test(getters_stop_at_the_first_fault),
+		cmocka_unit_test(handover_carries_words_and_descriptor),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

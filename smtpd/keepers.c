@@ -61,6 +61,7 @@ struct keepers {
 	struct map *by_number;	/* deliveries */
 	uint64_t last_number;
 	struct timer *sweep;
+	bool sweeping;		/* the timer is set: not again, or it would never come */
 };
 
 static struct door *door_of(struct keepers *, struct str address);
@@ -166,8 +167,10 @@ move_on(struct keepers *k, struct door *door)
 {
 	struct delivery *d;
 
-	if (!TAILQ_EMPTY(&door->waiting))
+	if (!TAILQ_EMPTY(&door->waiting) && !k->sweeping) {
+		k->sweeping = true;
 		timer_set(k->sweep, SWEEP_MS);
+	}
 	if (!door->present) {
 		if (!TAILQ_EMPTY(&door->waiting) && !door->asked)
 			ask(k, door);
@@ -470,6 +473,7 @@ sweep(void *context)
 	int64_t now = clock_monotonic_ms();
 	bool waits = false;
 
+	k->sweeping = true;
 	k->held++;
 	TAILQ_FOREACH(door, &k->all, all) {
 		waits |= !TAILQ_EMPTY(&door->waiting);
@@ -482,6 +486,7 @@ sweep(void *context)
 	}
 	k->held--;
 	tidy(k);
+	k->sweeping = waits;
 	if (waits)
 		timer_set(k->sweep, SWEEP_MS);
 }

@@ -141,7 +141,9 @@ class Run:
 
     def arguments(self):
         given = {}
-        for name in inspect.signature(self.function).parameters:
+        for name, parameter in inspect.signature(self.function).parameters.items():
+            if parameter.default is not parameter.empty:
+                continue        # made in a loop
             if name == "site":
                 given[name] = self.site = self.module.get_shared()
             elif name == "fresh":

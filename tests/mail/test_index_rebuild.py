@@ -4,7 +4,7 @@
 import os
 import re
 
-from trivet import drop, equal, imap, message, ok, pop3, wait_until
+from trivet import drop, equal, imap, message, message_files, ok, pop3, wait_until
 
 DAEMONS = ("imapd", "pop3d")
 
@@ -87,6 +87,13 @@ def use(site, user):
     ok(c.store("*", "+FLAGS", r"(\Deleted)"))
     ok(c.expunge())             # the highest UID is gone: UIDNEXT must not fall all the same
     c.logout()
+    wait_until("the keeper wrote the flags into the names", lambda: names_tell_flags(site, user))
+
+
+def names_tell_flags(site, user):
+    """They follow a little later, in bulk: three of INBOX are flagged and answered."""
+    flags = [os.path.basename(p).partition(":2,")[2] for p in message_files(site, user)]
+    return sum("F" in f and "R" in f for f in flags) == 3
 
 
 def test_uids_flags_and_keywords_are_as_before_when_index_db_was_deleted(site):

@@ -138,6 +138,7 @@ def run_on_terminal(folder, words, seconds):
 def read_by_neomutt(site, mode, user, folder):
     need("neomutt")
     scheme = "imaps" if mode == "tls" else "imap"
+    os.makedirs(f"{folder}/mail", exist_ok=True)        # or it asks, and takes our keys for the answer
     rc = write(folder, "neomuttrc", f"""
 set ssl_starttls = yes
 set ssl_force_tls = yes

@@ -548,9 +548,10 @@ class Site:
         with open(self.clock_file, "rb") as f:
             return struct.unpack("=q", f.read(8))[0]
 
-    def tail_of(self, name, lines=40):
+    def tail_of(self, name, lines=40, begin=0):
         try:
             with open(f"{self.folder}/{name}", encoding="utf-8", errors="replace") as f:
+                f.seek(begin)
                 return "".join(f.readlines()[-lines:])
         except OSError:
             return ""

@@ -221,14 +221,7 @@ static bool
 take_keyword(struct search_reader *reader, const struct search_word *row, struct search_key *key)
 {
 	(void)row;
-	if (!lex_space(reader->lexer) || !lex_atom(reader->lexer, "a keyword", &key->text))
-		return false;
-	/* The store keeps this one as a flag. */
-	if (str_eq_nocase(key->text, STR("$Forwarded"))) {
-		key->kind = SEARCH_FLAG;
-		key->flags = FLAG_PASSED;
-	}
-	return true;
+	return lex_space(reader->lexer) && lex_atom(reader->lexer, "a keyword", &key->text);
 }
 
 static bool

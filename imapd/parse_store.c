@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Flags, and STORE (RFC 3501 2.3.2, 6.4.6). $Forwarded is the store's FLAG_PASSED. A system flag
- * that RFC 3501 does not know cannot be kept and is BAD; so is \Recent, which no client may set.
+ * Flags, and STORE (RFC 3501 2.3.2, 6.4.6). A system flag that RFC 3501 does not know cannot be
+ * kept and is BAD; so is \Recent, which no client may set.
  */
 #include "imapd/parse.h"
 
@@ -70,10 +70,7 @@ take_flag(struct lexer *lexer, struct flag_list *list)
 		return take_system_flag(lexer, &list->system);
 	if (!lex_atom(lexer, "a flag", &word))
 		return false;
-	if (str_eq_nocase(word, STR("$Forwarded")))
-		list->system |= FLAG_PASSED;
-	else
-		add_keyword(list, word);
+	add_keyword(list, word);
 	return true;
 }
 

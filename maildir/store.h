@@ -38,7 +38,6 @@ enum {
 	FLAG_DRAFT = 1 << 2,
 	FLAG_FLAGGED = 1 << 3,
 	FLAG_SEEN = 1 << 4,
-	FLAG_PASSED = 1 << 5,	/* the letter P of Maildir, $Forwarded in IMAP */
 };
 
 enum {
@@ -48,7 +47,10 @@ enum {
 	MAILBOX_DEPTH_MAX = 20,
 };
 
-/* System flags as bits, keywords by name (no backslash, case kept, compared without). */
+/*
+ * System flags as bits, keywords by name (no backslash, case kept, compared without).
+ * $Forwarded is a keyword as any other; that the file's name says P for it stays in here.
+ */
 struct flags {
 	uint32_t system;
 	const struct str *keywords;
@@ -159,7 +161,7 @@ must_check enum store_result mailbox_open(struct account *, struct str name,
 void mailbox_close(struct mailbox *);
 bool mailbox_is_read_only(const struct mailbox *);
 struct account *mailbox_account(const struct mailbox *);
-/* Lives until mailbox_close; follows a rename. */
+/* Lives until the next mailbox_refresh, which follows a rename. */
 struct str mailbox_name(const struct mailbox *);
 uint32_t mailbox_uidvalidity(const struct mailbox *);
 /* Constant while the mailbox is open in this process. */

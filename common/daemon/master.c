@@ -36,6 +36,7 @@ static const enum role pairs[][2] = {
 
 static void start_missing(void *context);
 static void on_child_signal(void *context);
+static void on_terminate(void *context);
 static bool on_message(void *context, struct ipc *, struct msg *);
 static void on_closed(void *context, struct ipc *);
 
@@ -281,21 +282,26 @@ on_ready(struct child *from)
 }
 
 /* At the first start the administrator is told and nothing is left running. */
+static void
+give_up_start(struct master *m, struct str why)
+{
+	scoped_buf text = BUF_INIT;
+
+	buf_printf(&text, "%s: %.*s\n", m->service->name, STR_ARG(why));
+	tell_starter(m, buf_str(&text));
+	fputs(buf_z(&text), stderr);
+	on_terminate(m);
+}
+
 static bool
 on_failed(struct child *from, struct msg *msg)
 {
-	struct master *m = from->master;
-	scoped_buf text = BUF_INIT;
 	struct str why = msg_get_str(msg);
 
 	if (!msg_end(msg))
 		return false;
-	if (!m->started) {
-		buf_printf(&text, "%s: %.*s\n", m->service->name, STR_ARG(why));
-		tell_starter(m, buf_str(&text));
-		fputs(buf_z(&text), stderr);
-		raise(SIGTERM);
-	}
+	if (!from->master->started)
+		give_up_start(from->master, why);
 	return true;
 }
 
@@ -393,6 +399,8 @@ bury(struct child *c, int status)
 	free_child(c);
 	if (restart && m->started)
 		timer_set(m->restart, wait);
+	else if (restart)
+		give_up_start(m, STR("one of its processes died at the start; the log says which"));
 	if (m->stopping && TAILQ_EMPTY(&m->children))
 		loop_stop(m->loop);
 }

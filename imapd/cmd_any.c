@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: ISC */
+/* CAPABILITY NOOP CHECK LOGOUT (RFC 3501 6.1, 6.4.1), ID (RFC 2971), ENABLE (RFC 5161). */
+#include "imapd/imapd.h"
+
+enum next
+cmd_capability(struct session *s)
+{
+	struct buf *out = out_of(s);
+
+	buf_put_z(out, "* ");
+	put_capabilities(out, s);
+	buf_put_z(out, "\r\n");
+	return finish_done(s);
+}
+
+/* And CHECK: what it asks for is always so here. Changes are told after any command. */
+enum next
+cmd_noop(struct session *s)
+{
+	return finish_done(s);
+}
+
+enum next
+cmd_logout(struct session *s)
+{
+	untagged(s, "BYE Until next time");
+	s->leaving = true;
+	return finish_done(s);
+}
+
+/* RFC 2971 3.3: what clients say about themselves is for the log, never for decisions. */
+enum next
+cmd_id(struct session *s)
+{
+	const struct id_arguments *id = &s->req.id;
+
+	for (size_t i = 0; i < id->count; i++)
+		if (!id->pairs[i].is_nil)
+			log_debug(&s->log, "client_id", KV("field", id->pairs[i].field),
+			    KV("value", id->pairs[i].value));
+	if (s->state == GUEST)
+		untagged(s, "ID (\"name\" \"Trivet\")");
+	else
+		untagged(s, "ID (\"name\" \"Trivet\" \"version\" \"%s\")", PACKAGE_VERSION);
+	return finish_done(s);
+}
+
+/*
+ * RFC 5161 3.1: what is not known is passed over. Nothing of ours needs to be enabled yet, so
+ * the answer is an empty list, and OK.
+ */
+enum next
+cmd_enable(struct session *s)
+{
+	untagged(s, "ENABLED");
+	return finish_done(s);
+}

@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * FETCH (RFC 3501 6.4.5, 7.4.2), message by message, body by body, in slices. Small items go first and the
+ * bodies last, whatever the order of the request: the texts the store lends live only until its next
+ * call. A message that is gone is passed over, and the tagged answer says so (RFC 2180 4.1.2).
+ */
+#include "common/mime/date.h"
+#include "imapd/imapd.h"
+
+struct fetch {
+	struct walk walk;
+	struct message message;
+	const struct fetch_item **items;	/* small ones, then bodies */
+	size_t count;
+	size_t small;			/* so many of them */
+	size_t next;			/* the next body */
+	unsigned texts;			/* of message_texts, 1 << TEXT_x */
+	bool wants_flags;
+	bool became_seen;		/* this message, by this command */
+	struct str found[TEXT_COUNT];
+	struct part_cache *parts;
+	uint64_t at;			/* of the literal under way */
+	uint64_t left;
+	enum store_result worst;	/* of the messages passed over */
+};
+
+static enum next next_message(struct session *);
+static enum next put_bodies(struct session *);
+static enum next put_body(struct session *);
+
+/* ---- the request ---- */
+
+static const struct section all_section = { .kind = SECTION_ALL, .echo = { "RFC822", 6 } };
+static const struct section header_section = {
+	.kind = SECTION_HEADER, .echo = { "RFC822.HEADER", 13 },
+};
+static const struct section text_section = {
+	.kind = SECTION_TEXT, .echo = { "RFC822.TEXT", 11 },
+};
+
+/* The section that an item is, or NULL. RFC 3501 6.4.5: RFC822 and its kind are other names. */
+static const struct section *
+section_of(const struct fetch_item *item)
+{
+	switch (item->kind) {
+	case FETCH_RFC822:
+		return &all_section;
+	case FETCH_RFC822_HEADER:
+		return &header_section;
+	case FETCH_RFC822_TEXT:
+		return &text_section;
+	case FETCH_SECTION:
+		return &item->section;
+	case FETCH_FLAGS:
+	case FETCH_UID:
+	case FETCH_INTERNALDATE:
+	case FETCH_ENVELOPE:
+	case FETCH_BODY:
+	case FETCH_BODYSTRUCTURE:
+	case FETCH_RFC822_SIZE:
+		break;
+	}
+	return NULL;
+}
+
+static bool
+is_body(const struct fetch_item *item)
+{
+	const struct section *section = section_of(item);
+
+	return section != NULL && !section_is_header(section);
+}
+
+static unsigned
+text_of(const struct fetch_item *item)
+{
+	const struct section *section = section_of(item);
+
+	if (section != NULL)
+		return section_is_header(section) ? 1u << TEXT_HEADER : 0;
+	if (item->kind == FETCH_ENVELOPE)
+		return 1u << TEXT_ENVELOPE;
+	if (item->kind == FETCH_BODY)
+		return 1u << TEXT_BODY;
+	if (item->kind == FETCH_BODYSTRUCTURE)
+		return 1u << TEXT_BODYSTRUCTURE;
+	return 0;
+}
+
+static void
+sort_items(struct session *s, struct fetch *f)
+{
+	const struct fetch_arguments *arguments = &s->req.fetch;
+
+	f->items = arena_array(s->arena, const struct fetch_item *, arguments->count);
+	for (size_t i = 0; i < arguments->count; i++) {
+		const struct fetch_item *item = &arguments->items[i];
+
+		f->texts |= text_of(item);
+		f->wants_flags |= item->kind == FETCH_FLAGS;
+		if (!is_body(item))
+			f->items[f->count++] = item;
+	}
+	f->small = f->count;
+	for (size_t i = 0; i < arguments->count; i++)
+		if (is_body(&arguments->items[i]))
+			f->items[f->count++] = &arguments->items[i];
+}
+
+enum next
+cmd_fetch(struct session *s)
+{
+	struct fetch *f = arena_one(s->arena, struct fetch);
+
+	if (!walk_begin(s, &s->req.fetch.set, s->req.by_uid, &f->walk))
+		return finish_bad(s, "There is no message with that number");
+	sort_items(s, f);
+	s->work.own = f;
+	s->work.arena = arena_new();
+	s->step = next_message;
+	return GO;
+}
+
+/* ---- one message ---- */
+
+/* RFC 3501 6.4.5: fetching a body sets \Seen, and the answer tells the flags. */
+static enum store_result
+mark_seen(struct session *s, struct fetch *f)
+{
+	const struct uid_range one = { f->message.uid, f->message.uid };
+	const struct uid_set set = { &one, 1 };
+	const struct flags flags = { .system = FLAG_SEEN };
+	struct uid_set modified;
+	enum store_result result;
+
+	if (!s->req.fetch.marks_seen || (f->message.flags & FLAG_SEEN) ||
+	    mailbox_is_read_only(s->mailbox))
+		return STORE_OK;
+	result = mailbox_store(s->mailbox, &set, FLAGS_ADD, &flags, 0, s->work.arena, &modified);
+	/* The body is there all the same; a store that is full or busy must not withhold it. */
+	if (result != STORE_OK)
+		return result == STORE_GONE ? result : STORE_OK;
+	room_changed(s);
+	f->became_seen = mailbox_message(s->mailbox, f->message.seq, &f->message) &&
+	    (f->message.flags & FLAG_SEEN);
+	return STORE_OK;
+}
+
+static enum store_result
+open_message(struct session *s, struct fetch *f)
+{
+	enum store_result result = STORE_OK;
+
+	f->parts = NULL;
+	f->became_seen = false;
+	f->next = f->small;
+	if (f->small < f->count) {
+		result = content_open(s->mailbox, f->message.uid, &s->work.content);
+		if (result != STORE_OK) {
+			s->work.content = NULL;
+			return result;
+		}
+	}
+	result = mark_seen(s, f);
+	if (result == STORE_OK && f->texts != 0)
+		result = message_texts(s->mailbox, f->message.uid, f->texts, f->found);
+	return result;
+}
+
+static void
+close_message(struct session *s)
+{
+	if (s->work.content != NULL)
+		content_close(s->work.content);
+	s->work.content = NULL;
+	arena_reset(s->work.arena);
+}
+
+static void
+put_number(struct buf *out, const char *name, uint64_t number)
+{
+	buf_put_z(out, name);
+	buf_put_u64(out, number);
+}
+
+static void
+put_text(struct buf *out, const char *name, struct str text)
+{
+	buf_put_z(out, name);
+	buf_put(out, text);
+}
+
+static void
+put_date(struct buf *out, int64_t seconds)
+{
+	buf_put_z(out, "INTERNALDATE \"");
+	date_put_imap(out, seconds, 0);
+	buf_put_c(out, '"');
+}
+
+static void
+put_header(struct session *s, struct fetch *f, const struct section *section)
+{
+	struct buf *out = out_of(s);
+	struct piece piece;
+
+	/* Of a header alone it cannot fail: the text is there. */
+	if (section_find(NULL, f->found[TEXT_HEADER], section, s->work.arena, &f->parts,
+	    &piece) != STORE_OK)
+		piece = (struct piece){ .kind = PIECE_NIL };
+	buf_put(out, section->echo);
+	buf_put_c(out, ' ');
+	put_literal(out, piece.text);
+}
+
+static void
+put_small(struct session *s, struct fetch *f, const struct fetch_item *item)
+{
+	const struct message *message = &f->message;
+	struct buf *out = out_of(s);
+
+	switch (item->kind) {
+	case FETCH_FLAGS:
+		buf_put_z(out, "FLAGS ");
+		put_flags(out, s->mailbox, message);
+		return;
+	case FETCH_UID:
+		put_number(out, "UID ", message->uid);
+		return;
+	case FETCH_RFC822_SIZE:
+		put_number(out, "RFC822.SIZE ", message->size);
+		return;
+	case FETCH_INTERNALDATE:
+		put_date(out, message->internal_date);
+		return;
+	case FETCH_ENVELOPE:
+		put_text(out, "ENVELOPE ", f->found[TEXT_ENVELOPE]);
+		return;
+	case FETCH_BODY:
+		put_text(out, "BODY ", f->found[TEXT_BODY]);
+		return;
+	case FETCH_BODYSTRUCTURE:
+		put_text(out, "BODYSTRUCTURE ", f->found[TEXT_BODYSTRUCTURE]);
+		return;
+	case FETCH_RFC822:
+	case FETCH_RFC822_HEADER:
+	case FETCH_RFC822_TEXT:
+	case FETCH_SECTION:
+		put_header(s, f, section_of(item));
+		return;
+	}
+}
+
+static void
+put_message(struct session *s, struct fetch *f)
+{
+	struct buf *out = out_of(s);
+
+	put_number(out, "* ", f->message.seq);
+	buf_put_z(out, " FETCH (");
+	for (size_t i = 0; i < f->small; i++) {
+		if (i > 0)
+			buf_put_c(out, ' ');
+		put_small(s, f, f->items[i]);
+	}
+	if (f->became_seen && !f->wants_flags) {
+		buf_put_z(out, f->small > 0 ? " FLAGS " : "FLAGS ");
+		put_flags(out, s->mailbox, &f->message);
+	}
+	/* Does a body need a blank before it? */
+	if (f->small < f->count && (f->small > 0 || f->became_seen))
+		buf_put_c(out, ' ');
+}
+
+static enum next
+finish_fetch(struct session *s, struct fetch *f)
+{
+	if (f->worst == STORE_OK)
+		return finish_done(s);
+	if (f->worst == STORE_NO_SUCH)
+		f->worst = STORE_GONE;
+	return finish_result(s, f->worst, ABOUT_MESSAGES);
+}
+
+static enum next
+next_message(struct session *s)
+{
+	struct fetch *f = s->work.own;
+	enum store_result result;
+
+	close_message(s);
+	if (session_must_wait(s))
+		return WAIT;
+	if (!walk_next(s->mailbox, &f->walk, &f->message))
+		return finish_fetch(s, f);
+	result = open_message(s, f);
+	if (result != STORE_OK) {
+		f->worst = result;
+		return GO;
+	}
+	put_message(s, f);
+	s->step = put_bodies;
+	return GO;
+}
+
+/* ---- bodies ---- */
+
+/* True: its octets are to follow. */
+static bool
+begin_body(struct session *s, struct fetch *f, const struct section *section)
+{
+	struct buf *out = out_of(s);
+	struct piece piece;
+	enum store_result result = section_find(s->work.content, STR_EMPTY, section,
+	    s->work.arena, &f->parts, &piece);
+
+	if (result != STORE_OK) {
+		f->worst = result;
+		piece.kind = PIECE_NIL;
+	}
+	buf_put(out, section->echo);
+	buf_put_c(out, ' ');
+	switch (piece.kind) {
+	case PIECE_NIL:
+		buf_put_z(out, "NIL");
+		return false;
+	case PIECE_TEXT:
+		put_literal(out, piece.text);
+		return false;
+	case PIECE_CONTENT:
+		break;
+	}
+	buf_printf(out, "{%llu}\r\n", (unsigned long long)piece.n);
+	f->at = piece.from;
+	f->left = piece.n;
+	return piece.n > 0;
+}
+
+static enum next
+put_bodies(struct session *s)
+{
+	struct fetch *f = s->work.own;
+
+	while (f->next < f->count) {
+		if (f->next > f->small)
+			buf_put_c(out_of(s), ' ');
+		if (begin_body(s, f, section_of(f->items[f->next++]))) {
+			s->step = put_body;
+			return GO;
+		}
+	}
+	buf_put_z(out_of(s), ")\r\n");
+	s->step = next_message;
+	return GO;
+}
+
+static enum next
+put_body(struct session *s)
+{
+	struct fetch *f = s->work.own;
+	struct buf *out = out_of(s);
+
+	s->work.in_literal = true;
+	while (f->left > 0) {
+		size_t before, n = f->left < BODY_SLICE ? (size_t)f->left : BODY_SLICE;
+
+		if (session_must_wait(s))
+			return WAIT;
+		before = out->n;
+		if (content_read(s->work.content, f->at, n, out) != STORE_OK ||
+		    out->n - before != n) {
+			/* The client was promised octets that are not there: no answer can follow. */
+			log_error(&s->log, "body_unreadable", KV("uid", f->message.uid),
+			    KV("at", f->at));
+			return END;
+		}
+		f->at += n;
+		f->left -= n;
+	}
+	s->work.in_literal = false;
+	s->step = put_bodies;
+	return GO;
+}

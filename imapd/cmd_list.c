@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * LIST LSUB (RFC 3501 6.3.8, 6.3.9; RFC 5258, RFC 6154, RFC 5819's RETURN STATUS), XLIST, NAMESPACE (RFC
+ * 2342). A failing store is answered NO, never by a shorter list: clients drop what is not listed.
+ */
+#include "common/base/map.h"
+#include "imapd/imapd.h"
+#include "imapd/pattern.h"
+
+struct row {
+	struct mailbox_info info;
+	bool child_subscribed;		/* somewhere below it */
+	bool child_special;
+};
+
+struct listing {
+	struct row *rows;
+	size_t count;
+	size_t next;
+	struct str *patterns;		/* reference and pattern in one */
+	size_t pattern_count;
+};
+
+/* ---- patterns ---- */
+
+static bool
+row_matches(const struct listing *l, const struct row *row)
+{
+	/* RFC 3501 5.1: INBOX is one name in any case. */
+	bool nocase = str_eq(row->info.name, STR("INBOX"));
+
+	for (size_t i = 0; i < l->pattern_count; i++)
+		if (pattern_matches(l->patterns[i], row->info.name, nocase))
+			return true;
+	return false;
+}
+
+/* Reference and pattern in one, runs of "*" made one. */
+static struct str
+join(struct session *s, struct str reference, struct str pattern)
+{
+	scoped_buf out = BUF_INIT;
+
+	buf_put(&out, reference);
+	for (size_t i = 0; i < pattern.n; i++)
+		if (pattern.p[i] != '*' || out.n == 0 || out.p[out.n - 1] != '*')
+			buf_put_c(&out, pattern.p[i]);
+	return arena_str(s->arena, buf_str(&out));
+}
+
+static void
+take_patterns(struct session *s, struct listing *l)
+{
+	const struct list_arguments *list = &s->req.list;
+	struct str pattern;
+
+	l->patterns = arena_array(s->arena, struct str, list->pattern_count);
+	for (size_t i = 0; i < list->pattern_count; i++) {
+		/* A name that is none matches nothing. */
+		if (list->patterns[i].state != NAME_GOOD || list->reference.state != NAME_GOOD)
+			continue;
+		pattern = join(s, list->reference.utf8, list->patterns[i].utf8);
+		if (pattern_plain_length(pattern) <= MAILBOX_NAME_MAX)
+			l->patterns[l->pattern_count++] = pattern;
+	}
+}
+
+/* ---- rows ---- */
+
+static struct row *
+row_for(struct listing *l, struct map *by_name, struct str name)
+{
+	struct row *row = map_get(by_name, name);
+
+	if (row != NULL)
+		return row;
+	/* A level above a name that is only subscribed. */
+	row = &l->rows[l->count++];
+	row->info.name = name;
+	row->info.has_children = true;
+	map_set(by_name, name, row);
+	return row;
+}
+
+static void
+mark_levels_above(struct listing *l, struct map *by_name, const struct row *row)
+{
+	struct str name = row->info.name;
+
+	for (size_t i = 0; i < name.n; i++) {
+		struct row *above;
+
+		if (name.p[i] != '/' || i == 0)
+			continue;
+		above = row_for(l, by_name, str_sub(name, 0, i));
+		above->child_subscribed |= row->info.subscribed;
+		above->child_special |= row->info.special_use != 0;
+	}
+}
+
+static size_t
+levels_above(const struct mailbox_info *info)
+{
+	size_t levels = 0;
+
+	for (size_t i = 0; i < info->name.n; i++)
+		levels += info->name.p[i] == '/';
+	return levels;
+}
+
+static void
+make_rows(struct session *s, struct listing *l, const struct mailbox_info *infos, size_t count)
+{
+	struct map *by_name = map_new();
+	size_t room = count;
+
+	for (size_t i = 0; i < count; i++)
+		if (infos[i].subscribed || infos[i].special_use != 0)
+			room += levels_above(&infos[i]);
+	l->rows = arena_array(s->arena, struct row, room);
+	l->count = count;
+	for (size_t i = 0; i < count; i++) {
+		l->rows[i].info = infos[i];
+		map_set(by_name, infos[i].name, &l->rows[i]);
+	}
+	for (size_t i = 0; i < count; i++)
+		if (infos[i].subscribed || infos[i].special_use != 0)
+			mark_levels_above(l, by_name, &l->rows[i]);
+	map_free(by_name);
+}
+
+static enum store_result
+begin(struct session *s, struct listing **out)
+{
+	struct listing *l = arena_one(s->arena, struct listing);
+	struct mailbox_info *infos;
+	size_t count;
+	enum store_result result = account_list(room_account(s), s->arena, &infos, &count);
+
+	if (result != STORE_OK)
+		return result;
+	take_patterns(s, l);
+	make_rows(s, l, infos, count);
+	s->work.own = l;
+	*out = l;
+	return STORE_OK;
+}
+
+/* ---- LIST ---- */
+
+/* RFC 5258 3: all selections must hold, of the mailbox or, with RECURSIVEMATCH, of one below it. */
+static bool
+is_selected(const struct row *row, unsigned selection)
+{
+	bool recursive = selection & LIST_RECURSIVEMATCH;
+
+	if (!(selection & (LIST_SUBSCRIBED | LIST_SPECIAL_USE)))
+		return row->info.exists;
+	if ((selection & LIST_SUBSCRIBED) && !row->info.subscribed &&
+	    !(recursive && row->child_subscribed))
+		return false;
+	return !(selection & LIST_SPECIAL_USE) || row->info.special_use != 0 ||
+	    (recursive && row->child_special);
+}
+
+/* The names that XLIST's clients look for. */
+static void
+put_xlist_use(struct buf *out, const struct mailbox_info *info)
+{
+	if (str_eq(info->name, STR("INBOX")))
+		buf_put_z(out, " \\Inbox");
+	if (info->special_use & USE_ALL)
+		buf_put_z(out, " \\AllMail");
+	if (info->special_use & USE_JUNK)
+		buf_put_z(out, " \\Spam");
+	if (info->special_use & USE_FLAGGED)
+		buf_put_z(out, " \\Starred");
+}
+
+static void
+put_attributes(struct buf *out, struct session *s, const struct row *row)
+{
+	const struct list_arguments *list = &s->req.list;
+	const struct mailbox_info *info = &row->info;
+
+	/* RFC 5258 3: \NonExistent says \Noselect too, but only to those who know it. */
+	if (!info->exists && list->extended)
+		buf_put_z(out, " \\NonExistent");
+	else if (!info->selectable)
+		buf_put_z(out, " \\Noselect");
+	buf_put_z(out, info->has_children ? " \\HasChildren" : " \\HasNoChildren");
+	if (info->subscribed && ((list->selection & LIST_SUBSCRIBED) ||
+	    (list->returns & RETURN_SUBSCRIBED)))
+		buf_put_z(out, " \\Subscribed");
+	if (s->req.command == COMMAND_XLIST)
+		put_xlist_use(out, info);
+	put_special_use(out, info->special_use);
+}
+
+/* RFC 5258 3.5 */
+static void
+put_child_info(struct buf *out, const struct row *row, unsigned selection)
+{
+	bool subscribed = (selection & LIST_SUBSCRIBED) && row->child_subscribed;
+	bool special = (selection & LIST_SPECIAL_USE) && row->child_special;
+
+	if (!(selection & LIST_RECURSIVEMATCH) || (!subscribed && !special))
+		return;
+	buf_put_z(out, " (\"CHILDINFO\" (");
+	if (subscribed)
+		buf_put_z(out, special ? "\"SUBSCRIBED\" " : "\"SUBSCRIBED\"");
+	if (special)
+		buf_put_z(out, "\"SPECIAL-USE\"");
+	buf_put_z(out, "))");
+}
+
+/* attributes: each with a blank before it. */
+static bool
+put_line(struct session *s, struct str attributes, struct str name)
+{
+	struct buf *out = out_of(s);
+	scoped_buf encoded = BUF_INIT;
+
+	if (!put_mailbox(&encoded, name))
+		return false;
+	buf_printf(out, "* %s (", s->command->name);
+	buf_put(out, str_from(attributes, 1));
+	buf_put_z(out, ") \"/\" ");
+	buf_put(out, buf_str(&encoded));
+	return true;
+}
+
+static void
+put_row_status(struct session *s, const struct row *row)
+{
+	struct mailbox_info info;
+
+	if (s->work.arena == NULL)
+		s->work.arena = arena_new();
+	arena_reset(s->work.arena);
+	/* RFC 5819 2: no STATUS where there is none to tell. */
+	if (row->info.selectable && mailbox_status(room_account(s), row->info.name,
+	    s->work.arena, &info) == STORE_OK && !put_status(s, &info, s->req.list.status_items))
+		log_warn(&s->log, "status_untold", KV("mailbox", row->info.name));
+}
+
+static void
+list_row(struct session *s, const struct row *row)
+{
+	const struct list_arguments *list = &s->req.list;
+	scoped_buf attributes = BUF_INIT;
+
+	put_attributes(&attributes, s, row);
+	if (!put_line(s, buf_str(&attributes), row->info.name))
+		return;
+	put_child_info(out_of(s), row, list->selection);
+	buf_put_z(out_of(s), "\r\n");
+	if (list->returns & RETURN_STATUS)
+		put_row_status(s, row);
+}
+
+static enum next
+list_rows(struct session *s)
+{
+	struct listing *l = s->work.own;
+	const struct row *row;
+
+	for (; l->next < l->count; l->next++) {
+		if (session_must_wait(s))
+			return WAIT;
+		row = &l->rows[l->next];
+		if (is_selected(row, s->req.list.selection) && row_matches(l, row))
+			list_row(s, row);
+	}
+	return finish_done(s);
+}
+
+enum next
+cmd_list(struct session *s)
+{
+	const struct list_arguments *list = &s->req.list;
+	struct listing *l;
+	enum store_result result;
+
+	/* RFC 3501 6.3.8: an empty pattern asks for the separator and the root. */
+	if (!list->extended && list->patterns[0].sent.n == 0) {
+		untagged(s, "%s (\\Noselect) \"/\" \"\"", s->command->name);
+		return finish_done(s);
+	}
+	result = begin(s, &l);
+	if (result != STORE_OK)
+		return finish_result(s, result, ABOUT_MAILBOX);
+	s->step = list_rows;
+	return GO;
+}
+
+/* ---- LSUB ---- */
+
+static void
+lsub_row(struct session *s, const struct row *row)
+{
+	scoped_buf attributes = BUF_INIT;
+
+	if (!row->info.subscribed)
+		/* RFC 3501 6.3.9: "%" shows the level above a subscribed name, with \Noselect. */
+		buf_put_z(&attributes, " \\Noselect");
+	else if (row->info.exists)
+		put_attributes(&attributes, s, row);
+	if (put_line(s, buf_str(&attributes), row->info.name))
+		buf_put_z(out_of(s), "\r\n");
+}
+
+static enum next
+lsub_rows(struct session *s)
+{
+	struct listing *l = s->work.own;
+	bool shows_levels = l->pattern_count > 0 && str_has_char(l->patterns[0], '%');
+	const struct row *row;
+
+	for (; l->next < l->count; l->next++) {
+		if (session_must_wait(s))
+			return WAIT;
+		row = &l->rows[l->next];
+		if ((row->info.subscribed || (shows_levels && row->child_subscribed)) &&
+		    row_matches(l, row))
+			lsub_row(s, row);
+	}
+	return finish_done(s);
+}
+
+enum next
+cmd_lsub(struct session *s)
+{
+	struct listing *l;
+	enum store_result result;
+
+	if (s->req.list.patterns[0].sent.n == 0) {
+		untagged(s, "LSUB (\\Noselect) \"/\" \"\"");
+		return finish_done(s);
+	}
+	result = begin(s, &l);
+	if (result != STORE_OK)
+		return finish_result(s, result, ABOUT_MAILBOX);
+	s->step = lsub_rows;
+	return GO;
+}
+
+/* ---- NAMESPACE ---- */
+
+enum next
+cmd_namespace(struct session *s)
+{
+	/* RFC 2342 5: one's own mailboxes, "/" between levels; nobody else's. */
+	untagged(s, "NAMESPACE ((\"\" \"/\")) NIL NIL");
+	return finish_done(s);
+}

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What the files of imapd share. A connection is one struct session twice in its life: in a
+ * front until login, then anew in its account's keeper. The steps of both stand in
+ * session.c; front.c and keeper.c own the sessions; a cmd_ file reads the request, does what it
+ * asks and ends in finish(). Only response.c, the steps and the long answers of cmd_ files write.
+ */
+#pragma once
+
+#include <sys/queue.h>
+
+#include "common/base/log.h"
+#include "common/daemon/keeper.h"
+#include "common/net/stream.h"
+#include "imapd/frame.h"
+#include "imapd/lexer.h"
+#include "imapd/parse.h"
+#include "imapd/request.h"
+
+enum {
+	BAD_COMMANDS_MAX = 20,		/* then BYE */
+	SLICE_MS = 10,			/* of one session before the others have their turn */
+	BODY_SLICE = 64 * 1024,		/* octets of a body read at once */
+	IDLE_PROOF_MS = 120 * 1000,	/* IDLE: a sign of life this often */
+	CONTINUATION_MAX = 12288 + 2,	/* a line of SASL or IDLE, octets */
+};
+
+/* What a step says: a next step is set; something must happen first; the connection is over. */
+enum next { GO, WAIT, END };
+
+enum state { GUEST = 1, USER = 2, SELECTED = 4, KNOWN = USER | SELECTED, ANY = GUEST | KNOWN };
+
+struct session;
+struct guest;
+struct room;
+typedef enum next session_step(struct session *);
+
+/* ---- the table: commands.c ---- */
+
+struct command {
+	const char *name;
+	unsigned states;		/* enum state bits */
+	parse_arguments *parse;
+	session_step *run;		/* sets what is to be done and answered; see finish */
+	bool takes_uid;			/* UID may stand before it */
+	bool holds_expunges;		/* RFC 3501 7.4.1: no EXPUNGE while it is answered (without UID) */
+};
+
+/* NULL: unknown. The word is in capitals. */
+const struct command *command_find(struct str word, enum command_name *);
+
+/* ---- a session ---- */
+
+/* What a command under way holds beyond its arena; session_drop_work frees it. */
+struct work {
+	void *own;			/* the handler's struct, in the arena */
+	struct content *content;
+	struct search *search;
+	struct append *append;
+	struct arena *arena;		/* emptied with each message */
+	struct buf found;		/* SEARCH: uids */
+	bool refreshed;			/* the mailbox was looked at since the command began */
+	bool in_literal;		/* nothing else may be said now */
+};
+
+struct session {
+	TAILQ_ENTRY(session) link;
+	struct process *process;
+	struct stream *stream;
+	struct log log;
+	session_step *step;
+	enum state state;
+	bool eof;			/* no more input will come */
+	bool broken;			/* nothing can be sent either */
+	bool leaving;			/* BYE was said: end after the tagged answer */
+	bool idling;
+
+	/* the command under way */
+	struct frame frame;
+	const struct frame_limits *limits;
+	struct arena *arena;
+	struct lexer lexer;
+	struct request req;
+	const struct command *command;	/* NULL: none */
+	bool message_due;		/* APPEND: its literal was announced, and not dealt with yet */
+	struct buf reply;		/* "OK ...": the tagged answer to come */
+	struct work work;
+
+	/* limits */
+	struct timer *wake;		/* runs the step: the next slice, IDLE's sign of life */
+	struct timer *patience;		/* ends the session */
+	int64_t slice_end;
+	int64_t proof_due;		/* IDLE */
+	unsigned bad_commands;
+	uint64_t bytes_in;
+	uint64_t bytes_out;
+	size_t unsent;			/* of the output, counted already */
+
+	/* of the front: NULL after login */
+	struct guest *guest;
+	/* of the keeper: NULL before login */
+	struct room *room;
+	struct lease *lease;
+	struct mailbox *mailbox;	/* the selected one */
+
+	void (*on_end)(struct session *);	/* the owner frees the session */
+};
+
+/* session.c */
+void session_begin(struct session *, struct process *, struct stream *, enum state);
+/* Frees what the session holds, itself included; the stream, if still there, sends what is left and closes. */
+void session_end(struct session *);
+/* Runs steps until one waits. The session may be gone afterwards. */
+void session_run(struct session *);
+/* Says BYE and ends, from outside of any step. The text may begin with a code. */
+void session_bye(struct session *, const char *text);
+void session_drop_work(struct session *);
+session_step read_command;
+/* Must this step wait: for room in the output, or for the others' turn? */
+bool session_must_wait(struct session *);
+void session_flush(struct session *);
+/* Takes octets off the input. */
+void session_take(struct session *, size_t n);
+/*
+ * A line outside of commands, without its end; take `octets` when done with it. BAD: longer than
+ * CONTINUATION_MAX.
+ */
+must_check enum parse session_line(struct session *, struct str *line, size_t *octets);
+/* The answer to the command: "OK ...", "NO ...", "BAD ...". Changes of the mailbox are told before it. */
+enum next finish(struct session *, const char *format, ...) printf_like(2, 3);
+/* "OK NAME completed" */
+enum next finish_done(struct session *);
+enum next finish_bad(struct session *, const char *why);
+
+/* ---- response.c ---- */
+
+/* Where answers go; unsent until the session waits. */
+struct buf *out_of(struct session *);
+/* "* " text CRLF */
+void untagged(struct session *, const char *format, ...) printf_like(2, 3);
+void put_quoted(struct buf *, struct str);
+/* A quoted string where that can hold it, else a literal. */
+void put_string(struct buf *, struct str);
+void put_literal(struct buf *, struct str);
+/* Modified UTF-7, quoted. False, and nothing put, for a name that cannot be told. */
+must_check bool put_mailbox(struct buf *, struct str name);
+/* "(\Seen word)" */
+void put_flags(struct buf *, const struct mailbox *, const struct message *);
+/* "* n FETCH (UID u FLAGS (...))" CRLF */
+void put_flags_response(struct buf *, const struct mailbox *, const struct message *);
+/* "1:3,7" */
+void put_uids(struct buf *, const uint32_t *uids, size_t count);
+/* " \Sent" for each use. */
+void put_special_use(struct buf *, unsigned uses);
+
+/* What the store's word is about: tells NO [TRYCREATE] from NO [NONEXISTENT]. */
+enum about { ABOUT_MAILBOX, ABOUT_TARGET, ABOUT_MESSAGES };
+/* "NO [CODE] words" for anything but STORE_OK. */
+const char *words_of(enum store_result, enum about);
+enum next finish_result(struct session *, enum store_result, enum about);
+/* NO for a name that is none; see enum name_state. */
+enum next finish_bad_name(struct session *);
+
+/* ---- capability.c ---- */
+
+/* "CAPABILITY IMAP4rev1 ...", as this session may see it. */
+void put_capabilities(struct buf *, const struct session *);
+
+/* ---- sync.c ---- */
+
+/* Tells what changed in the selected mailbox, in slices; GO when all is told. */
+enum next sync_tell(struct session *, bool hold_expunges);
+/* "* FLAGS (...)" and "* OK [PERMANENTFLAGS (...)]" */
+void sync_put_keywords(struct session *);
+
+/* Messages of a sequence set, one after the other, as this session's view has them. */
+struct walk {
+	struct uid_set set;		/* of uids or sequence numbers */
+	bool by_uid;
+	size_t range;
+	uint32_t seq;			/* the next one */
+	uint32_t last;			/* of this range */
+};
+
+/* False: a sequence number that is not there. */
+must_check bool walk_begin(struct session *, const struct sequence_set *, bool by_uid,
+    struct walk *);
+bool walk_next(const struct mailbox *, struct walk *, struct message *);
+/* The set as uids; false as above. */
+must_check bool set_to_uids(struct session *, const struct sequence_set *, bool by_uid,
+    struct uid_set *);
+
+/* ---- section.c ---- */
+
+/* What a section is: octets of the content, or text made of them. */
+struct piece {
+	enum piece_kind { PIECE_NIL, PIECE_TEXT, PIECE_CONTENT } kind;
+	struct str text;		/* TEXT: lives until the next store call or the arena's reset */
+	uint64_t from;			/* CONTENT */
+	uint64_t n;
+};
+
+struct part_cache;
+/* May a header alone, TEXT_HEADER, answer it? */
+bool section_is_header(const struct section *);
+/*
+ * Finds the section in the open content (`header` where section_is_header). *cache, NULL at a
+ * message's begin, keeps its parts in the arena. The partial is applied.
+ */
+must_check enum store_result section_find(struct content *, struct str header,
+    const struct section *, struct arena *, struct part_cache **cache, struct piece *out);
+
+/* ---- keeper.c ---- */
+
+struct account *room_account(const struct session *);
+/* This session changed the store: the account's other sessions and auth are told when it waits. */
+void room_changed(struct session *);
+/* After a session has run. */
+void room_settle(struct room *);
+void keeper_start(struct process *, const struct keeper_grant *, int maildir_fd);
+
+/* ---- front.c, cmd_login.c ---- */
+
+void front_start(struct process *);
+bool guest_is_secure(const struct session *);
+/* May it send a password as things are? */
+bool guest_may_login(const struct session *);
+bool guest_can_tls(const struct session *);
+enum next guest_start_tls(struct session *);
+/* Asks whether this is somebody; sets the step that waits for the answer. */
+enum next guest_ask(struct session *, struct str authzid, struct str authcid,
+    struct str password);
+/* The exchange of an AUTHENTICATE under way. */
+struct sasl *guest_sasl(struct session *);
+
+/* ---- the handlers ---- */
+
+session_step cmd_capability, cmd_noop, cmd_logout, cmd_id, cmd_enable;
+session_step cmd_starttls, cmd_authenticate, cmd_login;
+session_step cmd_create, cmd_delete, cmd_rename, cmd_subscribe, cmd_unsubscribe, cmd_status;
+session_step cmd_list, cmd_lsub, cmd_namespace;
+session_step cmd_select, cmd_examine, cmd_close, cmd_unselect;
+session_step cmd_append, cmd_append_done;
+/* The message's end was not the command's: abandoned. */
+void cmd_append_abandon(struct session *);
+session_step cmd_fetch, cmd_store, cmd_copy, cmd_move, cmd_expunge, cmd_search;
+session_step cmd_idle;
+session_step cmd_getquota, cmd_getquotaroot;
+/* "* STATUS name (...)" */
+must_check bool put_status(struct session *, const struct mailbox_info *, unsigned items);

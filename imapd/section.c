@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A section of a FETCH becomes octets: a range of the message as it is stored, or fields picked from a header
+ * (RFC 3501 6.4.5). Messages are taken apart only when a part's number asks for it, once per message.
+ */
+#include "common/mime/header.h"
+#include "common/mime/part.h"
+#include "imapd/imapd.h"
+
+struct part_cache {
+	struct str message;
+	struct part *root;	/* NULL: not parsed yet */
+};
+
+bool
+section_is_header(const struct section *section)
+{
+	return section->path_length == 0 && (section->kind == SECTION_HEADER ||
+	    section->kind == SECTION_HEADER_FIELDS || section->kind == SECTION_HEADER_FIELDS_NOT);
+}
+
+/* RFC 3501 6.4.5, partial: what lies beyond the end is not there, that is no error. */
+static struct piece
+cut(struct piece piece, const struct section *section)
+{
+	uint64_t all = piece.kind == PIECE_TEXT ? piece.text.n : piece.n;
+	uint64_t from = section->offset < all ? section->offset : all;
+	uint64_t n = section->length < all - from ? section->length : all - from;
+
+	if (!section->partial || piece.kind == PIECE_NIL)
+		return piece;
+	piece.text = str_sub(piece.text, from, n);
+	piece.from += from;
+	piece.n = n;
+	return piece;
+}
+
+static struct piece
+picked_fields(struct str header, const struct section *section, struct arena *arena)
+{
+	scoped_buf out = BUF_INIT;
+
+	header_put_fields(&out, header, section->kind == SECTION_HEADER_FIELDS ?
+	    HEADER_ONLY : HEADER_ALL_BUT, section->fields, section->field_count);
+	return (struct piece){ .kind = PIECE_TEXT, .text = arena_str(arena, buf_str(&out)) };
+}
+
+static struct piece
+of_header(struct str header, const struct section *section, struct arena *arena)
+{
+	if (section->kind != SECTION_HEADER)
+		return picked_fields(header, section, arena);
+	return (struct piece){ .kind = PIECE_TEXT, .text = header };
+}
+
+static enum part_section
+part_section_of(enum section_kind kind)
+{
+	switch (kind) {
+	case SECTION_ALL:
+		break;
+	case SECTION_HEADER:
+	case SECTION_HEADER_FIELDS:
+	case SECTION_HEADER_FIELDS_NOT:
+		return PART_HEADER;
+	case SECTION_TEXT:
+		return PART_TEXT;
+	case SECTION_MIME:
+		return PART_MIME;
+	}
+	return PART_WHOLE;
+}
+
+static struct piece
+range(const struct part_cache *cache, struct str bytes)
+{
+	return (struct piece){
+		.kind = PIECE_CONTENT,
+		.from = (uint64_t)(bytes.p - cache->message.p),
+		.n = bytes.n,
+	};
+}
+
+static struct piece
+of_part(struct part_cache *cache, const struct section *section, struct arena *arena)
+{
+	struct str bytes;
+
+	if (cache->root == NULL)
+		cache->root = part_parse(arena, cache->message);
+	if (!part_find_section(cache->root, cache->message, section->path,
+	    section->path_length, part_section_of(section->kind), &bytes))
+		return (struct piece){ .kind = PIECE_NIL };
+	if (section->kind == SECTION_HEADER_FIELDS || section->kind == SECTION_HEADER_FIELDS_NOT)
+		return picked_fields(bytes, section, arena);
+	return range(cache, bytes);
+}
+
+static enum store_result
+load(struct content *content, struct arena *arena, struct part_cache **cache)
+{
+	struct str message;
+	enum store_result result;
+
+	if (*cache != NULL)
+		return STORE_OK;
+	result = content_bytes(content, &message);
+	if (result != STORE_OK)
+		return result;
+	*cache = arena_one(arena, struct part_cache);
+	(*cache)->message = message;
+	return STORE_OK;
+}
+
+enum store_result
+section_find(struct content *content, struct str header, const struct section *section,
+    struct arena *arena, struct part_cache **cache, struct piece *out)
+{
+	struct piece piece;
+	enum store_result result;
+
+	if (section_is_header(section)) {
+		*out = cut(of_header(header, section, arena), section);
+		return STORE_OK;
+	}
+	if (section->path_length == 0 && section->kind == SECTION_ALL) {
+		piece = (struct piece){ .kind = PIECE_CONTENT, .n = content_size(content) };
+		*out = cut(piece, section);
+		return STORE_OK;
+	}
+	result = load(content, arena, cache);
+	if (result != STORE_OK)
+		return result;
+	if (section->path_length > 0)
+		piece = of_part(*cache, section, arena);
+	else
+		piece = range(*cache, str_from((*cache)->message, header_end((*cache)->message)));
+	*out = cut(piece, section);
+	return STORE_OK;
+}

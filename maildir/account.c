@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: ISC */
+/* An account's life: opening, its idle work, closing. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "maildir/private.h"
+
+enum {
+	SLICE_MS = 10,
+	CHECKPOINT_DELAY_MS = 5000,
+	CLOSE_RENAMES = 100000,	/* slices at most before a close gives up */
+};
+
+static enum store_result prepare(struct account *a);
+static enum store_result look_at_boot(struct account *a, bool log_left);
+
+enum store_result
+account_open(int dirfd, const struct account_options *o, struct account **out)
+{
+	struct account *a = xcalloc(1, sizeof(*a));
+	enum store_result r;
+
+	a->dir = dirfd;
+	a->ours = a->lock_fd = a->events = a->inotify = a->socket = -1;
+	a->quota_bytes = o->quota_bytes;
+	a->quota_messages = o->quota_messages;
+	TAILQ_INIT(&a->folders);
+	buf_put_z(&a->daemon, o->daemon);
+	log_add_field(&a->log, KV("account", o->address));
+	r = prepare(a);
+	if (r != STORE_OK) {
+		account_close(a);
+		return r == STORE_GONE ? STORE_BROKEN : r;
+	}
+	*out = a;
+	return STORE_OK;
+}
+
+static enum store_result
+prepare(struct account *a)
+{
+	bool fresh, log_left;
+	scoped_buf numbers = BUF_INIT;
+	enum store_result r;
+	struct stat st;
+	int64_t mtime;
+
+	a->ours = files_make_dir(a->dir, ".trivet");
+	if (a->ours < 0)
+		return files_failed(&a->log, "open", STR(".trivet"));
+	fresh = fstatat(a->dir, "trivet-mailbox", &st, AT_SYMLINK_NOFOLLOW) != 0;
+	log_left = fstatat(a->ours, "index.db-wal", &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    st.st_size > 0;
+	watch_open(a);
+	r = index_open(a);
+	if (r == STORE_OK)
+		r = look_at_boot(a, log_left);
+	if (r == STORE_OK)
+		r = state_get(a, "root_mtime", &mtime);
+	if (r == STORE_OK && (a->root_mtime = mtime) != files_mtime_ns(a->dir))
+		r = tree_sync(a);
+	if (r == STORE_OK && fresh)
+		r = box_numbers(a, &numbers);
+	/* Nothing but INBOX: not one that other programs have furnished. */
+	if (r == STORE_OK && fresh && numbers.n == sizeof(int64_t))
+		r = tree_make_defaults(a);
+	/* Flags whose names a process that died had not written yet. */
+	flags_rename_later(a);
+	a->sweep_due = clock_monotonic_ms() + CHECKPOINT_DELAY_MS;
+	return r;
+}
+
+/* FNV-1a of the kernel's boot id; 0 where a sandbox hides it. */
+static int64_t
+boot_id(void)
+{
+	scoped_fd fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+	scoped_buf text = BUF_INIT;
+	uint64_t h = 0xcbf29ce484222325u;
+
+	if (fd < 0 || !files_read_at(fd, 0, 64, &text) || text.n == 0)
+		return 0;
+	for (size_t i = 0; i < text.n; i++)
+		h = (h ^ (unsigned char)text.p[i]) * 0x100000001b3u;
+	return (int64_t)(h >> 1);
+}
+
+/*
+ * With another boot id and SQLite's log left behind, the machine went down with the index
+ * open: its last transactions may be gone, though clients were told of them.
+ */
+static enum store_result
+look_at_boot(struct account *a, bool log_left)
+{
+	int64_t now = boot_id(), then;
+	enum store_result r = state_get(a, "boot", &then);
+
+	if (r != STORE_OK || now == 0 || now == then)
+		return r;
+	if (then != 0 && log_left)
+		r = rebuild_after_boot(a);
+	if (r == STORE_OK)
+		r = txn_begin(a);
+	return r == STORE_OK ? txn_end(a, state_put(a, "boot", now)) : r;
+}
+
+void
+account_close(struct account *a)
+{
+	if (a == NULL)
+		return;
+	if (!TAILQ_EMPTY(&a->folders))
+		fatal("account closed with a mailbox open");
+	if (a->db != NULL) {
+		for (int i = 0; i < CLOSE_RENAMES && flags_rename_slice(a); i++)
+			continue;
+		touch_flush(a);
+	}
+	index_close(a);
+	watch_close(a);
+	texts_free(&a->texts);
+	buf_free(&a->daemon);
+	log_free(&a->log);
+	close_fd(&a->lock_fd);
+	close_fd(&a->ours);
+	close_fd(&a->dir);
+	free(a);
+}
+
+/* ---- idle work ---- */
+
+static bool
+is_due(int64_t *due)
+{
+	if (*due == 0 || *due > clock_monotonic_ms())
+		return false;
+	*due = 0;
+	return true;
+}
+
+static void
+sweep(struct account *a)
+{
+	tree_sweep(a);
+	if (txn_begin(a) == STORE_OK)
+		(void)!txn_end(a, index_do(a, Q_DELIVERY_PRUNE,
+		    BIND(V(clock_now() - DELIVERY_AGE))));
+}
+
+bool
+account_work(struct account *a)
+{
+	int64_t until = clock_monotonic_ms() + SLICE_MS;
+	bool more = false;
+
+	if (is_due(&a->rename_due)) {
+		do
+			more = flags_rename_slice(a);
+		while (more && clock_monotonic_ms() < until);
+		touch_flush(a);
+		a->rename_due = more ? clock_monotonic_ms() : 0;
+		a->checkpoint_due = clock_monotonic_ms() + CHECKPOINT_DELAY_MS;
+		return more;
+	}
+	if (is_due(&a->poll_due))
+		watch_poll(a);
+	if (is_due(&a->sweep_due))
+		sweep(a);
+	if (is_due(&a->checkpoint_due) && a->db != NULL)
+		sqlite3_wal_checkpoint_v2(a->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+	return false;
+}
+
+int
+account_work_due_ms(const struct account *a)
+{
+	const int64_t due[] = { a->rename_due, a->poll_due, a->checkpoint_due, a->sweep_due };
+	int64_t first = 0, now = clock_monotonic_ms();
+
+	for (size_t i = 0; i < countof(due); i++)
+		if (due[i] != 0 && (first == 0 || due[i] < first))
+			first = due[i];
+	return first == 0 ? -1 : first <= now ? 0 : (int)(first - now);
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: ISC */
+/* Messages go: the rows in one transaction, then the files. */
+#include <errno.h>
+#include <unistd.h>
+
+#include "maildir/private.h"
+
+struct expunge_job {
+	struct mailbox *m;
+	struct box box;
+	uint64_t modseq;
+	struct buf names;	/* of files: base '\0' letters '\0' ... */
+};
+
+static enum store_result
+expunge_one(struct expunge_job *job, uint32_t uid)
+{
+	struct account *a = job->m->folder->account;
+	scoped_message row = MESSAGE_NONE;
+	enum store_result r = message_get(a, job->box.number, uid, &row);
+
+	if (r == STORE_GONE)
+		return STORE_OK;
+	if (r == STORE_OK && job->modseq == 0)
+		r = box_take_modseq(a, &job->box, &job->modseq);
+	if (r == STORE_OK)
+		r = message_drop(a, &job->box, &row, job->modseq);
+	if (r == STORE_OK) {
+		buf_put(&job->names, buf_str(&row.base));
+		buf_put_c(&job->names, '\0');
+		buf_put(&job->names, buf_str(&row.letters));
+		buf_put_c(&job->names, '\0');
+	}
+	return r;
+}
+
+static enum store_result
+expunge_rows(struct expunge_job *job, const struct uid_set *only)
+{
+	const struct folder *f = job->m->folder;
+	enum store_result r = STORE_OK;
+
+	for (size_t at = 0; r == STORE_OK && at < f->count; at++) {
+		const struct row *row = &f->rows[at];
+
+		if (row->uid > job->m->uid_told)
+			break;
+		if (!row->dead && (row->flags & FLAG_DELETED) != 0 &&
+		    (only == NULL || uid_set_has(only, row->uid)))
+			r = expunge_one(job, row->uid);
+	}
+	return r;
+}
+
+void
+expunge_file(const struct place *place, struct str base, struct str letters)
+{
+	scoped_buf name = BUF_INIT;
+	struct file_name parsed;
+
+	file_name_put(&name, base, letters);
+	if (unlinkat(place->cur, buf_z(&name), 0) == 0 || errno != ENOENT ||
+	    !file_name_parse(base, &parsed))
+		return;
+	/* Not in its place: its writer was about to rename it, or somebody renamed a flag. */
+	buf_clear(&name);
+	buf_put(&name, parsed.prefix);
+	if (unlinkat(place->tmp, buf_z(&name), 0) == 0)
+		return;
+	if (message_find_name(place->cur, parsed.prefix, &name) &&
+	    str_starts(buf_str(&name), base))
+		unlinkat(place->cur, buf_z(&name), 0);
+}
+
+static void
+remove_files(struct expunge_job *job)
+{
+	struct folder *f = job->m->folder;
+	struct str rest = buf_str(&job->names), base, letters;
+	struct touch touch;
+
+	touch_begin(f->account, f->box.number, &f->place, &touch);
+	while (rest.n > 0) {
+		base = str_sub(rest, 0, str_index(rest, '\0'));
+		rest = str_from(rest, base.n + 1);
+		letters = str_sub(rest, 0, str_index(rest, '\0'));
+		rest = str_from(rest, letters.n + 1);
+		expunge_file(&f->place, base, letters);
+	}
+	touch_end(f->account, &f->place, &touch);
+}
+
+enum store_result
+mailbox_expunge(struct mailbox *m, const struct uid_set *only)
+{
+	struct folder *f = m->folder;
+	struct account *a = f->account;
+	struct expunge_job job = { .m = m };
+	enum store_result r;
+
+	if (m->read_only)
+		return STORE_READ_ONLY;
+	r = txn_begin(a);
+	if (r != STORE_OK)
+		return r;
+	r = folder_refresh(f, NULL);
+	if (r == STORE_OK)
+		r = box_get(a, f->box.number, &job.box);
+	if (r == STORE_OK)
+		r = expunge_rows(&job, only);
+	if (r == STORE_OK && job.modseq != 0)
+		r = box_save_counts(a, &job.box);
+	r = txn_end(a, r);
+	if (r == STORE_OK && job.modseq != 0) {
+		remove_files(&job);
+		(void)!folder_refresh(f, NULL);
+		watch_notify(a);
+	}
+	buf_free(&job.names);
+	box_free(&job.box);
+	return r;
+}

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: ISC */
+#include "maildir/files.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum {
+	BENEATH_TRIES = 20,	/* openat2 says EAGAIN when a rename ran past it */
+	TREE_DEPTH_MAX = 3,	/* a mailbox is cur/, new/, tmp/ and their files */
+};
+
+enum store_result
+files_failed(const struct log *log, const char *doing, struct str path)
+{
+	int why = errno;
+
+	if (why == ENOENT)
+		return STORE_GONE;
+	log_error(log, "store-file", KV("doing", doing), KV("path", path), KV("errno", why),
+	    KV("why", strerror(why)));
+	switch (why) {
+	case ENOSPC:
+	case EDQUOT:
+		return STORE_FULL;
+	case EMFILE:
+	case ENFILE:
+	case ENOMEM:
+		return STORE_BUSY;
+	case EROFS:
+		return STORE_READ_ONLY;
+	default:
+		return STORE_BROKEN;
+	}
+}
+
+int
+files_open(int dir, const char *path, int flags, mode_t mode)
+{
+	struct open_how how = {
+		.flags = (uint64_t)(unsigned)(flags | O_CLOEXEC | O_NOFOLLOW),
+		.mode = (flags & O_CREAT) != 0 ? mode : 0,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+	};
+	long fd = -1;
+
+	if ((flags & O_PATH) == 0)
+		how.flags |= O_NONBLOCK;
+	for (int i = 0; i < BENEATH_TRIES; i++) {
+		fd = syscall(SYS_openat2, dir, path, &how, sizeof(how));
+		if (fd >= 0 || (errno != EAGAIN && errno != EINTR))
+			break;
+	}
+	return (int)fd;
+}
+
+int
+files_open_dir(int dir, const char *path)
+{
+	return files_open(dir, path, O_RDONLY | O_DIRECTORY, 0);
+}
+
+int
+files_open_message(int dir, const char *name)
+{
+	struct stat st;
+	int fd = files_open(dir, name, O_RDONLY | O_NOCTTY, 0);
+
+	if (fd < 0)
+		return -1;
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+		return fd;
+	close(fd);
+	errno = EINVAL;
+	return -1;
+}
+
+int
+files_make_dir(int dir, const char *path)
+{
+	int fd = files_open_dir(dir, path);
+
+	if (fd >= 0 || errno != ENOENT)
+		return fd;
+	/* Plain names only, so mkdirat has no link to follow. */
+	if (mkdirat(dir, path, 0700) != 0 && errno != EEXIST)
+		return -1;
+	return files_open_dir(dir, path);
+}
+
+bool
+files_stat(int dir, const char *name, uint64_t *size, int64_t *mtime)
+{
+	struct stat st;
+
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+		return false;
+	if (!S_ISREG(st.st_mode)) {
+		errno = EINVAL;
+		return false;
+	}
+	*size = (uint64_t)st.st_size;
+	*mtime = (int64_t)st.st_mtim.tv_sec;
+	return true;
+}
+
+int64_t
+files_mtime_ns(int dir)
+{
+	struct stat st;
+
+	if (fstat(dir, &st) != 0)
+		return 0;
+	return (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+}
+
+bool
+files_read_all(int fd, size_t limit, struct buf *out)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) != 0)
+		return false;
+	if ((uint64_t)st.st_size > limit) {
+		errno = EFBIG;
+		return false;
+	}
+	return files_read_at(fd, 0, (size_t)st.st_size, out);
+}
+
+bool
+files_read_at(int fd, uint64_t from, size_t n, struct buf *out)
+{
+	ssize_t got;
+
+	while (n > 0) {
+		got = pread(fd, buf_room(out, n), n, (off_t)from);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return false;
+		if (got == 0)
+			break;
+		buf_added(out, (size_t)got);
+		from += (uint64_t)got;
+		n -= (size_t)got;
+	}
+	return true;
+}
+
+bool
+files_write(int fd, struct str bytes)
+{
+	ssize_t done;
+
+	while (bytes.n > 0) {
+		done = write(fd, bytes.p, bytes.n);
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done < 0)
+			return false;
+		bytes = str_from(bytes, (size_t)done);
+	}
+	return true;
+}
+
+bool
+files_list(int dir, files_see *see, void *arg)
+{
+	int fd = files_open_dir(dir, ".");
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+	bool ok;
+
+	if (d == NULL) {
+		close_fd(&fd);
+		return false;
+	}
+	for (errno = 0; (entry = readdir(d)) != NULL; errno = 0) {
+		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+			continue;
+		if (!see(arg, str_of(entry->d_name)))
+			break;
+	}
+	ok = entry != NULL || errno == 0;
+	closedir(d);
+	return ok;
+}
+
+struct removal {
+	int dir;
+	int depth;
+};
+
+static bool remove_below(int dir, const char *name, int depth);
+
+static bool
+remove_one(void *arg, struct str name)
+{
+	const struct removal *r = arg;
+
+	(void)remove_below(r->dir, name.p, r->depth);
+	return true;
+}
+
+static bool
+remove_below(int dir, const char *name, int depth)
+{
+	struct removal r = { .depth = depth + 1 };
+
+	if (unlinkat(dir, name, 0) == 0 || errno == ENOENT)
+		return true;
+	if ((errno != EISDIR && errno != EPERM) || depth >= TREE_DEPTH_MAX)
+		return false;
+	r.dir = files_open_dir(dir, name);
+	if (r.dir < 0)
+		return false;
+	(void)!files_list(r.dir, remove_one, &r);
+	close_fd(&r.dir);
+	return unlinkat(dir, name, AT_REMOVEDIR) == 0;
+}
+
+bool
+files_remove_tree(int dir, const char *name)
+{
+	return remove_below(dir, name, 0);
+}

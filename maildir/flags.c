@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * STORE, and what follows it: flags are committed to the row at once; files get the names that
+ * say so a moment later, many in one go.
+ */
+#include <errno.h>
+#include <stdio.h>
+
+#include "common/base/clock.h"
+#include "maildir/private.h"
+
+struct store_job {
+	struct mailbox *m;
+	enum flag_change change;
+	uint32_t system;
+	uint64_t keywords;
+	uint64_t unchanged_since;
+	struct box box;
+	uint64_t modseq;	/* 0: nothing has changed yet */
+	struct buf modified;	/* struct uid_range */
+};
+
+static enum store_result resolve_keywords(struct store_job *job, const struct flags *flags);
+static enum store_result store_range(struct store_job *job, const struct uid_range *range);
+static enum store_result store_one(struct store_job *job, const struct row *row);
+
+enum store_result
+mailbox_store(struct mailbox *m, const struct uid_set *set, enum flag_change change,
+    const struct flags *flags, uint64_t unchanged_since, struct arena *arena,
+    struct uid_set *modified)
+{
+	struct folder *f = m->folder;
+	struct account *a = f->account;
+	struct store_job job = { .m = m, .change = change, .system = flags->system,
+		.unchanged_since = unchanged_since };
+	enum store_result r;
+
+	if (m->read_only)
+		return STORE_READ_ONLY;
+	r = txn_begin(a);
+	if (r != STORE_OK)
+		return r;
+	r = folder_refresh(f, NULL);
+	if (r == STORE_OK)
+		r = box_get(a, f->box.number, &job.box);
+	if (r == STORE_OK)
+		r = resolve_keywords(&job, flags);
+	for (size_t i = 0; r == STORE_OK && i < set->count; i++)
+		r = store_range(&job, &set->ranges[i]);
+	if (r == STORE_OK && job.modseq != 0)
+		r = box_save_counts(a, &job.box);
+	r = txn_end(a, r);
+	if (r == STORE_OK && job.modseq != 0) {
+		/* It is done; a snapshot that cannot be read now is read at the next refresh. */
+		(void)!folder_refresh(f, m);
+		flags_rename_later(a);
+		watch_notify(a);
+	}
+	if (r == STORE_OK) {
+		modified->count = job.modified.n / sizeof(struct uid_range);
+		modified->ranges = job.modified.n == 0 ? NULL :
+		    (const struct uid_range *)(const void *)arena_str(arena,
+			buf_str(&job.modified)).p;
+	}
+	buf_free(&job.modified);
+	box_free(&job.box);
+	return r;
+}
+
+static enum store_result
+resolve_keywords(struct store_job *job, const struct flags *flags)
+{
+	bool grew = false;
+	int number;
+	enum store_result r;
+
+	if (job->change == FLAGS_REMOVE) {
+		for (size_t i = 0; i < flags->keyword_count; i++) {
+			number = keywords_find(&job->box.keywords, flags->keywords[i]);
+			if (number >= 0)
+				job->keywords |= (uint64_t)1 << number;
+		}
+		return STORE_OK;
+	}
+	r = box_keyword_bits(&job->box, flags, &job->keywords, &grew);
+	return r == STORE_OK && grew ? box_save_settings(job->m->folder->account, &job->box) : r;
+}
+
+static enum store_result
+store_range(struct store_job *job, const struct uid_range *range)
+{
+	const struct folder *f = job->m->folder;
+	enum store_result r = STORE_OK;
+	const struct row *row;
+
+	for (size_t at = folder_position(f, range->first); r == STORE_OK && at < f->count; at++) {
+		row = &f->rows[at];
+		if (row->uid > range->last || row->uid > job->m->uid_told)
+			break;
+		if (!row->dead)
+			r = store_one(job, row);
+	}
+	return r;
+}
+
+static enum store_result
+store_one(struct store_job *job, const struct row *row)
+{
+	struct account *a = job->m->folder->account;
+	struct message_row before = { .uid = row->uid, .flags = row->flags };
+	uint32_t flags = job->system;
+	uint64_t keywords = job->keywords;
+	enum store_result r = STORE_OK;
+
+	/* RFC 7162 3.1.3. */
+	if (job->unchanged_since != 0 && row->modseq > job->unchanged_since) {
+		struct uid_range one = { row->uid, row->uid };
+
+		buf_put(&job->modified, (struct str){ (const char *)&one, sizeof(one) });
+		return STORE_OK;
+	}
+	if (job->change == FLAGS_ADD) {
+		flags |= row->flags;
+		keywords |= row->keywords;
+	} else if (job->change == FLAGS_REMOVE) {
+		flags = row->flags & ~flags;
+		keywords = row->keywords & ~keywords;
+	}
+	if (flags == row->flags && keywords == row->keywords)
+		return STORE_OK;
+	if (job->modseq == 0)
+		r = box_take_modseq(a, &job->box, &job->modseq);
+	return r != STORE_OK ? r :
+	    message_set_flags(a, &job->box, &before, flags, keywords, job->modseq, NULL);
+}
+
+/* ---- names follow ---- */
+
+struct renaming {
+	struct box box;
+	struct place place;
+	struct touch touch;
+};
+
+static void
+leave(struct account *a, struct renaming *now)
+{
+	if (now->place.cur >= 0)
+		touch_end(a, &now->place, &now->touch);
+	place_close(&now->place);
+	box_free(&now->box);
+	*now = (struct renaming){ .place = PLACE_CLOSED };
+}
+
+static enum store_result
+enter(struct account *a, struct renaming *now, int64_t box)
+{
+	enum store_result r;
+
+	if (now->box.number == box)
+		return STORE_OK;
+	leave(a, now);
+	r = box_get(a, box, &now->box);
+	if (r == STORE_OK)
+		r = place_open(a, buf_str(&now->box.name), &now->place);
+	if (r == STORE_OK)
+		touch_begin(a, box, &now->place, &now->touch);
+	return r;
+}
+
+/* In a transaction, so that nobody takes our renames for somebody else's. */
+static enum store_result
+rename_one(struct account *a, struct renaming *now, int64_t key)
+{
+	scoped_message row = MESSAGE_NONE;
+	scoped_buf letters = BUF_INIT, from = BUF_INIT, to = BUF_INIT;
+	enum store_result r = enter(a, now, key_box(key));
+	bool renamed;
+
+	if (r == STORE_OK)
+		r = message_get(a, key_box(key), key_uid(key), &row);
+	if (r != STORE_OK)
+		return r;
+	message_put_letters(&letters, &now->box.keywords, row.flags, row.keywords,
+	    buf_str(&row.letters));
+	file_name_put(&from, buf_str(&row.base), buf_str(&row.letters));
+	file_name_put(&to, buf_str(&row.base), buf_str(&letters));
+	renamed = renameat(now->place.cur, buf_z(&from), now->place.cur, buf_z(&to)) == 0;
+	if (!renamed && errno == ENOENT &&
+	    publish_file(a, &now->place, buf_str(&row.base), buf_str(&row.letters)) == STORE_OK)
+		renamed = renameat(now->place.cur, buf_z(&from), now->place.cur, buf_z(&to)) == 0;
+	if (!renamed && files_failed(&a->log, "rename", buf_str(&from)) != STORE_GONE)
+		return STORE_BROKEN;
+	/* A file that is not there was renamed from outside or is lost: the scan will see. */
+	return index_do(a, Q_MESSAGE_NAMED, BIND(
+	    V(buf_str(renamed ? &letters : &row.letters)), V(0), V(key)));
+}
+
+void
+flags_rename_later(struct account *a)
+{
+	if (a->rename_due == 0)
+		a->rename_due = clock_monotonic_ms() + FLAG_DELAY_MS;
+}
+
+bool
+flags_rename_slice(struct account *a)
+{
+	struct renaming now = { .place = PLACE_CLOSED };
+	scoped_buf keys = BUF_INIT;
+	enum store_result r = txn_begin(a);
+	sqlite3_stmt *q;
+	int64_t key;
+
+	if (r != STORE_OK)
+		return false;
+	q = index_ask(a, Q_PENDING, BIND(V(SLICE_RENAMES)));
+	while (index_row(a, q)) {
+		key = sqlite3_column_int64(q, 0);
+		buf_put(&keys, (struct str){ (const char *)&key, sizeof(key) });
+	}
+	r = index_end(a, q);
+	for (size_t i = 0; r == STORE_OK && i < keys.n; i += sizeof(key)) {
+		memcpy(&key, keys.p + i, sizeof(key));
+		r = rename_one(a, &now, key);
+	}
+	r = txn_end(a, r);
+	leave(a, &now);
+	return r == STORE_OK && keys.n == SLICE_RENAMES * sizeof(key);
+}

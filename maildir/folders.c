@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * CREATE, DELETE, RENAME, SUBSCRIBE: the directory first, then the row, both under the write
+ * lock; where we die between the two, tree_sync makes the rows follow.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/base/id.h"
+#include "maildir/private.h"
+
+static enum store_result create_levels(struct account *a, struct str name, unsigned use);
+
+/* ---- CREATE ---- */
+
+static enum store_result
+create_one(struct account *a, struct str name, unsigned use)
+{
+	scoped_control c = { 0 };
+	scoped_buf dir = BUF_INIT;
+	scoped_place place = PLACE_CLOSED;
+	scoped_box box = BOX_NONE;
+	enum store_result r = tree_new_control(a, &c);
+
+	if (r == STORE_OK)
+		r = index_do(a, Q_NAME_DROP, BIND(V(name)));
+	if (r != STORE_OK)
+		return r;
+	c.subscribed = index_changed(a) > 0;
+	c.special_use = use;
+	layout_put_dir(&dir, name);
+	if (mkdirat(a->dir, buf_z(&dir), 0700) != 0 && errno != EEXIST)
+		return files_failed(&a->log, "make", buf_str(&dir));
+	r = place_open(a, name, &place);
+	if (r == STORE_OK)
+		r = control_write(&a->log, place.dir, &c);
+	if (r == STORE_OK)
+		r = box_add(a, name, &c, &box);
+	if (r == STORE_OK && fsync(a->dir) != 0)
+		r = files_failed(&a->log, "sync", buf_str(&dir));
+	return r == STORE_GONE ? STORE_BROKEN : r;
+}
+
+/* RFC 3501 6.3.3: the levels above are made too. */
+static enum store_result
+create_levels(struct account *a, struct str name, unsigned use)
+{
+	scoped_box box = BOX_NONE;
+	enum store_result r;
+
+	for (size_t i = 0; i < name.n; i++) {
+		scoped_box above = BOX_NONE;
+
+		if (name.p[i] != '/')
+			continue;
+		r = box_find(a, str_sub(name, 0, i), &above);
+		if (r == STORE_NO_SUCH)
+			r = create_one(a, str_sub(name, 0, i), 0);
+		if (r != STORE_OK)
+			return r;
+	}
+	r = box_find(a, name, &box);
+	if (r == STORE_NO_SUCH)
+		return create_one(a, name, use);
+	return r == STORE_OK ? STORE_EXISTS : r;
+}
+
+/* What other programs made meanwhile is there too. */
+static enum store_result
+look_at_root(struct account *a)
+{
+	enum store_result r = index_alive(a);
+
+	return r == STORE_OK && files_mtime_ns(a->dir) != a->root_mtime ? tree_sync(a) : r;
+}
+
+enum store_result
+mailbox_create(struct account *a, struct str given, unsigned special_use)
+{
+	scoped_buf name = BUF_INIT;
+	enum store_result r;
+
+	if (!layout_name(given, &name))
+		return STORE_BAD_NAME;
+	r = look_at_root(a);
+	if (r == STORE_OK)
+		r = txn_begin(a);
+	if (r != STORE_OK)
+		return r;
+	r = txn_end(a, create_levels(a, buf_str(&name), special_use));
+	if (r == STORE_OK)
+		watch_notify(a);
+	return r;
+}
+
+/* ---- DELETE ---- */
+
+static bool
+has_children(struct account *a, struct str name)
+{
+	sqlite3_stmt *q = index_ask(a, Q_BOX_LIST, BIND());
+	bool found = false;
+
+	while (index_row(a, q))
+		found |= layout_is_below(index_text(q, 0), name);
+	(void)index_end(a, q);
+	return found;
+}
+
+/* The subscription outlives the mailbox (RFC 3501 6.3.6); INBOX's file is where it lives. */
+static enum store_result
+keep_subscription(struct account *a, const struct box *box)
+{
+	scoped_box inbox = BOX_NONE;
+	enum store_result r;
+
+	if (!box->subscribed)
+		return STORE_OK;
+	r = index_do(a, Q_NAME_ADD, BIND(V(buf_str(&box->name))));
+	if (r == STORE_OK)
+		r = box_find(a, STR("INBOX"), &inbox);
+	return r == STORE_OK ? box_save_settings(a, &inbox) : r;
+}
+
+static enum store_result
+delete_box(struct account *a, struct str name)
+{
+	scoped_box box = BOX_NONE;
+	scoped_buf dir = BUF_INIT, trash = BUF_INIT;
+	enum store_result r = box_find(a, name, &box);
+
+	if (r == STORE_NO_SUCH && has_children(a, name))
+		return STORE_NOT_ALLOWED;
+	if (r == STORE_OK)
+		r = keep_subscription(a, &box);
+	if (r == STORE_OK)
+		r = tree_drop_box(a, box.number);
+	if (r != STORE_OK)
+		return r;
+	/* Out of sight at once; emptied by account_work. */
+	layout_put_dir(&dir, name);
+	buf_put_z(&trash, "deleted-");
+	id_put_new(&trash);
+	if (renameat(a->dir, buf_z(&dir), a->ours, buf_z(&trash)) != 0 && errno != ENOENT)
+		return files_failed(&a->log, "delete", buf_str(&dir));
+	return fsync(a->dir) == 0 ? STORE_OK : files_failed(&a->log, "sync", buf_str(&dir));
+}
+
+enum store_result
+mailbox_delete(struct account *a, struct str given)
+{
+	scoped_buf name = BUF_INIT;
+	enum store_result r;
+
+	if (!layout_name(given, &name))
+		return STORE_NO_SUCH;
+	if (layout_is_inbox(buf_str(&name)))
+		return STORE_NOT_ALLOWED;
+	r = look_at_root(a);
+	if (r == STORE_OK)
+		r = txn_begin(a);
+	if (r != STORE_OK)
+		return r;
+	r = txn_end(a, delete_box(a, buf_str(&name)));
+	if (r == STORE_OK) {
+		a->sweep_due = clock_monotonic_ms();
+		watch_notify(a);
+	}
+	return r;
+}
+
+/* ---- RENAME ---- */
+
+struct renamed {
+	int64_t number;
+	struct buf from;
+	struct buf to;
+	bool done;
+};
+
+struct rename_job {
+	struct account *a;
+	struct renamed *all;
+	size_t count;
+};
+
+static enum store_result
+collect(struct rename_job *job, struct str from, struct str to)
+{
+	scoped_buf numbers = BUF_INIT, name = BUF_INIT;
+	enum store_result r = box_numbers(job->a, &numbers);
+	int64_t number;
+
+	job->all = xcalloc(numbers.n / sizeof(number) + 1, sizeof(*job->all));
+	for (size_t i = 0; r == STORE_OK && i < numbers.n; i += sizeof(number)) {
+		scoped_box box = BOX_NONE;
+		struct renamed *one = &job->all[job->count];
+
+		memcpy(&number, numbers.p + i, sizeof(number));
+		r = box_get(job->a, number, &box);
+		if (r != STORE_OK)
+			break;
+		if (!str_eq(buf_str(&box.name), from) && !layout_is_below(buf_str(&box.name), from))
+			continue;
+		one->number = number;
+		buf_put(&one->from, buf_str(&box.name));
+		buf_put(&one->to, to);
+		buf_put(&one->to, str_from(buf_str(&box.name), from.n));
+		job->count++;
+		if (!layout_name(buf_str(&one->to), &name))
+			r = STORE_BAD_NAME;
+	}
+	return r == STORE_OK && job->count == 0 ? STORE_NO_SUCH : r;
+}
+
+static bool
+move_dir(struct account *a, struct str from, struct str to)
+{
+	scoped_buf old = BUF_INIT, new = BUF_INIT;
+
+	layout_put_dir(&old, from);
+	layout_put_dir(&new, to);
+	return renameat2(a->dir, buf_z(&old), a->dir, buf_z(&new), RENAME_NOREPLACE) == 0;
+}
+
+static enum store_result
+rename_all(struct rename_job *job)
+{
+	enum store_result r = STORE_OK;
+
+	for (size_t i = 0; r == STORE_OK && i < job->count; i++) {
+		struct renamed *one = &job->all[i];
+		scoped_box there = BOX_NONE;
+
+		r = box_find(job->a, buf_str(&one->to), &there);
+		if (r != STORE_NO_SUCH)
+			return r == STORE_OK ? STORE_EXISTS : r;
+		one->done = move_dir(job->a, buf_str(&one->from), buf_str(&one->to));
+		if (!one->done)
+			return files_failed(&job->a->log, "rename", buf_str(&one->from));
+		r = index_do(job->a, Q_BOX_RENAME, BIND(V(buf_str(&one->to)), V(one->number)));
+	}
+	return r;
+}
+
+static enum store_result
+rename_tree(struct account *a, struct str from, struct str to)
+{
+	struct rename_job job = { .a = a };
+	struct str parent = layout_parent(to);
+	scoped_box there = BOX_NONE;
+	enum store_result r = txn_begin(a);
+
+	if (r != STORE_OK)
+		return r;
+	r = box_find(a, to, &there);
+	r = r == STORE_OK ? STORE_EXISTS : r == STORE_NO_SUCH ? STORE_OK : r;
+	if (r == STORE_OK)
+		r = collect(&job, from, to);
+	if (r == STORE_OK && parent.n > 0)
+		r = create_levels(a, parent, 0);
+	if (r == STORE_OK || r == STORE_EXISTS)
+		r = there.number != 0 ? STORE_EXISTS : rename_all(&job);
+	if (r == STORE_OK && fsync(a->dir) != 0)
+		r = files_failed(&a->log, "sync", STR("."));
+	r = txn_end(a, r);
+	for (size_t i = job.count; i-- > 0;) {
+		if (r != STORE_OK && job.all[i].done)
+			(void)!move_dir(a, buf_str(&job.all[i].to), buf_str(&job.all[i].from));
+		buf_free(&job.all[i].from);
+		buf_free(&job.all[i].to);
+	}
+	free(job.all);
+	return r;
+}
+
+/* RFC 3501 6.3.5: its messages move to the new mailbox, INBOX stays, empty. */
+static enum store_result
+rename_inbox(struct account *a, struct str to)
+{
+	static const struct uid_range all = { 1, UINT32_MAX };
+	struct uid_set set = { &all, 1 };
+	struct mailbox *inbox;
+	struct arena *arena;
+	struct copied moved;
+	enum store_result r = mailbox_create(a, to, 0);
+
+	if (r == STORE_OK)
+		r = mailbox_open(a, STR("INBOX"), MAILBOX_READ_WRITE, &inbox);
+	if (r != STORE_OK)
+		return r;
+	arena = arena_new();
+	r = mailbox_move(inbox, &set, to, arena, &moved);
+	arena_free(arena);
+	mailbox_close(inbox);
+	return r;
+}
+
+enum store_result
+mailbox_rename(struct account *a, struct str given_from, struct str given_to)
+{
+	scoped_buf from = BUF_INIT, to = BUF_INIT;
+	enum store_result r;
+
+	if (!layout_name(given_from, &from))
+		return STORE_NO_SUCH;
+	if (!layout_name(given_to, &to))
+		return STORE_BAD_NAME;
+	r = look_at_root(a);
+	if (r != STORE_OK)
+		return r;
+	if (layout_is_inbox(buf_str(&to)) || str_eq(buf_str(&from), buf_str(&to)))
+		return STORE_EXISTS;
+	if (layout_is_inbox(buf_str(&from)))
+		return rename_inbox(a, buf_str(&to));
+	if (layout_is_below(buf_str(&to), buf_str(&from)))
+		return STORE_NOT_ALLOWED;
+	r = rename_tree(a, buf_str(&from), buf_str(&to));
+	if (r == STORE_OK)
+		watch_notify(a);
+	return r;
+}
+
+/* ---- SUBSCRIBE ---- */
+
+static enum store_result
+subscribe_name(struct account *a, struct str name, bool on)
+{
+	scoped_box inbox = BOX_NONE;
+	sqlite3_stmt *q;
+	size_t count = 0;
+	enum store_result r;
+
+	q = index_ask(a, Q_NAME_LIST, BIND());
+	while (index_row(a, q))
+		count++;
+	r = index_end(a, q);
+	if (r == STORE_OK && on && count >= SUBSCRIBED_NAMES_MAX)
+		r = STORE_TOO_LARGE;
+	if (r == STORE_OK)
+		r = index_do(a, on ? Q_NAME_ADD : Q_NAME_DROP, BIND(V(name)));
+	if (r != STORE_OK || index_changed(a) == 0)
+		return r;
+	r = box_find(a, STR("INBOX"), &inbox);
+	return r == STORE_OK ? box_save_settings(a, &inbox) : r;
+}
+
+static enum store_result
+subscribe_box(struct account *a, struct str name, bool on)
+{
+	scoped_box box = BOX_NONE;
+	enum store_result r = box_find(a, name, &box);
+
+	if (r == STORE_NO_SUCH)
+		return subscribe_name(a, name, on);
+	if (r != STORE_OK || box.subscribed == on)
+		return r;
+	box.subscribed = on;
+	return box_save_settings(a, &box);
+}
+
+enum store_result
+mailbox_subscribe(struct account *a, struct str given, bool on)
+{
+	scoped_buf name = BUF_INIT;
+	enum store_result r;
+
+	if (!layout_name(given, &name))
+		return on ? STORE_BAD_NAME : STORE_OK;
+	r = txn_begin(a);
+	return r == STORE_OK ? txn_end(a, subscribe_box(a, buf_str(&name), on)) : r;
+}

@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: ISC */
+#include "maildir/index.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "maildir/index_vfs.h"
+#include "maildir/private.h"
+
+/*
+ * messages is narrow, because a whole mailbox of it is loaded at once; names and texts are
+ * apart, because a scan reads only names and FETCH only texts.
+ */
+static const char schema[] =
+	"CREATE TABLE state (key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
+	"CREATE TABLE mailboxes (number INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE,"
+	" id TEXT NOT NULL UNIQUE, uidvalidity INTEGER NOT NULL, uid_next INTEGER NOT NULL,"
+	" uid_reserve INTEGER NOT NULL, modseq INTEGER NOT NULL, modseq_reserve INTEGER NOT NULL,"
+	" messages INTEGER NOT NULL, unseen INTEGER NOT NULL, bytes INTEGER NOT NULL,"
+	" recent_uid INTEGER NOT NULL, special_use INTEGER NOT NULL, subscribed INTEGER NOT NULL,"
+	" keywords TEXT NOT NULL, cur_mtime INTEGER NOT NULL, new_mtime INTEGER NOT NULL) STRICT;"
+	"CREATE TABLE names (name TEXT PRIMARY KEY) WITHOUT ROWID;"
+	"CREATE TABLE messages (key INTEGER PRIMARY KEY, mailbox INTEGER NOT NULL,"
+	" modseq INTEGER NOT NULL, flags INTEGER NOT NULL, keywords INTEGER NOT NULL,"
+	" size INTEGER NOT NULL, internal_date INTEGER NOT NULL, name_flags TEXT NOT NULL,"
+	" pending INTEGER NOT NULL) STRICT;"
+	"CREATE INDEX messages_modseq ON messages (mailbox, modseq);"
+	"CREATE INDEX messages_pending ON messages (key) WHERE pending = 1;"
+	"CREATE TABLE files (key INTEGER PRIMARY KEY, base TEXT NOT NULL) STRICT;"
+	"CREATE TABLE cache (key INTEGER PRIMARY KEY, envelope TEXT, body TEXT, bodystructure TEXT,"
+	" header TEXT);"
+	"CREATE TABLE expunged (mailbox INTEGER NOT NULL, modseq INTEGER NOT NULL,"
+	" uid INTEGER NOT NULL, base TEXT NOT NULL, PRIMARY KEY (mailbox, modseq, uid))"
+	" WITHOUT ROWID;"
+	"CREATE INDEX expunged_uid ON expunged (mailbox, uid);"
+	"CREATE TABLE deliveries (trace TEXT, recipient TEXT, id TEXT NOT NULL, uid INTEGER NOT NULL,"
+	" uidvalidity INTEGER NOT NULL, seconds INTEGER NOT NULL, PRIMARY KEY (trace, recipient))"
+	" WITHOUT ROWID;"
+	"PRAGMA user_version = 1;";
+
+#define BOX_COLUMNS "number, name, id, uidvalidity, uid_next, uid_reserve, modseq," \
+	" modseq_reserve, messages, unseen, bytes, recent_uid, special_use, subscribed, keywords," \
+	" cur_mtime, new_mtime"
+
+static const char *const queries[] = {
+	[Q_BEGIN] = "BEGIN IMMEDIATE",
+	[Q_COMMIT] = "COMMIT",
+	[Q_ROLLBACK] = "ROLLBACK",
+	[Q_STATE_GET] = "SELECT value FROM state WHERE key = ?",
+	[Q_STATE_PUT] = "INSERT OR REPLACE INTO state (key, value) VALUES (?, ?)",
+	[Q_BOX_ADD] = "INSERT INTO mailboxes (name, id, uidvalidity, uid_next, uid_reserve, modseq,"
+		" modseq_reserve, messages, unseen, bytes, recent_uid, special_use, subscribed,"
+		" keywords, cur_mtime, new_mtime) VALUES (?, ?, ?, ?, ?, ?, ?, 0, 0, 0, ?, ?, ?, ?, 0, 0)"
+		" RETURNING number",
+	[Q_BOX_GET] = "SELECT " BOX_COLUMNS " FROM mailboxes WHERE number = ?",
+	[Q_BOX_FIND] = "SELECT " BOX_COLUMNS " FROM mailboxes WHERE name = ?",
+	[Q_BOX_BY_ID] = "SELECT " BOX_COLUMNS " FROM mailboxes WHERE id = ?",
+	[Q_BOX_LIST] = "SELECT name, special_use, subscribed FROM mailboxes",
+	[Q_BOX_NUMBERS] = "SELECT number FROM mailboxes ORDER BY number",
+	[Q_BOX_DROP] = "DELETE FROM mailboxes WHERE number = ?",
+	[Q_BOX_RENAME] = "UPDATE mailboxes SET name = ? WHERE number = ?",
+	[Q_BOX_COUNTS] = "UPDATE mailboxes SET uid_next = ?, modseq = ?, messages = ?, unseen = ?,"
+		" bytes = ? WHERE number = ?",
+	[Q_BOX_SETTINGS] = "UPDATE mailboxes SET special_use = ?, subscribed = ?, keywords = ?"
+		" WHERE number = ?",
+	[Q_BOX_RESERVE] = "UPDATE mailboxes SET uid_reserve = ?, modseq_reserve = ? WHERE number = ?",
+	[Q_BOX_RECENT] = "UPDATE mailboxes SET recent_uid = ? WHERE number = ?",
+	[Q_BOX_MTIMES] = "UPDATE mailboxes SET cur_mtime = ?, new_mtime = ? WHERE number = ?",
+	[Q_BOX_CUR_MTIME] = "UPDATE mailboxes SET cur_mtime = ? WHERE number = ?",
+	[Q_BOX_IDENTITY] = "UPDATE mailboxes SET id = ?, uidvalidity = ? WHERE number = ?",
+	[Q_BOX_SEEN] = "SELECT modseq, uid_next, recent_uid, name FROM mailboxes WHERE number = ?",
+	[Q_MESSAGE_COUNT] = "SELECT count(*) FROM messages WHERE key BETWEEN ? AND ?",
+	[Q_USAGE] = "SELECT coalesce(sum(bytes), 0), coalesce(sum(messages), 0) FROM mailboxes",
+	[Q_NAME_ADD] = "INSERT OR IGNORE INTO names (name) VALUES (?)",
+	[Q_NAME_DROP] = "DELETE FROM names WHERE name = ?",
+	[Q_NAME_LIST] = "SELECT name FROM names ORDER BY name",
+	[Q_MESSAGE_ADD] = "INSERT INTO messages (key, mailbox, modseq, flags, keywords, size,"
+		" internal_date, name_flags, pending) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)",
+	[Q_MESSAGE_GET] = "SELECT flags, keywords, modseq, size, internal_date, name_flags, base"
+		" FROM messages JOIN files USING (key) WHERE key = ?",
+	[Q_MESSAGE_DROP] = "DELETE FROM messages WHERE key = ?",
+	[Q_MESSAGES] = "SELECT key, flags, keywords, modseq, size, internal_date FROM messages"
+		" WHERE key BETWEEN ? AND ? ORDER BY key",
+	[Q_MESSAGES_SINCE] = "SELECT key, flags, keywords, modseq, size, internal_date FROM messages"
+		" WHERE mailbox = ? AND modseq > ?",
+	[Q_MESSAGE_FLAGS] = "UPDATE messages SET flags = ?, keywords = ?, modseq = ?, pending = 1"
+		" WHERE key = ?",
+	[Q_MESSAGE_NAMED] = "UPDATE messages SET name_flags = ?, pending = ? WHERE key = ?",
+	[Q_MESSAGES_TOUCH] = "UPDATE messages SET modseq = ? WHERE key BETWEEN ? AND ?",
+	[Q_MESSAGES_CLEAR] = "DELETE FROM messages WHERE key BETWEEN ? AND ?",
+	[Q_PENDING] = "SELECT key FROM messages WHERE pending = 1 LIMIT ?",
+	[Q_FILE_ADD] = "INSERT INTO files (key, base) VALUES (?, ?)",
+	[Q_FILE_GET] = "SELECT base, name_flags FROM files JOIN messages USING (key) WHERE key = ?",
+	[Q_FILE_DROP] = "DELETE FROM files WHERE key = ?",
+	[Q_FILES] = "SELECT key, base, name_flags FROM files JOIN messages USING (key)"
+		" WHERE key BETWEEN ? AND ? ORDER BY key",
+	[Q_FILES_CLEAR] = "DELETE FROM files WHERE key BETWEEN ? AND ?",
+	[Q_FILE_RENAME] = "UPDATE files SET base = ? WHERE key = ?",
+	[Q_CACHE_ADD] = "INSERT OR REPLACE INTO cache (key, envelope, body, bodystructure, header)"
+		" VALUES (?, ?, ?, ?, ?)",
+	[Q_CACHE_GET] = "SELECT envelope, body, bodystructure FROM cache WHERE key = ?",
+	[Q_CACHE_HEADER] = "SELECT header FROM cache WHERE key = ?",
+	[Q_CACHE_DROP] = "DELETE FROM cache WHERE key = ?",
+	[Q_CACHE_COPY] = "INSERT INTO cache (key, envelope, body, bodystructure, header)"
+		" SELECT ?, envelope, body, bodystructure, header FROM cache WHERE key = ?",
+	[Q_CACHE_CLEAR] = "DELETE FROM cache WHERE key BETWEEN ? AND ?",
+	[Q_EXPUNGED_ADD] = "INSERT OR REPLACE INTO expunged (mailbox, modseq, uid, base)"
+		" VALUES (?, ?, ?, ?)",
+	[Q_EXPUNGED_SINCE] = "SELECT uid, modseq FROM expunged WHERE mailbox = ? AND modseq > ?"
+		" ORDER BY modseq, uid",
+	[Q_EXPUNGED_BASE] = "SELECT base FROM expunged WHERE mailbox = ? AND uid = ?",
+	[Q_EXPUNGED_CLEAR] = "DELETE FROM expunged WHERE mailbox = ?",
+	[Q_DELIVERY_ADD] = "INSERT INTO deliveries (trace, recipient, id, uid, uidvalidity, seconds)"
+		" VALUES (?, ?, ?, ?, ?, ?)",
+	[Q_DELIVERY_GET] = "SELECT uid, uidvalidity FROM deliveries WHERE trace = ? AND recipient = ?",
+	[Q_DELIVERY_DROP] = "DELETE FROM deliveries WHERE trace = ? AND recipient = ?",
+	[Q_DELIVERY_PRUNE] = "DELETE FROM deliveries WHERE seconds < ?",
+};
+_Static_assert(countof(queries) == QUERY_COUNT, "each query has its text");
+
+static enum store_result failed(struct account *a, int code, const char *doing);
+static enum store_result open_file(struct account *a);
+static bool note_inode(struct account *a, uint64_t *device, uint64_t *inode);
+
+enum store_result
+index_open(struct account *a)
+{
+	/* Found corrupt in use: its first page may look well all the same. */
+	uint64_t corrupt = a->index_lost ? a->index_inode : 0, device, inode;
+	enum store_result r;
+
+	index_vfs_install();
+	if (corrupt == 0) {
+		r = open_file(a);
+		if (!a->index_lost)
+			return r;
+	}
+	/* Missing or broken. Two processes may see it at once: one rebuilds, one waits. */
+	index_close(a);
+	r = lock_take(a);
+	if (r != STORE_OK)
+		return r;
+	a->index_lost = true;
+	if (note_inode(a, &device, &inode) && inode != corrupt)
+		r = open_file(a);
+	if (a->index_lost) {
+		index_close(a);
+		r = rebuild_index(a);
+	}
+	lock_release(a);
+	if (r != STORE_OK)
+		index_close(a);
+	return r;
+}
+
+static bool
+note_inode(struct account *a, uint64_t *device, uint64_t *inode)
+{
+	struct stat st;
+
+	*device = *inode = 0;
+	if (fstatat(a->ours, "index.db", &st, AT_SYMLINK_NOFOLLOW) != 0)
+		return false;
+	*device = st.st_dev;
+	*inode = st.st_ino;
+	return true;
+}
+
+static int
+connect(struct account *a, int flags)
+{
+	scoped_buf path = BUF_INIT;
+	int code, one = 1;
+
+	index_vfs_put_path(&path, a->dir);
+	code = sqlite3_open_v2(buf_z(&path), &a->db, flags, NULL);
+	if (code != SQLITE_OK)
+		return code;
+	sqlite3_busy_timeout(a->db, INDEX_BUSY_MS);
+	/*
+	 * The WAL stays, emptied, at the last close: a process that still has an index open
+	 * which was moved aside would otherwise remove the WAL of the new one.
+	 */
+	sqlite3_file_control(a->db, "main", SQLITE_FCNTL_PERSIST_WAL, &one);
+	return sqlite3_exec(a->db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
+	    "PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 1000;"
+	    "PRAGMA journal_size_limit = 8388608; PRAGMA cache_size = -4096;"
+	    "PRAGMA trusted_schema = OFF", NULL, NULL, NULL);
+}
+
+/* Opens what is there. index_lost is set where there is no whole index of our version. */
+static enum store_result
+open_file(struct account *a)
+{
+	sqlite3_stmt *version = NULL;
+	int code, found = 0;
+
+	a->index_lost = !note_inode(a, &a->index_device, &a->index_inode);
+	if (a->index_lost)
+		return STORE_OK;
+	code = connect(a, SQLITE_OPEN_READWRITE);
+	if (code == SQLITE_OK)
+		code = sqlite3_prepare_v2(a->db, "PRAGMA user_version", -1, &version, NULL);
+	if (code == SQLITE_OK && sqlite3_step(version) == SQLITE_ROW)
+		found = sqlite3_column_int(version, 0);
+	sqlite3_finalize(version);
+	if (code != SQLITE_OK)
+		return failed(a, code, "open");
+	/* Version 0: somebody died before the schema was in. A later one is not ours to read. */
+	a->index_lost = found != INDEX_SCHEMA;
+	return STORE_OK;
+}
+
+void
+index_close(struct account *a)
+{
+	for (size_t i = 0; i < QUERY_COUNT; i++) {
+		sqlite3_finalize(a->statements[i]);
+		a->statements[i] = NULL;
+	}
+	if (sqlite3_close(a->db) != SQLITE_OK)
+		fatal("index closed with a statement open");
+	a->db = NULL;
+}
+
+enum store_result
+index_create(struct account *a)
+{
+	int code = connect(a, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+
+	if (code == SQLITE_OK)
+		code = sqlite3_exec(a->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+	if (code == SQLITE_OK)
+		code = sqlite3_exec(a->db, schema, NULL, NULL, NULL);
+	if (code != SQLITE_OK)
+		return failed(a, code, "create");
+	a->index_lost = false;
+	(void)note_inode(a, &a->index_device, &a->index_inode);
+	return STORE_OK;
+}
+
+enum store_result
+index_alive(struct account *a)
+{
+	uint64_t device, inode;
+	enum store_result r;
+
+	if (a->rebuilding)
+		return STORE_OK;
+	if (a->db != NULL && !a->index_lost && note_inode(a, &device, &inode) &&
+	    device == a->index_device && inode == a->index_inode)
+		return STORE_OK;
+	log_warn(&a->log, "index-lost", KV("corrupt", a->index_lost));
+	index_close(a);
+	r = index_open(a);
+	a->generation++;
+	return r;
+}
+
+static enum store_result
+failed(struct account *a, int code, const char *doing)
+{
+	const char *why = a->db ? sqlite3_errmsg(a->db) : sqlite3_errstr(code);
+
+	switch (code & 0xff) {
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+		log_warn(&a->log, "index-busy", KV("doing", doing));
+		return STORE_BUSY;
+	case SQLITE_FULL:
+		log_error(&a->log, "index-full", KV("doing", doing));
+		return STORE_FULL;
+	case SQLITE_CORRUPT:
+	case SQLITE_NOTADB:
+		/* The next to come rebuilds it: this one is told to try again. */
+		log_error(&a->log, "index-corrupt", KV("doing", doing), KV("why", why));
+		a->index_lost = true;
+		return STORE_BUSY;
+	default:
+		log_error(&a->log, "index-failed", KV("doing", doing), KV("code", code),
+		    KV("why", why), KV("errno", a->db ? sqlite3_system_errno(a->db) : 0));
+		return STORE_BROKEN;
+	}
+}
+
+sqlite3_stmt *
+index_ask(struct account *a, enum query query, const struct value *values)
+{
+	sqlite3_stmt **q = &a->statements[query];
+	int code = SQLITE_OK;
+
+	a->statement_result = STORE_OK;
+	if (a->db == NULL) {
+		a->statement_result = STORE_BUSY;
+		return NULL;
+	}
+	if (*q == NULL)
+		code = sqlite3_prepare_v3(a->db, queries[query], -1, SQLITE_PREPARE_PERSISTENT, q,
+		    NULL);
+	for (int i = 0; code == SQLITE_OK && values[i].kind != VALUE_END; i++) {
+		if (values[i].kind == VALUE_NUMBER)
+			code = sqlite3_bind_int64(*q, i + 1, values[i].number);
+		else if (values[i].kind == VALUE_TEXT)
+			code = sqlite3_bind_text(*q, i + 1, values[i].text.p ? values[i].text.p : "",
+			    (int)values[i].text.n, SQLITE_STATIC);
+	}
+	if (code == SQLITE_OK)
+		return *q;
+	a->statement_result = failed(a, code, queries[query]);
+	return NULL;
+}
+
+bool
+index_row(struct account *a, sqlite3_stmt *q)
+{
+	int code;
+
+	if (q == NULL)
+		return false;
+	code = sqlite3_step(q);
+	if (code == SQLITE_ROW)
+		return true;
+	a->statement_result = code == SQLITE_DONE ? STORE_OK : failed(a, code, sqlite3_sql(q));
+	return false;
+}
+
+enum store_result
+index_end(struct account *a, sqlite3_stmt *q)
+{
+	if (q != NULL) {
+		sqlite3_reset(q);
+		sqlite3_clear_bindings(q);
+	}
+	return a->statement_result;
+}
+
+enum store_result
+index_do(struct account *a, enum query query, const struct value *values)
+{
+	sqlite3_stmt *q = index_ask(a, query, values);
+
+	while (index_row(a, q))
+		continue;
+	return index_end(a, q);
+}
+
+struct str
+index_text(sqlite3_stmt *q, int column)
+{
+	const char *p = (const char *)sqlite3_column_text(q, column);
+
+	return (struct str){ p ? p : "", p ? (size_t)sqlite3_column_bytes(q, column) : 0 };
+}
+
+int
+index_changed(const struct account *a)
+{
+	return sqlite3_changes(a->db);
+}
+
+enum store_result
+txn_begin(struct account *a)
+{
+	enum store_result r = index_alive(a);
+
+	if (r == STORE_OK && a->rebuilding)
+		return STORE_OK;
+	return r == STORE_OK ? index_do(a, Q_BEGIN, BIND()) : r;
+}
+
+enum store_result
+txn_commit(struct account *a)
+{
+	enum store_result r;
+
+	if (a->rebuilding)
+		return STORE_OK;
+	r = index_do(a, Q_COMMIT, BIND());
+	if (r != STORE_OK)
+		txn_rollback(a);
+	return r;
+}
+
+void
+txn_rollback(struct account *a)
+{
+	/* Some failures have ended the transaction already; then this says so, and that is all. */
+	if (!a->rebuilding && a->db != NULL && !sqlite3_get_autocommit(a->db))
+		(void)!index_do(a, Q_ROLLBACK, BIND());
+}
+
+enum store_result
+txn_end(struct account *a, enum store_result r)
+{
+	if (r == STORE_OK)
+		return txn_commit(a);
+	txn_rollback(a);
+	return r;
+}

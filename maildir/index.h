@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * index.db: the numbering of one account. Whole below this header is SQLite. Statements
+ * are cached and never left running; no transaction outlives the public function that
+ * began it. Writers begin with txn_begin, which waits for its turn.
+ */
+#pragma once
+
+#include <sqlite3.h>
+
+#include "common/base/buf.h"
+#include "maildir/store.h"
+
+enum {
+	INDEX_SCHEMA = 1,
+	INDEX_BUSY_MS = 5000,		/* how long a writer waits for another */
+};
+
+/* The texts stand in index.c, in this order. */
+enum query {
+	Q_BEGIN, Q_COMMIT, Q_ROLLBACK,
+	Q_STATE_GET, Q_STATE_PUT,
+	Q_BOX_ADD, Q_BOX_GET, Q_BOX_FIND, Q_BOX_BY_ID, Q_BOX_LIST, Q_BOX_NUMBERS, Q_BOX_DROP,
+	Q_BOX_RENAME, Q_BOX_COUNTS, Q_BOX_SETTINGS, Q_BOX_RESERVE, Q_BOX_RECENT, Q_BOX_MTIMES,
+	Q_BOX_CUR_MTIME, 	Q_BOX_IDENTITY, Q_BOX_SEEN, Q_MESSAGE_COUNT,
+	Q_USAGE,
+	Q_NAME_ADD, Q_NAME_DROP, Q_NAME_LIST,
+	Q_MESSAGE_ADD, Q_MESSAGE_GET, Q_MESSAGE_DROP, Q_MESSAGES, Q_MESSAGES_SINCE, Q_MESSAGE_FLAGS,
+	Q_MESSAGE_NAMED, Q_MESSAGES_TOUCH, Q_MESSAGES_CLEAR, Q_PENDING,
+	Q_FILE_ADD, Q_FILE_GET, Q_FILE_DROP, Q_FILES, Q_FILES_CLEAR, Q_FILE_RENAME,
+	Q_CACHE_ADD, Q_CACHE_GET, Q_CACHE_HEADER, Q_CACHE_DROP, Q_CACHE_COPY, Q_CACHE_CLEAR,
+	Q_EXPUNGED_ADD, Q_EXPUNGED_SINCE, Q_EXPUNGED_BASE, Q_EXPUNGED_CLEAR,
+	Q_DELIVERY_ADD, Q_DELIVERY_GET, Q_DELIVERY_DROP, Q_DELIVERY_PRUNE,
+	QUERY_COUNT,
+};
+
+enum value_kind { VALUE_END, VALUE_NUMBER, VALUE_TEXT, VALUE_NULL };
+
+struct value {
+	enum value_kind kind;
+	int64_t number;
+	struct str text;	/* lives until the statement is ended */
+};
+
+static inline struct value
+value_number(int64_t n)
+{
+	return (struct value){ .kind = VALUE_NUMBER, .number = n };
+}
+
+static inline struct value
+value_text(struct str s)
+{
+	return (struct value){ .kind = VALUE_TEXT, .text = s };
+}
+
+#define V(x) _Generic((x), struct str: value_text, default: value_number)(x)
+#define V_NULL ((struct value){ .kind = VALUE_NULL })
+#define BIND(...) ((const struct value[]){ __VA_ARGS__ __VA_OPT__(,) { .kind = VALUE_END } })
+
+/* Runs a statement that gives no rows. */
+must_check enum store_result index_do(struct account *, enum query, const struct value *);
+/*
+ * Starts one that gives rows; index_row until it says false, then index_end, which tells
+ * whether that was the end or a failure. The same query is never asked twice at a time.
+ */
+sqlite3_stmt *index_ask(struct account *, enum query, const struct value *);
+bool index_row(struct account *, sqlite3_stmt *);
+enum store_result index_end(struct account *, sqlite3_stmt *);
+/* Of the row at hand; text lives until the next index_row. */
+struct str index_text(sqlite3_stmt *, int column);
+/* How many rows the last statement changed. */
+int index_changed(const struct account *);
+
+/* Opens (and rebuilds, if it has to) the account's index. */
+must_check enum store_result index_open(struct account *);
+void index_close(struct account *);
+/* For rebuild_index: an empty index, with a transaction begun. */
+must_check enum store_result index_create(struct account *);
+/*
+ * Is the index still the file of that name, and whole? If not, it is opened anew; numbers
+ * of mailboxes have changed then (account.generation says so).
+ */
+must_check enum store_result index_alive(struct account *);
+
+/* BEGIN IMMEDIATE; nothing to undo unless STORE_OK. */
+must_check enum store_result txn_begin(struct account *);
+/* Undone already where it fails. */
+must_check enum store_result txn_commit(struct account *);
+void txn_rollback(struct account *);
+/* Ends the transaction the way r says; STORE_OK commits. */
+must_check enum store_result txn_end(struct account *, enum store_result r);
+
+/* Keys of messages: the mailbox's number above, the uid below. */
+static inline int64_t
+message_key(int64_t box, uint32_t uid)
+{
+	return (int64_t)(((uint64_t)box << 32) | uid);
+}
+
+static inline uint32_t
+key_uid(int64_t key)
+{
+	return (uint32_t)((uint64_t)key & UINT32_MAX);
+}
+
+static inline int64_t
+key_box(int64_t key)
+{
+	return (int64_t)((uint64_t)key >> 32);
+}

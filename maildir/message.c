@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * From a row to the file and its octets. The file may lie elsewhere for a while
+ * (private.h has the states); and whatever line ends it has, CRLF comes out.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "maildir/private.h"
+
+struct search_name {
+	struct str prefix;
+	struct buf *found;
+};
+
+static enum store_result open_elsewhere(struct account *a, int64_t box,
+    const struct place *place, struct message_row *row, int *fd);
+
+static int
+open_settled(const struct place *place, const struct message_row *row)
+{
+	scoped_buf name = BUF_INIT;
+
+	file_name_put(&name, buf_str(&row->base), buf_str(&row->letters));
+	return files_open_message(place->cur, buf_z(&name));
+}
+
+/* A size that is not the name's: a power cut took part of the file. Nobody is shown it. */
+static bool
+is_whole(struct account *a, int fd, const struct message_row *row)
+{
+	struct file_name name;
+	struct stat st;
+
+	if (!file_name_parse(buf_str(&row->base), &name) || !name.has_size ||
+	    fstat(fd, &st) != 0 || (uint64_t)st.st_size == name.size)
+		return true;
+	log_error(&a->log, "message-torn", KV("file", buf_str(&row->base)),
+	    KV("size", (int64_t)st.st_size));
+	return false;
+}
+
+enum store_result
+message_open_file(struct account *a, int64_t box, const struct place *place,
+    struct message_row *row, int *out)
+{
+	scoped_fd fd = open_settled(place, row);
+	enum store_result r;
+
+	if (fd < 0 && errno == ENOENT) {
+		r = open_elsewhere(a, box, place, row, &fd);
+		if (r != STORE_OK)
+			return r;
+	}
+	if (fd < 0)
+		return files_failed(&a->log, "open", buf_str(&row->base));
+	if (!is_whole(a, fd, row))
+		return STORE_GONE;
+	*out = fd;
+	fd = -1;
+	return STORE_OK;
+}
+
+/*
+ * Under the write lock nobody else is between a commit and its renames of flags; what is
+ * not here then is in tmp/, was renamed from outside, or is gone.
+ */
+static enum store_result
+open_elsewhere(struct account *a, int64_t box, const struct place *place,
+    struct message_row *row, int *fd)
+{
+	scoped_buf other = BUF_INIT;
+	struct file_name name;
+	enum store_result r = txn_begin(a);
+
+	if (r != STORE_OK)
+		return r;
+	r = message_get(a, box, row->uid, row);
+	if (r == STORE_OK && !file_name_parse(buf_str(&row->base), &name))
+		r = STORE_GONE;
+	if (r == STORE_OK) {
+		(void)!publish_file(a, place, buf_str(&row->base), buf_str(&row->letters));
+		*fd = open_settled(place, row);
+		if (*fd < 0 && message_find_name(place->cur, name.prefix, &other))
+			*fd = files_open_message(place->cur, buf_z(&other));
+		if (*fd < 0 && message_find_name(place->new, name.prefix, &other))
+			*fd = files_open_message(place->new, buf_z(&other));
+		if (*fd < 0)
+			r = files_failed(&a->log, "open", buf_str(&row->base));
+	}
+	txn_rollback(a);
+	return r;
+}
+
+static bool
+see_prefix(void *arg, struct str text)
+{
+	struct search_name *s = arg;
+	struct file_name name;
+
+	if (!file_name_parse(text, &name) || !str_eq(name.prefix, s->prefix))
+		return true;
+	buf_clear(s->found);
+	buf_put(s->found, text);
+	return false;
+}
+
+bool
+message_find_name(int dir, struct str prefix, struct buf *name)
+{
+	struct search_name s = { prefix, name };
+
+	buf_clear(name);
+	return files_list(dir, see_prefix, &s) && name->n > 0;
+}
+
+/* ---- line ends ---- */
+
+uint64_t
+crlf_missing(struct str bytes, bool *last_cr)
+{
+	uint64_t missing = 0;
+	const char *p = bytes.p, *end = bytes.p + bytes.n, *lf;
+
+	if (bytes.n == 0)
+		return 0;
+	while ((lf = memchr(p, '\n', (size_t)(end - p))) != NULL) {
+		missing += lf > bytes.p ? lf[-1] != '\r' : !*last_cr;
+		p = lf + 1;
+		if (p == end)
+			break;
+	}
+	*last_cr = end[-1] == '\r';
+	return missing;
+}
+
+void
+crlf_put(struct buf *out, struct str bytes, bool *last_cr)
+{
+	struct str line;
+	size_t at;
+
+	while (bytes.n > 0) {
+		at = str_index(bytes, '\n');
+		line = str_sub(bytes, 0, at);
+		buf_put(out, line);
+		if (line.n > 0)
+			*last_cr = line.p[line.n - 1] == '\r';
+		if (at < bytes.n) {
+			if (!*last_cr)
+				buf_put_c(out, '\r');
+			buf_put_c(out, '\n');
+			*last_cr = false;
+		}
+		bytes = str_from(bytes, at + 1);
+	}
+}
+
+enum store_result
+message_read(struct account *a, int fd, struct buf *out)
+{
+	scoped_buf raw = BUF_INIT;
+	bool last_cr = false;
+
+	if (!files_read_all(fd, MESSAGE_BYTES_MAX, &raw))
+		return files_failed(&a->log, "read", STR("message"));
+	buf_clear(out);
+	if (crlf_missing(buf_str(&raw), &last_cr) == 0) {
+		struct buf swap = *out;
+
+		*out = raw;
+		raw = swap;
+		return STORE_OK;
+	}
+	last_cr = false;
+	crlf_put(out, buf_str(&raw), &last_cr);
+	return STORE_OK;
+}
+
+/* ---- an open message, for daemons ---- */
+
+struct content {
+	struct account *account;
+	int fd;
+	uint64_t size;
+	bool as_stored;		/* file and wire are alike: pieces are read straight */
+	bool loaded;
+	struct buf bytes;
+};
+
+enum store_result
+content_open(struct mailbox *m, uint32_t uid, struct content **out)
+{
+	struct folder *f = m->folder;
+	scoped_message row = MESSAGE_NONE;
+	struct file_name name;
+	struct content *c;
+	enum store_result r = message_get(f->account, f->box.number, uid, &row);
+	scoped_fd fd = -1;
+
+	if (r == STORE_OK)
+		r = message_open_file(f->account, f->box.number, &f->place, &row, &fd);
+	if (r != STORE_OK) {
+		f->look |= r == STORE_GONE;
+		return r;
+	}
+	c = xcalloc(1, sizeof(*c));
+	c->account = f->account;
+	c->size = row.size;
+	c->as_stored = file_name_parse(buf_str(&row.base), &name) && name.has_size &&
+	    name.size == row.size;
+	c->fd = fd;
+	fd = -1;
+	*out = c;
+	return STORE_OK;
+}
+
+void
+content_close(struct content *c)
+{
+	if (c == NULL)
+		return;
+	close_fd(&c->fd);
+	buf_free(&c->bytes);
+	free(c);
+}
+
+uint64_t
+content_size(const struct content *c)
+{
+	return c->size;
+}
+
+static enum store_result
+load(struct content *c)
+{
+	enum store_result r;
+
+	if (c->loaded)
+		return STORE_OK;
+	r = message_read(c->account, c->fd, &c->bytes);
+	c->loaded = r == STORE_OK;
+	return r;
+}
+
+enum store_result
+content_read(struct content *c, uint64_t from, size_t n, struct buf *out)
+{
+	enum store_result r;
+
+	if (from >= c->size)
+		return STORE_OK;
+	if (n > c->size - from)
+		n = (size_t)(c->size - from);
+	if (c->as_stored && !c->loaded)
+		return files_read_at(c->fd, from, n, out) ? STORE_OK :
+		    files_failed(&c->account->log, "read", STR("message"));
+	r = load(c);
+	if (r == STORE_OK)
+		buf_put(out, str_sub(buf_str(&c->bytes), (size_t)from, n));
+	return r;
+}
+
+enum store_result
+content_bytes(struct content *c, struct str *out)
+{
+	enum store_result r = load(c);
+
+	if (r == STORE_OK)
+		*out = buf_str(&c->bytes);
+	return r;
+}

@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What the files of this floor share. The states a message can be in, and the one legal
+ * next step of each; whoever meets a state may take that step, under the write lock
+ * (txn_begin) where a row is decided about:
+ *
+ *   tmp/ only, no row           being written, or its writer died   removed after TMP_AGE
+ *   row, tmp/time.unique.host   published                           renamed into cur/
+ *   row, cur/ or new/ under     a flag renamed outside, or an       flags taken over, or
+ *     another name, same prefix   adoption not finished               renamed as the row says
+ *   row, cur/BASE:2,LETTERS     settled
+ *   row, no file                removed outside, or lost            row expunged
+ *   expunged row, file          expunged, not yet unlinked          unlinked
+ *   no row at all, cur/ or new/ foreign                             adopted: row, then renamed
+ *
+ * So the index always commits first and the directory follows. A UID is committed before
+ * a name with it exists. A move is a link in the target's tmp/, one transaction that adds
+ * the target's row and expunges the source's, a rename and an unlink: each crash in between is
+ * one of the states above.
+ */
+#pragma once
+
+#include <sys/queue.h>
+
+#include "common/base/log.h"
+#include "maildir/control.h"
+#include "maildir/files.h"
+#include "maildir/index.h"
+#include "maildir/layout.h"
+#include "maildir/store.h"
+
+enum {
+	TMP_AGE = 36 * 3600,		/* seconds after which tmp/ files are nobody's */
+	DELIVERY_AGE = 14 * 86400,	/* how long (trace, recipient) pairs are kept */
+	HEADER_CACHE_MAX = 8 * 1024,	/* a header block above this is read from the file */
+	FLAG_DELAY_MS = 300,		/* from a flag's commit to the renaming */
+	POLL_MS = 1000,			/* without inotify */
+	SLICE_RENAMES = 100,		/* files renamed to their flags in one slice */
+	MESSAGE_BYTES_MAX = 1 << 30,	/* a file above this is not taken as a message */
+};
+
+/* ---- folders on disk ---- */
+
+/* Descriptors of one folder's directories. */
+struct place {
+	int dir;
+	int cur;
+	int new;
+	int tmp;
+};
+
+#define PLACE_CLOSED ((struct place){ -1, -1, -1, -1 })
+/* STORE_GONE: no such directory. Makes missing cur, new and tmp. */
+must_check enum store_result place_open(struct account *, struct str name, struct place *);
+void place_close(struct place *);
+#define scoped_place __attribute__((cleanup(place_close))) struct place
+
+/* ---- rows of mailboxes ---- */
+
+struct box {
+	int64_t number;		/* never used again for another mailbox */
+	struct buf name;
+	char id[24];
+	uint32_t uidvalidity;
+	uint32_t uid_next;
+	uint32_t uid_reserve;
+	uint64_t modseq;
+	uint64_t modseq_reserve;
+	uint32_t messages;
+	uint32_t unseen;
+	uint64_t bytes;
+	uint32_t recent_uid;	/* messages from here on have not been shown to anyone */
+	unsigned special_use;
+	bool subscribed;
+	struct keywords keywords;
+	int64_t cur_mtime;	/* of the directories when the index last agreed with them */
+	int64_t new_mtime;
+};
+
+void box_free(struct box *);
+#define scoped_box __attribute__((cleanup(box_free))) struct box
+#define BOX_NONE ((struct box){ 0 })
+
+/* STORE_NO_SUCH where there is none. */
+must_check enum store_result box_get(struct account *, int64_t number, struct box *out);
+must_check enum store_result box_find(struct account *, struct str name, struct box *out);
+must_check enum store_result box_by_id(struct account *, struct str id, struct box *out);
+/* Numbers of all mailboxes, into an array of int64_t. */
+must_check enum store_result box_numbers(struct account *, struct buf *out);
+
+/* The following only within a transaction; they keep row and struct alike. */
+
+/* Adds a row for what the control file says; the number is filled in. */
+must_check enum store_result box_add(struct account *, struct str name, const struct control *,
+    struct box *out);
+/* A new modseq for the changes of this transaction. */
+must_check enum store_result box_take_modseq(struct account *, struct box *, uint64_t *out);
+/* UIDs first .. first+count-1 belong to the caller. STORE_FULL: there are no more. */
+must_check enum store_result box_take_uids(struct account *, struct box *, uint32_t count,
+    uint32_t *first);
+/* Writes counts, uid_next and modseq back. */
+must_check enum store_result box_save_counts(struct account *, const struct box *);
+/* Subscription, special use and keywords changed: file first, then the row. */
+must_check enum store_result box_save_settings(struct account *, const struct box *);
+/* Bits of keywords by name, adding unknown ones to *box; *grew: box_save_settings is due. */
+must_check enum store_result box_keyword_bits(struct box *, const struct flags *, uint64_t *bits,
+    bool *grew);
+void box_count(struct box *, int messages, uint32_t size, uint32_t flags);
+
+/* ---- rows of messages ---- */
+
+struct message_row {
+	uint32_t uid;
+	uint32_t flags;
+	uint64_t keywords;
+	uint64_t modseq;
+	uint32_t size;
+	int64_t internal_date;
+	struct buf base;
+	struct buf letters;	/* as last written into the name */
+};
+
+void message_row_free(struct message_row *);
+#define scoped_message __attribute__((cleanup(message_row_free))) struct message_row
+#define MESSAGE_NONE ((struct message_row){ 0 })
+
+/* STORE_GONE where there is none. */
+must_check enum store_result message_get(struct account *, int64_t box, uint32_t uid,
+    struct message_row *out);
+/* Adds row and file name. Counts are the caller's. */
+must_check enum store_result message_add(struct account *, int64_t box,
+    const struct message_row *);
+/* Takes it out, remembers it as expunged, counts. In a transaction; the file is the caller's. */
+must_check enum store_result message_drop(struct account *, struct box *,
+    const struct message_row *, uint64_t modseq);
+/*
+ * Writes flags into the row; the name follows later (account_work), or has been seen to be
+ * `named` already. Counts.
+ */
+must_check enum store_result message_set_flags(struct account *, struct box *,
+    const struct message_row *, uint32_t flags, uint64_t keywords, uint64_t modseq,
+    const struct str *named);
+/* The letters of flags and keywords, and of `before` those that mean nothing to us. */
+void message_put_letters(struct buf *out, const struct keywords *, uint32_t flags,
+    uint64_t keywords, struct str before);
+
+/* ---- snapshots, shared by the handles of one process ---- */
+
+/* About 40 bytes a message. */
+struct row {
+	uint32_t uid;
+	uint32_t size;
+	uint64_t keywords;
+	uint64_t modseq;	/* of a dead one: its place in the log */
+	int64_t internal_date;
+	uint8_t flags;
+	bool dead;		/* expunged, but some view has not been told */
+};
+
+/* Something views have to be told; folder.log, numbered from log_first. */
+struct log_entry {
+	uint64_t modseq;
+	const struct mailbox *by;	/* the handle that did it itself: is not told of flags */
+	uint32_t uid;
+	bool expunged;
+};
+
+TAILQ_HEAD(folder_list, folder);
+TAILQ_HEAD(view_list, mailbox);
+
+struct folder {
+	TAILQ_ENTRY(folder) link;
+	struct account *account;
+	struct view_list views;
+	struct box box;		/* as of the last refresh */
+	unsigned generation;	/* of the account's index that box.number belongs to */
+	bool gone;
+	struct place place;
+	bool look;		/* the directory has something that the index does not say */
+	int watch_cur;
+	int watch_new;
+	struct row *rows;	/* by uid */
+	size_t count;
+	size_t room;
+	size_t *dead;		/* positions of the dead rows, ascending */
+	size_t dead_count;
+	size_t dead_room;
+	struct log_entry *log;
+	size_t log_count;
+	size_t log_room;
+	uint64_t log_first;
+	uint64_t version;	/* counts what moves positions */
+};
+
+struct recent_range {
+	uint32_t from;
+	uint32_t to;	/* not included */
+};
+
+struct mailbox {
+	TAILQ_ENTRY(mailbox) link;
+	struct folder *folder;
+	bool read_only;
+	uint32_t exists;
+	uint32_t uid_told;	/* messages above are not in the view yet */
+	uint64_t expunges_at;	/* log entries before this one have been told */
+	uint64_t flags_at;
+	size_t keywords_told;
+	struct recent_range *recent;
+	size_t recent_count;
+	/* The last message asked for: walking on from it is cheap. */
+	uint32_t hint_seq;
+	size_t hint_at;
+	uint64_t hint_version;
+	uint64_t version;
+};
+
+must_check enum store_result folder_get(struct account *, struct str name, struct folder **out);
+/* Frees it with its last view. */
+void folder_release(struct folder *);
+/* Brings the snapshot up to date; the changes are logged as `by` the handle given, or NULL. */
+must_check enum store_result folder_refresh(struct folder *, const struct mailbox *by);
+/* Position of a uid, or of the first above it; count where there is none. */
+size_t folder_position(const struct folder *, uint32_t uid);
+/* Forgets the dead and the log that every view knows. */
+void folder_trim(struct folder *);
+/* Is it in the view? The dead are until their expunge is told. */
+bool view_sees(const struct mailbox *, const struct row *);
+/* How many messages of the view lie before this position. */
+uint32_t view_before(const struct mailbox *, size_t position);
+
+/* ---- accounts ---- */
+
+/* What FETCH copies, rendered from a message. */
+struct texts {
+	struct buf text[TEXT_COUNT];
+};
+
+enum { KNOWN_DIRS = 16 };
+
+/* A folder whose cur/ we changed: the index agrees with it as of this mtime. */
+struct known_dir {
+	int64_t box;	/* 0: unused */
+	int64_t mtime;
+	bool dirty;	/* the row does not say so yet */
+};
+
+struct account {
+	int dir;	/* the Maildir */
+	int ours;	/* .trivet */
+	int lock_fd;	/* lock.c */
+	int lock_depth;
+	struct log log;
+	struct buf daemon;
+	uint64_t quota_bytes;
+	uint64_t quota_messages;
+	sqlite3 *db;
+	sqlite3_stmt *statements[QUERY_COUNT];
+	enum store_result statement_result;
+	unsigned generation;
+	uint64_t index_device;
+	uint64_t index_inode;
+	bool index_lost;	/* SQLite says it is corrupt */
+	bool rebuilding;
+	int64_t root_mtime;	/* of dir, when rows and folders last agreed */
+	struct folder_list folders;
+	struct texts texts;	/* behind the views of message_texts */
+	struct known_dir known[KNOWN_DIRS];
+	unsigned known_next;	/* the one that is given up next */
+	/* watch.c */
+	int events;		/* epoll */
+	int inotify;
+	int socket;
+	uint64_t socket_device;
+	uint64_t socket_inode;
+	/* Due times on the monotonic clock in ms, 0: nothing to do. */
+	int64_t rename_due;
+	int64_t poll_due;
+	int64_t checkpoint_due;
+	int64_t sweep_due;
+};
+
+/* lock.c: one process at a time makes or rebuilds an index. STORE_BUSY after a while. */
+must_check enum store_result lock_take(struct account *);
+void lock_release(struct account *);
+
+/* quota.c; in a transaction or not. STORE_OVER_QUOTA when so much more does not fit. */
+must_check enum store_result quota_check(struct account *, uint64_t bytes, uint64_t messages);
+
+/* tree.c: the folders of the disk and the rows say the same afterwards. */
+must_check enum store_result tree_sync(struct account *);
+must_check enum store_result tree_make_defaults(struct account *);
+/* Removes what deleted mailboxes left. */
+void tree_sweep(struct account *);
+/* In a transaction: a control with a uidvalidity that none has had. */
+must_check enum store_result tree_new_control(struct account *, struct control *);
+/* In a transaction: all rows of a mailbox go. */
+must_check enum store_result tree_drop_box(struct account *, int64_t box);
+/* Numbers that the index keeps for itself; 0 where there is none. */
+must_check enum store_result state_get(struct account *, const char *key, int64_t *out);
+must_check enum store_result state_put(struct account *, const char *key, int64_t value);
+
+/* scan.c: the directory's files and the rows say the same afterwards. */
+enum scan_mode {
+	SCAN_CHANGED,	/* only if a directory's mtime is not the one we know */
+	SCAN_ALWAYS,
+	SCAN_TRUST_UIDS,	/* after a crash: UIDs in names are taken where they are free */
+};
+
+must_check enum store_result scan_mailbox(struct account *, int64_t box, const struct place *,
+    enum scan_mode);
+
+/* rebuild.c */
+must_check enum store_result rebuild_index(struct account *);
+/* After an unclean boot: see DESIGN's store, UIDs and modseqs above the reserves. */
+must_check enum store_result rebuild_after_boot(struct account *);
+
+/* publish.c: from a committed row and a file in tmp/ to a name in cur/. */
+
+/*
+ * tmp/PREFIX becomes cur/BASE:2,LETTERS; somebody may have done it already. STORE_GONE: neither
+ * is there. Within touch_begin and touch_end.
+ */
+must_check enum store_result publish_file(struct account *, const struct place *, struct str base,
+    struct str letters);
+/*
+ * A new "time.unique.host". A delivery's unique part begins with its token, the same for each
+ * attempt (publish_put_token); else it is empty.
+ */
+void publish_put_prefix(struct buf *out, int64_t seconds, struct str token);
+void publish_put_token(struct buf *out, struct str trace, struct str recipient);
+
+/*
+ * Our own changes in cur/ move its mtime on, by which outside changes are noticed. Between
+ * these two only we change it: what was known before is known after.
+ */
+struct touch {
+	int64_t box;
+	int64_t before;
+	bool known;
+};
+
+void touch_begin(struct account *, int64_t box, const struct place *, struct touch *);
+void touch_end(struct account *, const struct place *, const struct touch *);
+/* What is known of cur/; also from the scan. */
+void touch_note(struct account *, int64_t box, int64_t mtime);
+bool touch_knows(struct account *, int64_t box, int64_t mtime);
+/* Writes what touch_end found into the rows. */
+void touch_flush(struct account *);
+
+/*
+ * message.c. Opens a message's file by its row, wherever it is (see the states above).
+ * row is read anew if it has changed. STORE_GONE: expunged, or its file is lost.
+ */
+must_check enum store_result message_open_file(struct account *, int64_t box,
+    const struct place *, struct message_row *row, int *fd);
+/* All octets of a file with CRLF line ends. */
+must_check enum store_result message_read(struct account *, int fd, struct buf *out);
+/* How many LFs of these bytes have no CR before them; *last_cr carries over pieces. */
+uint64_t crlf_missing(struct str bytes, bool *last_cr);
+/* Appends bytes with those made CRLF. */
+void crlf_put(struct buf *out, struct str bytes, bool *last_cr);
+/* Finds the file with this prefix in dir (cur or new): its name. */
+must_check bool message_find_name(int dir, struct str prefix, struct buf *name);
+
+/* texts.c */
+void texts_free(struct texts *);
+#define scoped_texts __attribute__((cleanup(texts_free))) struct texts
+void texts_render(struct texts *out, struct str message);
+must_check enum store_result texts_save(struct account *, int64_t key, const struct texts *);
+
+/* flags.c: names of files follow the flags in their rows. */
+void flags_rename_later(struct account *);
+/* True while there is more. */
+bool flags_rename_slice(struct account *);
+
+/* expunge.c: the file of a message whose row is gone. */
+void expunge_file(const struct place *, struct str base, struct str letters);
+
+/* watch.c */
+void watch_open(struct account *);
+void watch_close(struct account *);
+void watch_folder(struct folder *);
+void watch_forget(struct folder *);
+/* Without inotify: marks folders whose directories changed. */
+void watch_poll(struct account *);
+/* A byte to every other daemon's socket of this account. */
+void watch_notify(struct account *);

@@ -1,0 +1,496 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Directory and index compared: what other programs did is taken over, what a crash left
+ * half done is finished (the states are in private.h). Everything is decided under the
+ * write lock; reading a foreign message to learn its size is done before it.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/base/map.h"
+#include "maildir/private.h"
+
+enum { FIELDS_ROOM = 80 };	/* ",S=..,W=..,U=..:2,LETTERS" must fit behind a prefix */
+
+struct entry {
+	struct file_name name;
+	struct str text;
+	bool in_new;
+	bool matched;	/* a row has it */
+	bool shared;	/* another entry has the same prefix */
+	bool measured;
+	uint64_t wire;
+	/* Adopted: what it is to be called. */
+	struct message_row row;
+};
+
+/* A row whose file is not what it says. */
+struct doubt {
+	int64_t key;
+	size_t entry;	/* SIZE_MAX: no file seen */
+};
+
+struct scan {
+	struct account *a;
+	const struct place *place;
+	enum scan_mode mode;
+	struct box box;
+	uint64_t modseq;
+	bool grew;
+	bool reading_new;
+	struct entry *entries;
+	size_t count;
+	struct map *by_prefix;
+	struct buf doubts;
+	struct buf seen;	/* behind the entries: 'n' or 'c', name, NUL */
+	bool changed;
+};
+
+static enum store_result list_files(struct scan *s);
+static void measure(struct scan *s);
+static enum store_result compare_rows(struct scan *s);
+static enum store_result settle_doubts(struct scan *s);
+static enum store_result adopt_all(struct scan *s);
+static enum store_result finish(struct scan *s, int64_t cur, int64_t new);
+
+static void
+scan_free(struct scan *s)
+{
+	for (size_t i = 0; i < s->count; i++)
+		message_row_free(&s->entries[i].row);
+	free(s->entries);
+	map_free(s->by_prefix);
+	buf_free(&s->doubts);
+	buf_free(&s->seen);
+	box_free(&s->box);
+}
+
+enum store_result
+scan_mailbox(struct account *a, int64_t box, const struct place *place, enum scan_mode mode)
+{
+	struct scan s = { .a = a, .place = place, .mode = mode };
+	int64_t cur = files_mtime_ns(place->cur), new = files_mtime_ns(place->new);
+	enum store_result r = box_get(a, box, &s.box);
+
+	if (r != STORE_OK)
+		return r;
+	if (mode == SCAN_CHANGED && new == s.box.new_mtime &&
+	    (cur == s.box.cur_mtime || touch_knows(a, box, cur))) {
+		box_free(&s.box);
+		return STORE_OK;
+	}
+	box_free(&s.box);
+	r = list_files(&s);
+	if (r == STORE_OK) {
+		measure(&s);
+		r = txn_begin(a);
+	}
+	if (r == STORE_OK) {
+		r = box_get(a, box, &s.box);
+		if (r == STORE_OK)
+			r = compare_rows(&s);
+		if (r == STORE_OK)
+			r = settle_doubts(&s);
+		if (r == STORE_OK)
+			r = adopt_all(&s);
+		if (r == STORE_OK && s.grew)
+			r = box_save_settings(a, &s.box);
+		if (r == STORE_OK && s.modseq != 0)
+			r = box_save_counts(a, &s.box);
+		if (r == STORE_OK)
+			r = index_do(a, Q_BOX_MTIMES, BIND(V(cur), V(new), V(box)));
+		r = txn_end(a, r);
+	}
+	if (r == STORE_OK)
+		r = finish(&s, cur, new);
+	scan_free(&s);
+	return r;
+}
+
+/* ---- what is there ---- */
+
+static bool
+see_file(void *arg, struct str name)
+{
+	struct scan *s = arg;
+
+	/* The dot files of others, and ours, are no messages. */
+	if (name.p[0] == '.')
+		return true;
+	buf_put_c(&s->seen, s->reading_new ? 'n' : 'c');
+	buf_put(&s->seen, name);
+	buf_put_c(&s->seen, '\0');
+	s->count++;
+	return true;
+}
+
+static enum store_result
+list_files(struct scan *s)
+{
+	struct str rest, text;
+	size_t count;
+
+	s->count = 0;
+	s->reading_new = true;
+	if (!files_list(s->place->new, see_file, s))
+		return files_failed(&s->a->log, "list", STR("new"));
+	s->reading_new = false;
+	if (!files_list(s->place->cur, see_file, s))
+		return files_failed(&s->a->log, "list", STR("cur"));
+	count = s->count;
+	s->entries = xcalloc(count, sizeof(*s->entries));
+	s->by_prefix = map_new();
+	s->count = 0;
+	rest = buf_str(&s->seen);
+	for (size_t i = 0; i < count; i++) {
+		struct entry *e = &s->entries[s->count];
+		struct entry *other;
+
+		text = str_sub(rest, 0, str_index(rest, '\0'));
+		rest = str_from(rest, text.n + 1);
+		e->in_new = str_starts(text, STR("n"));
+		e->text = str_from(text, 1);
+		if (!file_name_parse(e->text, &e->name))
+			continue;
+		s->count++;
+		other = map_set(s->by_prefix, e->name.prefix, e);
+		if (other == NULL)
+			continue;
+		/* The one that says its UID is the one a row knows. */
+		other->shared = e->shared = true;
+		if (other->name.has_uid && !e->name.has_uid)
+			(void)map_set(s->by_prefix, e->name.prefix, other);
+	}
+	return STORE_OK;
+}
+
+/* Files that do not tell their size on the wire are read. */
+static void
+measure(struct scan *s)
+{
+	for (size_t i = 0; i < s->count; i++) {
+		struct entry *e = &s->entries[i];
+		scoped_buf bytes = BUF_INIT;
+		scoped_fd fd = -1;
+		bool last_cr = false;
+
+		if (e->name.has_wire && e->name.has_size)
+			continue;
+		fd = files_open_message(e->in_new ? s->place->new : s->place->cur, e->text.p);
+		if (fd < 0 || !files_read_all(fd, MESSAGE_BYTES_MAX, &bytes)) {
+			if (errno != ENOENT)
+				log_warn(&s->a->log, "message-not-taken", KV("file", e->text),
+				    KV("errno", errno));
+			continue;
+		}
+		e->wire = bytes.n + crlf_missing(buf_str(&bytes), &last_cr);
+		e->measured = true;
+	}
+}
+
+/* ---- rows against files ---- */
+
+static enum store_result
+compare_rows(struct scan *s)
+{
+	sqlite3_stmt *q = index_ask(s->a, Q_FILES, BIND(V(message_key(s->box.number, 0)),
+	    V(message_key(s->box.number, UINT32_MAX))));
+	struct file_name name;
+	struct entry *e;
+	struct doubt d;
+
+	while (index_row(s->a, q)) {
+		d = (struct doubt){ sqlite3_column_int64(q, 0), SIZE_MAX };
+		if (!file_name_parse(index_text(q, 1), &name))
+			e = NULL;
+		else
+			e = map_get(s->by_prefix, name.prefix);
+		if (e != NULL) {
+			e->matched = true;
+			if (!e->in_new && str_eq(e->name.base, name.base) &&
+			    str_eq(e->name.letters, index_text(q, 2)))
+				continue;
+			d.entry = (size_t)(e - s->entries);
+		}
+		buf_put(&s->doubts, (struct str){ (const char *)&d, sizeof(d) });
+	}
+	return index_end(s->a, q);
+}
+
+static enum store_result
+need_modseq(struct scan *s)
+{
+	s->changed = true;
+	return s->modseq != 0 ? STORE_OK : box_take_modseq(s->a, &s->box, &s->modseq);
+}
+
+/* P is the letter of a keyword that the mailbox may not have had so far. */
+static uint64_t
+keyword_bits(struct scan *s, struct str letters)
+{
+	int number;
+
+	if (str_has_char(letters, LETTER_PASSED) &&
+	    !keywords_has_letter(&s->box.keywords, LETTER_PASSED) &&
+	    keywords_add(&s->box.keywords, STR("$Forwarded"), &number) == STORE_OK)
+		s->grew = true;
+	return keywords_bits(&s->box.keywords, letters);
+}
+
+/* Somebody renamed it: what they changed is changed, what they left alone is not. */
+static enum store_result
+take_letters(struct scan *s, const struct message_row *row, struct str now)
+{
+	struct str before = buf_str(&row->letters);
+	uint32_t was = letters_flags(before), is = letters_flags(now), flags;
+	uint64_t words_was = keyword_bits(s, before), words_is = keyword_bits(s, now), keywords;
+	enum store_result r;
+
+	flags = (row->flags | (is & ~was)) & ~(was & ~is);
+	keywords = (row->keywords | (words_is & ~words_was)) & ~(words_was & ~words_is);
+	r = need_modseq(s);
+	return r != STORE_OK ? r : message_set_flags(s->a, &s->box, row, flags, keywords,
+	    s->modseq, &now);
+}
+
+static enum store_result
+settle_file(struct scan *s, const struct message_row *row, const struct entry *e)
+{
+	scoped_buf to = BUF_INIT;
+	uint64_t size;
+	int64_t mtime;
+	int from = e->in_new ? s->place->new : s->place->cur;
+
+	/* Renamed again since it was listed: the next look will be right. */
+	if (!files_stat(from, e->text.p, &size, &mtime))
+		return STORE_OK;
+	if (!e->in_new && str_eq(e->name.base, buf_str(&row->base)))
+		return take_letters(s, row, e->name.letters);
+	s->changed = true;
+	file_name_put(&to, buf_str(&row->base), buf_str(&row->letters));
+	if (renameat(from, e->text.p, s->place->cur, buf_z(&to)) != 0)
+		return files_failed(&s->a->log, "rename", e->text);
+	return STORE_OK;
+}
+
+/* No file was seen for a row: look again where it may be, then let it go. */
+static enum store_result
+settle_missing(struct scan *s, const struct message_row *row)
+{
+	scoped_buf name = BUF_INIT;
+	struct file_name parsed;
+	enum store_result r;
+
+	r = publish_file(s->a, s->place, buf_str(&row->base), buf_str(&row->letters));
+	if (r != STORE_GONE)
+		return r;
+	if (file_name_parse(buf_str(&row->base), &parsed) &&
+	    (message_find_name(s->place->cur, parsed.prefix, &name) ||
+	     message_find_name(s->place->new, parsed.prefix, &name)))
+		return STORE_OK;
+	log_info(&s->a->log, "message-gone", KV("mailbox", buf_str(&s->box.name)),
+	    KV("uid", row->uid), KV("file", buf_str(&row->base)));
+	r = need_modseq(s);
+	return r == STORE_OK ? message_drop(s->a, &s->box, row, s->modseq) : r;
+}
+
+static enum store_result
+settle_doubts(struct scan *s)
+{
+	enum store_result r = STORE_OK;
+	struct doubt d;
+
+	for (size_t i = 0; r == STORE_OK && i < s->doubts.n; i += sizeof(d)) {
+		scoped_message row = MESSAGE_NONE;
+
+		memcpy(&d, s->doubts.p + i, sizeof(d));
+		r = message_get(s->a, s->box.number, key_uid(d.key), &row);
+		if (r == STORE_OK)
+			r = d.entry == SIZE_MAX ? settle_missing(s, &row) :
+			    settle_file(s, &row, &s->entries[d.entry]);
+		if (r == STORE_GONE)
+			r = STORE_OK;
+	}
+	return r;
+}
+
+/* ---- files without a row ---- */
+
+static bool
+uid_is_free(struct scan *s, uint32_t uid)
+{
+	sqlite3_stmt *q = index_ask(s->a, Q_FILE_GET,
+	    BIND(V(message_key(s->box.number, uid))));
+	bool taken = index_row(s->a, q);
+
+	if (index_end(s->a, q) != STORE_OK || taken)
+		return false;
+	q = index_ask(s->a, Q_EXPUNGED_BASE, BIND(V(s->box.number), V(uid)));
+	taken = index_row(s->a, q);
+	return index_end(s->a, q) == STORE_OK && !taken;
+}
+
+/* Expunged, but whoever did it had no time to remove the file. */
+static bool
+is_leftover(struct scan *s, const struct entry *e)
+{
+	sqlite3_stmt *q;
+	bool same = false;
+
+	if (!e->name.has_uid)
+		return false;
+	q = index_ask(s->a, Q_EXPUNGED_BASE, BIND(V(s->box.number), V(e->name.uid)));
+	while (index_row(s->a, q))
+		same |= str_eq(index_text(q, 0), e->name.base);
+	(void)index_end(s->a, q);
+	return same;
+}
+
+static enum store_result
+give_uid(struct scan *s, const struct entry *e, bool trusted, uint32_t *uid)
+{
+	if (!trusted)
+		return box_take_uids(s->a, &s->box, 1, uid);
+	*uid = e->name.uid;
+	if (*uid >= s->box.uid_next)
+		return box_take_uids(s->a, &s->box, *uid - s->box.uid_next + 1,
+		    &(uint32_t){ 0 });
+	return STORE_OK;
+}
+
+static enum store_result
+adopt(struct scan *s, struct entry *e, bool trusted)
+{
+	scoped_buf prefix = BUF_INIT;
+	struct message_row *row = &e->row;
+	uint64_t size, wire;
+	int64_t mtime;
+	enum store_result r;
+
+	if (!files_stat(e->in_new ? s->place->new : s->place->cur, e->text.p, &size, &mtime))
+		return STORE_OK;
+	if (!e->measured && size != e->name.size) {
+		log_error(&s->a->log, "message-torn", KV("file", e->text), KV("size", size));
+		return STORE_OK;
+	}
+	wire = e->measured ? e->wire : e->name.wire;
+	if (wire > MESSAGE_BYTES_MAX)
+		return STORE_OK;
+	r = need_modseq(s);
+	if (r == STORE_OK)
+		r = give_uid(s, e, trusted, &row->uid);
+	if (r != STORE_OK)
+		return r;
+	if (e->name.prefix.n + FIELDS_ROOM > DISK_NAME_MAX ||
+	    (e->shared && map_get(s->by_prefix, e->name.prefix) != e))
+		publish_put_prefix(&prefix, clock_now(), STR_EMPTY);
+	else
+		buf_put(&prefix, e->name.prefix);
+	file_name_put_base(&row->base, buf_str(&prefix), size, wire, row->uid);
+	row->flags = letters_flags(e->name.letters);
+	row->keywords = keyword_bits(s, e->name.letters);
+	row->size = (uint32_t)wire;
+	row->internal_date = mtime;
+	row->modseq = s->modseq;
+	message_put_letters(&row->letters, &s->box.keywords, row->flags, row->keywords,
+	    e->name.letters);
+	box_count(&s->box, 1, row->size, row->flags);
+	return message_add(s->a, s->box.number, row);
+}
+
+static int64_t
+seconds_of(const struct entry *e)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < e->text.n && i < 18 && ascii_is_digit(e->text.p[i]); i++)
+		n = n * 10 + (uint64_t)(e->text.p[i] - '0');
+	return (int64_t)n;
+}
+
+static int
+by_arrival(const void *a, const void *b)
+{
+	const struct entry *x = *(struct entry *const *)a, *y = *(struct entry *const *)b;
+	int64_t one = seconds_of(x), two = seconds_of(y);
+
+	return one != two ? (one < two ? -1 : 1) : str_cmp(x->text, y->text);
+}
+
+static enum store_result
+adopt_all(struct scan *s)
+{
+	struct entry **order = xcalloc(s->count, sizeof(struct entry *));
+	enum store_result r = STORE_OK;
+	size_t count = 0, left = 0;
+
+	for (size_t i = 0; i < s->count; i++) {
+		struct entry *e = &s->entries[i];
+
+		if (e->matched || (!e->measured && !(e->name.has_size && e->name.has_wire)))
+			continue;
+		if (is_leftover(s, e))
+			unlinkat(e->in_new ? s->place->new : s->place->cur, e->text.p, 0);
+		else
+			order[count++] = e;
+	}
+	if (count > 1)
+		qsort(order, count, sizeof(struct entry *), by_arrival);
+	/* UIDs that names say come first, so that new ones are above all of them. */
+	for (size_t i = 0; r == STORE_OK && i < count; i++) {
+		struct entry *e = order[i];
+
+		if (s->mode == SCAN_TRUST_UIDS && e->name.has_uid &&
+		    e->name.uid < s->box.uid_reserve && uid_is_free(s, e->name.uid))
+			r = adopt(s, e, true);
+		else
+			order[left++] = e;
+	}
+	for (size_t i = 0; r == STORE_OK && i < left; i++)
+		r = adopt(s, order[i], false);
+	free(order);
+	return r;
+}
+
+/* ---- after the commit ---- */
+
+static enum store_result
+finish(struct scan *s, int64_t cur, int64_t new)
+{
+	bool quiet = files_mtime_ns(s->place->cur) == cur && files_mtime_ns(s->place->new) == new;
+	enum store_result r;
+	size_t renamed = 0;
+
+	for (size_t i = 0; i < s->count; i++) {
+		struct entry *e = &s->entries[i];
+		scoped_buf to = BUF_INIT;
+
+		if (e->row.uid == 0)
+			continue;
+		file_name_put(&to, buf_str(&e->row.base), buf_str(&e->row.letters));
+		if (!e->in_new && str_eq(buf_str(&to), e->text))
+			continue;
+		renamed++;
+		/* Whoever opens it next finds it by its prefix, and tries again. */
+		if (renameat(e->in_new ? s->place->new : s->place->cur, e->text.p, s->place->cur,
+		    buf_z(&to)) != 0)
+			(void)files_failed(&s->a->log, "rename", e->text);
+	}
+	if (renamed > 0 && quiet) {
+		cur = files_mtime_ns(s->place->cur);
+		new = files_mtime_ns(s->place->new);
+		r = txn_begin(s->a);
+		if (r == STORE_OK)
+			r = txn_end(s->a, index_do(s->a, Q_BOX_MTIMES,
+			    BIND(V(cur), V(new), V(s->box.number))));
+		if (r != STORE_OK)
+			return r;
+	}
+	touch_note(s->a, s->box.number, cur);
+	if (s->changed)
+		watch_notify(s->a);
+	return STORE_OK;
+}

@@ -1,0 +1,413 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * One mailbox in memory, shared by all its handles in the process: rows by uid, the dead
+ * kept in their places until every view was told, and a log of what views have to be told.
+ * A view is a few numbers into this, so a second session costs nothing.
+ */
+#include <stdlib.h>
+
+#include "maildir/private.h"
+
+enum {
+	/* Entries beyond which the log is made shorter though some view has not read it. */
+	LOG_MAX = 65536,
+};
+
+static enum store_result load(struct folder *f);
+static enum store_result find_again(struct folder *f);
+static enum store_result load_changes(struct folder *f, uint64_t since, const struct mailbox *by);
+static void take_box(struct folder *f, struct box *now);
+static void log_put(struct folder *f, struct log_entry e);
+static void shorten_log(struct folder *f);
+
+enum store_result
+folder_get(struct account *a, struct str name, struct folder **out)
+{
+	struct folder *f;
+	scoped_box box = BOX_NONE;
+	enum store_result r = box_find(a, name, &box);
+
+	if (r != STORE_OK)
+		return r;
+	TAILQ_FOREACH(f, &a->folders, link)
+		if (!f->gone && f->generation == a->generation && f->box.number == box.number) {
+			*out = f;
+			return STORE_OK;
+		}
+	f = xcalloc(1, sizeof(*f));
+	f->account = a;
+	f->generation = a->generation;
+	f->place = PLACE_CLOSED;
+	f->watch_cur = f->watch_new = -1;
+	TAILQ_INIT(&f->views);
+	TAILQ_INSERT_TAIL(&a->folders, f, link);
+	r = place_open(a, name, &f->place);
+	if (r == STORE_OK) {
+		watch_folder(f);
+		r = scan_mailbox(a, box.number, &f->place, SCAN_CHANGED);
+	}
+	if (r == STORE_OK)
+		r = box_get(a, box.number, &f->box);
+	if (r == STORE_OK)
+		r = load(f);
+	if (r != STORE_OK) {
+		folder_release(f);
+		return r == STORE_GONE ? STORE_NO_SUCH : r;
+	}
+	*out = f;
+	return STORE_OK;
+}
+
+void
+folder_release(struct folder *f)
+{
+	if (!TAILQ_EMPTY(&f->views))
+		return;
+	TAILQ_REMOVE(&f->account->folders, f, link);
+	watch_forget(f);
+	place_close(&f->place);
+	box_free(&f->box);
+	free(f->rows);
+	free(f->dead);
+	free(f->log);
+	free(f);
+}
+
+static struct row *
+add_row(struct folder *f)
+{
+	if (f->count == f->room) {
+		f->room = f->room < 32 ? 32 : f->room * 2;
+		f->rows = xrealloc(f->rows, f->room * sizeof(*f->rows));
+	}
+	f->version++;
+	return &f->rows[f->count++];
+}
+
+/* Columns: key, flags, keywords, modseq, size, internal_date. */
+static void
+read_row(sqlite3_stmt *q, struct row *row)
+{
+	*row = (struct row){
+		.uid = key_uid(sqlite3_column_int64(q, 0)),
+		.flags = (uint8_t)sqlite3_column_int(q, 1),
+		.keywords = (uint64_t)sqlite3_column_int64(q, 2),
+		.modseq = (uint64_t)sqlite3_column_int64(q, 3),
+		.size = (uint32_t)sqlite3_column_int64(q, 4),
+		.internal_date = sqlite3_column_int64(q, 5),
+	};
+}
+
+static enum store_result
+load(struct folder *f)
+{
+	struct account *a = f->account;
+	int64_t box = f->box.number;
+	sqlite3_stmt *q = index_ask(a, Q_MESSAGES, BIND(V(message_key(box, 0)),
+	    V(message_key(box, UINT32_MAX))));
+
+	while (index_row(a, q))
+		read_row(q, add_row(f));
+	return index_end(a, q);
+}
+
+size_t
+folder_position(const struct folder *f, uint32_t uid)
+{
+	size_t low = 0, high = f->count, middle;
+
+	while (low < high) {
+		middle = low + (high - low) / 2;
+		if (f->rows[middle].uid < uid)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+enum store_result
+folder_refresh(struct folder *f, const struct mailbox *by)
+{
+	struct account *a = f->account;
+	scoped_box now = BOX_NONE;
+	enum store_result r = index_alive(a);
+
+	if (r != STORE_OK)
+		return r;
+	if (f->gone)
+		return STORE_GONE;
+	if (f->generation != a->generation)
+		return find_again(f);
+	r = box_get(a, f->box.number, &now);
+	if (r == STORE_NO_SUCH)
+		f->gone = true;
+	if (r != STORE_OK)
+		return r == STORE_NO_SUCH ? STORE_GONE : r;
+	if (now.modseq != f->box.modseq)
+		r = load_changes(f, f->box.modseq, by);
+	if (r == STORE_OK)
+		take_box(f, &now);
+	return r;
+}
+
+/* Names of keywords that were handed out live on. */
+static void
+take_box(struct folder *f, struct box *now)
+{
+	struct box before = f->box;
+	struct str name;
+
+	for (size_t k = 0; k < before.keywords.count && k < now->keywords.count; k++) {
+		name = now->keywords.k[k].name;
+		now->keywords.k[k].name = before.keywords.k[k].name;
+		before.keywords.k[k].name = name;
+	}
+	f->box = *now;
+	*now = before;	/* freed by the caller */
+}
+
+/* ---- what came since ---- */
+
+static void
+bury(struct folder *f, size_t at, uint64_t modseq, const struct mailbox *by)
+{
+	size_t i;
+
+	if (f->dead_count == f->dead_room) {
+		f->dead_room = f->dead_room < 16 ? 16 : f->dead_room * 2;
+		f->dead = xrealloc(f->dead, f->dead_room * sizeof(*f->dead));
+	}
+	/* Expunges mostly come in order, so this moves little. */
+	for (i = f->dead_count++; i > 0 && f->dead[i - 1] > at; i--)
+		f->dead[i] = f->dead[i - 1];
+	f->dead[i] = at;
+	f->rows[at].dead = true;
+	f->rows[at].modseq = f->log_first + f->log_count;
+	f->version++;
+	log_put(f, (struct log_entry){ modseq, by, f->rows[at].uid, true });
+}
+
+static enum store_result
+load_expunged(struct folder *f, uint64_t since, const struct mailbox *by)
+{
+	struct account *a = f->account;
+	sqlite3_stmt *q = index_ask(a, Q_EXPUNGED_SINCE, BIND(V(f->box.number), V((int64_t)since)));
+	uint32_t uid;
+	size_t at;
+
+	while (index_row(a, q)) {
+		uid = (uint32_t)sqlite3_column_int64(q, 0);
+		at = folder_position(f, uid);
+		if (at < f->count && f->rows[at].uid == uid && !f->rows[at].dead)
+			bury(f, at, (uint64_t)sqlite3_column_int64(q, 1), by);
+	}
+	return index_end(a, q);
+}
+
+static int
+by_uid(const void *a, const void *b)
+{
+	const struct row *x = a, *y = b;
+
+	return x->uid < y->uid ? -1 : x->uid > y->uid;
+}
+
+/* True where the row was there before: its flags are brought up to date. */
+static bool
+update_row(struct folder *f, const struct row *row, const struct mailbox *by)
+{
+	size_t at = folder_position(f, row->uid);
+	struct row *old = &f->rows[at];
+
+	if (at >= f->count || old->uid != row->uid)
+		return false;
+	if (old->dead || old->modseq >= row->modseq)
+		return true;
+	*old = *row;
+	log_put(f, (struct log_entry){ row->modseq, by, row->uid, false });
+	return true;
+}
+
+static enum store_result
+load_changes(struct folder *f, uint64_t since, const struct mailbox *by)
+{
+	struct account *a = f->account;
+	sqlite3_stmt *q = index_ask(a, Q_MESSAGES_SINCE,
+	    BIND(V(f->box.number), V((int64_t)since)));
+	scoped_buf fresh = BUF_INIT;
+	struct row row;
+	size_t count;
+
+	while (index_row(a, q)) {
+		read_row(q, &row);
+		if (!update_row(f, &row, by))
+			buf_put(&fresh, (struct str){ (const char *)&row, sizeof(row) });
+	}
+	count = fresh.n / sizeof(row);
+	if (index_end(a, q) != STORE_OK)
+		return a->statement_result;
+	/* They come by modseq; UIDs were given out in the order of commits. */
+	if (count > 1)
+		qsort(fresh.p, count, sizeof(row), by_uid);
+	for (size_t i = 0; i < count; i++)
+		memcpy(add_row(f), fresh.p + i * sizeof(row), sizeof(row));
+	return load_expunged(f, since, by);
+}
+
+/*
+ * The index was rebuilt: numbers of mailboxes are new, modseqs above all that were, UIDs
+ * the same. What is no longer there is expunged to our views.
+ */
+static enum store_result
+find_again(struct folder *f)
+{
+	struct account *a = f->account;
+	struct folder fresh = { .account = a };
+	scoped_box box = BOX_NONE;
+	size_t at = 0;
+	struct row *row;
+	enum store_result r = box_by_id(a, str_of(f->box.id), &box);
+
+	if (r == STORE_NO_SUCH)
+		f->gone = true;
+	if (r != STORE_OK)
+		return r == STORE_NO_SUCH ? STORE_GONE : r;
+	fresh.box.number = box.number;
+	r = load(&fresh);
+	for (size_t i = 0; r == STORE_OK && i < f->count; i++) {
+		while (at < fresh.count && fresh.rows[at].uid < f->rows[i].uid)
+			at++;
+		if (f->rows[i].dead)
+			continue;
+		if (at >= fresh.count || fresh.rows[at].uid != f->rows[i].uid) {
+			bury(f, i, box.modseq, NULL);
+			continue;
+		}
+		row = &fresh.rows[at];
+		if (row->flags != f->rows[i].flags || row->keywords != f->rows[i].keywords)
+			log_put(f, (struct log_entry){ row->modseq, NULL, row->uid, false });
+		f->rows[i] = *row;
+	}
+	for (at = 0; r == STORE_OK && at < fresh.count; at++)
+		if (f->count == 0 || fresh.rows[at].uid > f->rows[f->count - 1].uid)
+			*add_row(f) = fresh.rows[at];
+	free(fresh.rows);
+	if (r != STORE_OK)
+		return r;
+	f->box.number = box.number;
+	f->box.modseq = box.modseq;
+	f->box.uid_next = box.uid_next;
+	f->generation = a->generation;
+	return folder_refresh(f, NULL);
+}
+
+/* ---- the log ---- */
+
+static void
+log_put(struct folder *f, struct log_entry e)
+{
+	/* With nobody to tell there is nothing to remember. */
+	if (TAILQ_EMPTY(&f->views) && !e.expunged)
+		return;
+	if (f->log_count == f->log_room) {
+		f->log_room = f->log_room < 32 ? 32 : f->log_room * 2;
+		f->log = xrealloc(f->log, f->log_room * sizeof(*f->log));
+	}
+	f->log[f->log_count++] = e;
+	if (f->log_count > LOG_MAX + 2 * f->count)
+		shorten_log(f);
+}
+
+/* Views stand at places in the log: after entries were taken out they stand elsewhere. */
+static void
+move_views(struct folder *f, const uint64_t *kept_before)
+{
+	struct mailbox *m;
+
+	TAILQ_FOREACH(m, &f->views, link) {
+		m->expunges_at = f->log_first + kept_before[m->expunges_at - f->log_first];
+		m->flags_at = f->log_first + kept_before[m->flags_at - f->log_first];
+	}
+	for (size_t i = 0; i < f->dead_count; i++) {
+		struct row *row = &f->rows[f->dead[i]];
+
+		row->modseq = f->log_first + kept_before[row->modseq - f->log_first];
+	}
+}
+
+/*
+ * Some view has not looked for very long: of each message only the last change of
+ * flags stays, to be told to everybody.
+ */
+static void
+shorten_log(struct folder *f)
+{
+	uint64_t *kept_before = xcalloc(f->log_count + 1, sizeof(*kept_before));
+	bool *seen = xcalloc(f->count + 1, sizeof(*seen));
+	size_t kept = 0, at;
+
+	/* From the end: which stay; the flag is put into kept_before for a moment. */
+	for (size_t i = f->log_count; i-- > 0;) {
+		at = folder_position(f, f->log[i].uid);
+		kept_before[i] = f->log[i].expunged || !seen[at];
+		if (!f->log[i].expunged)
+			seen[at] = true;
+	}
+	for (size_t i = 0; i < f->log_count; i++) {
+		bool stays = kept_before[i] != 0;
+
+		kept_before[i] = kept;
+		if (!stays)
+			continue;
+		f->log[kept] = f->log[i];
+		f->log[kept++].by = NULL;
+	}
+	kept_before[f->log_count] = kept;
+	move_views(f, kept_before);
+	f->log_count = kept;
+	free(seen);
+	free(kept_before);
+}
+
+static void
+drop_dead(struct folder *f, uint64_t told)
+{
+	size_t kept = 0, i = 0;
+
+	while (i < f->dead_count && f->rows[f->dead[i]].modseq >= told)
+		i++;
+	if (i == f->dead_count)
+		return;
+	f->dead_count = 0;
+	for (i = 0; i < f->count; i++) {
+		if (f->rows[i].dead && f->rows[i].modseq < told)
+			continue;
+		if (f->rows[i].dead)
+			f->dead[f->dead_count++] = kept;
+		f->rows[kept++] = f->rows[i];
+	}
+	f->count = kept;
+	f->version++;
+}
+
+void
+folder_trim(struct folder *f)
+{
+	uint64_t end = f->log_first + f->log_count, expunges = end, all = end;
+	struct mailbox *m;
+	size_t drop;
+
+	TAILQ_FOREACH(m, &f->views, link) {
+		expunges = m->expunges_at < expunges ? m->expunges_at : expunges;
+		all = m->flags_at < all ? m->flags_at : all;
+	}
+	all = expunges < all ? expunges : all;
+	drop_dead(f, expunges);
+	drop = (size_t)(all - f->log_first);
+	if (drop == 0)
+		return;
+	f->log_count -= drop;
+	memmove(f->log, f->log + drop, f->log_count * sizeof(*f->log));
+	f->log_first = all;
+}

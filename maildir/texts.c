@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The texts that FETCH copies: rendered when a message arrives, kept in the index's cache,
+ * and made anew from the file where they are missing (after a rebuild, say).
+ */
+#include <unistd.h>
+
+#include "common/base/arena.h"
+#include "common/mime/header.h"
+#include "common/mime/render.h"
+#include "maildir/private.h"
+
+enum { HEADER_PIECE = 256 * 1024 };
+
+static enum store_result render_file(struct folder *f, uint32_t uid, unsigned missing);
+
+void
+texts_free(struct texts *t)
+{
+	for (size_t i = 0; i < TEXT_COUNT; i++)
+		buf_free(&t->text[i]);
+}
+
+void
+texts_render(struct texts *out, struct str message)
+{
+	struct arena *arena = arena_new();
+	struct part *root = part_parse(arena, message);
+
+	texts_free(out);
+	*out = (struct texts){ 0 };
+	render_envelope(&out->text[TEXT_ENVELOPE], message);
+	render_body(&out->text[TEXT_BODY], root, message);
+	render_bodystructure(&out->text[TEXT_BODYSTRUCTURE], root, message);
+	buf_put(&out->text[TEXT_HEADER], str_sub(message, 0, header_end(message)));
+	arena_free(arena);
+}
+
+enum store_result
+texts_save(struct account *a, int64_t key, const struct texts *t)
+{
+	const struct buf *header = &t->text[TEXT_HEADER];
+
+	return index_do(a, Q_CACHE_ADD, BIND(V(key), V(buf_str(&t->text[TEXT_ENVELOPE])),
+	    V(buf_str(&t->text[TEXT_BODY])), V(buf_str(&t->text[TEXT_BODYSTRUCTURE])),
+	    header->n <= HEADER_CACHE_MAX ? V(buf_str(header)) : V_NULL));
+}
+
+/* Fills t with what the cache has of `which`; *found says what that is. */
+static enum store_result
+read_cache(struct account *a, enum query query, int64_t key, unsigned which, unsigned *found)
+{
+	unsigned first = query == Q_CACHE_HEADER ? TEXT_HEADER : TEXT_ENVELOPE;
+	unsigned last = query == Q_CACHE_HEADER ? TEXT_HEADER : TEXT_BODYSTRUCTURE;
+	sqlite3_stmt *q;
+
+	for (; first <= last && (which >> first & 1) == 0; first++)
+		continue;
+	if (first > last)
+		return STORE_OK;
+	q = index_ask(a, query, BIND(V(key)));
+	if (index_row(a, q))
+		for (unsigned t = first; t <= last; t++) {
+			int column = query == Q_CACHE_HEADER ? 0 : (int)t;
+
+			if ((which >> t & 1) == 0 || sqlite3_column_type(q, column) == SQLITE_NULL)
+				continue;
+			buf_put(&a->texts.text[t], index_text(q, column));
+			*found |= 1u << t;
+		}
+	return index_end(a, q);
+}
+
+enum store_result
+message_texts(struct mailbox *m, uint32_t uid, unsigned which, struct str out[TEXT_COUNT])
+{
+	struct account *a = m->folder->account;
+	int64_t key = message_key(m->folder->box.number, uid);
+	unsigned found = 0;
+	enum store_result r;
+
+	which &= (1u << TEXT_COUNT) - 1;
+	for (unsigned t = 0; t < TEXT_COUNT; t++)
+		buf_clear(&a->texts.text[t]);
+	r = read_cache(a, Q_CACHE_GET, key, which, &found);
+	if (r == STORE_OK)
+		r = read_cache(a, Q_CACHE_HEADER, key, which, &found);
+	if (r == STORE_OK && found != which)
+		r = render_file(m->folder, uid, which & ~found);
+	for (unsigned t = 0; t < TEXT_COUNT && r == STORE_OK; t++)
+		if ((which >> t & 1) != 0)
+			out[t] = buf_str(&a->texts.text[t]);
+	return r;
+}
+
+/* The header alone, without reading a large message whole. */
+static bool
+read_header(int fd, struct buf *out)
+{
+	scoped_buf raw = BUF_INIT;
+	bool last_cr = false;
+	size_t end;
+
+	if (!files_read_at(fd, 0, HEADER_PIECE, &raw))
+		return false;
+	end = header_end(buf_str(&raw));
+	if (end == raw.n)
+		return false;
+	crlf_put(out, str_sub(buf_str(&raw), 0, end), &last_cr);
+	return true;
+}
+
+/* The message is read; all its texts are kept, so that this happens once. */
+static enum store_result
+render_file(struct folder *f, uint32_t uid, unsigned missing)
+{
+	struct account *a = f->account;
+	scoped_message row = MESSAGE_NONE;
+	scoped_texts made = { 0 };
+	scoped_buf message = BUF_INIT;
+	scoped_fd fd = -1;
+	enum store_result r = message_get(a, f->box.number, uid, &row);
+
+	if (r == STORE_OK)
+		r = message_open_file(a, f->box.number, &f->place, &row, &fd);
+	if (r != STORE_OK) {
+		f->look |= r == STORE_GONE;
+		return r;
+	}
+	if (missing == 1u << TEXT_HEADER && read_header(fd, &a->texts.text[TEXT_HEADER]))
+		return STORE_OK;
+	r = message_read(a, fd, &message);
+	if (r != STORE_OK)
+		return r;
+	texts_render(&made, buf_str(&message));
+	for (unsigned t = 0; t < TEXT_COUNT; t++)
+		if ((missing >> t & 1) != 0)
+			buf_put(&a->texts.text[t], buf_str(&made.text[t]));
+	/* Not kept is no fault: the next one renders it again. */
+	if (txn_begin(a) == STORE_OK)
+		(void)!txn_end(a, texts_save(a, message_key(f->box.number, uid), &made));
+	return STORE_OK;
+}

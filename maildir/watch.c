@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * How a change made elsewhere becomes known: our other daemons send a byte to a datagram
+ * socket in .trivet/, other programs are seen by inotify, or by looking at the directories
+ * each second where the system has no inotify left.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/inotify.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "maildir/private.h"
+
+enum {
+	DRAIN_MAX = 64,		/* datagrams taken at a time; the rest wakes us again */
+	EVENTS_BYTES = 16 * 1024,
+	NAMES_MAX = 200,	/* names looked up singly; with more, the directory is listed */
+};
+
+static const char *const daemons[] = { "imapd", "pop3d", "smtpd" };
+
+static void
+add_to_events(struct account *a, int fd)
+{
+	struct epoll_event e = { .events = EPOLLIN, .data = { .fd = fd } };
+
+	if (fd >= 0 && epoll_ctl(a->events, EPOLL_CTL_ADD, fd, &e) != 0)
+		log_warn(&a->log, "watch-failed", KV("errno", errno));
+}
+
+/* A path short enough for a socket's name that leads to .trivet/ wherever that is. */
+static void
+socket_address(struct sockaddr_un *address, int dir, const char *name)
+{
+	*address = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	snprintf(address->sun_path, sizeof(address->sun_path), "/proc/self/fd/%d%s%s", dir,
+	    name ? "/" : "", name ? name : "");
+}
+
+static void
+bind_socket(struct account *a)
+{
+	struct sockaddr_un address;
+	struct stat st;
+
+	a->socket = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (a->socket < 0)
+		return;
+	/* One keeper of a daemon per account: a socket that is there is a dead one's. */
+	unlinkat(a->ours, buf_z(&a->daemon), 0);
+	socket_address(&address, a->ours, buf_z(&a->daemon));
+	if (bind(a->socket, (const struct sockaddr *)&address, sizeof(address)) != 0 ||
+	    fstatat(a->ours, buf_z(&a->daemon), &st, AT_SYMLINK_NOFOLLOW) != 0) {
+		log_warn(&a->log, "notify-socket-failed", KV("errno", errno));
+		close_fd(&a->socket);
+		return;
+	}
+	(void)!fchmodat(a->ours, buf_z(&a->daemon), 0600, 0);
+	a->socket_device = st.st_dev;
+	a->socket_inode = st.st_ino;
+}
+
+void
+watch_open(struct account *a)
+{
+	a->events = epoll_create1(EPOLL_CLOEXEC);
+	if (a->events < 0)
+		fatal("epoll_create1: errno %d", errno);
+	bind_socket(a);
+	add_to_events(a, a->socket);
+}
+
+void
+watch_close(struct account *a)
+{
+	struct stat st;
+
+	if (a->socket >= 0 && fstatat(a->ours, buf_z(&a->daemon), &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    st.st_dev == a->socket_device && st.st_ino == a->socket_inode)
+		unlinkat(a->ours, buf_z(&a->daemon), 0);
+	close_fd(&a->socket);
+	close_fd(&a->inotify);
+	close_fd(&a->events);
+}
+
+int
+account_event_fd(const struct account *a)
+{
+	return a->events;
+}
+
+static int
+watch_dir(struct account *a, int dir)
+{
+	char path[40];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", dir);
+	return inotify_add_watch(a->inotify, path,
+	    IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_CLOSE_WRITE | IN_ONLYDIR);
+}
+
+/* An instance only for an account with a mailbox open: there are few of them. */
+void
+watch_folder(struct folder *f)
+{
+	struct account *a = f->account;
+
+	if (a->inotify < 0) {
+		a->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+		add_to_events(a, a->inotify);
+	}
+	if (a->inotify >= 0) {
+		f->watch_cur = watch_dir(a, f->place.cur);
+		f->watch_new = watch_dir(a, f->place.new);
+	}
+	if ((f->watch_cur < 0 || f->watch_new < 0) && a->poll_due == 0)
+		a->poll_due = clock_monotonic_ms() + POLL_MS;
+}
+
+void
+watch_forget(struct folder *f)
+{
+	struct account *a = f->account;
+
+	if (f->watch_cur >= 0)
+		inotify_rm_watch(a->inotify, f->watch_cur);
+	if (f->watch_new >= 0)
+		inotify_rm_watch(a->inotify, f->watch_new);
+	if (TAILQ_EMPTY(&a->folders))
+		close_fd(&a->inotify);
+}
+
+/* ---- events ---- */
+
+/* Does the index say just what this event says? Then it was we, or one of our daemons. */
+static bool
+is_explained(struct folder *f, struct str text, bool appeared)
+{
+	struct account *a = f->account;
+	struct file_name name;
+	sqlite3_stmt *q;
+	bool same = false;
+
+	if (!file_name_parse(text, &name))
+		return true;
+	if (!name.has_uid)
+		return false;
+	q = index_ask(a, Q_FILE_GET, BIND(V(message_key(f->box.number, name.uid))));
+	while (index_row(a, q))
+		same = str_eq(index_text(q, 0), name.base) &&
+		    str_eq(index_text(q, 1), name.letters);
+	return index_end(a, q) == STORE_OK && same == appeared;
+}
+
+static void
+see_event(struct account *a, const struct inotify_event *e, size_t *looked_up)
+{
+	struct folder *f;
+	bool appeared = (e->mask & (IN_CREATE | IN_MOVED_TO | IN_CLOSE_WRITE)) != 0;
+
+	TAILQ_FOREACH(f, &a->folders, link) {
+		if ((e->mask & IN_Q_OVERFLOW) != 0)
+			f->look = true;
+		if (f->look || f->gone || e->wd < 0 || e->len == 0 ||
+		    (e->wd != f->watch_cur && e->wd != f->watch_new))
+			continue;
+		f->look = e->wd == f->watch_new || ++*looked_up > NAMES_MAX ||
+		    f->generation != a->generation ||
+		    !is_explained(f, str_of(e->name), appeared);
+	}
+}
+
+static void
+take_events(struct account *a)
+{
+	_Alignas(struct inotify_event) char bytes[EVENTS_BYTES];
+	size_t looked_up = 0;
+	ssize_t n;
+
+	if (a->inotify < 0)
+		return;
+	while ((n = read(a->inotify, bytes, sizeof(bytes))) > 0)
+		for (char *p = bytes; p < bytes + n;) {
+			const struct inotify_event *e = (const struct inotify_event *)(void *)p;
+
+			see_event(a, e, &looked_up);
+			p += sizeof(*e) + e->len;
+		}
+}
+
+void
+account_on_event(struct account *a)
+{
+	char byte[16];
+
+	for (int i = 0; i < DRAIN_MAX && a->socket >= 0; i++)
+		if (recv(a->socket, byte, sizeof(byte), 0) < 0)
+			break;
+	take_events(a);
+}
+
+void
+watch_poll(struct account *a)
+{
+	struct folder *f;
+
+	TAILQ_FOREACH(f, &a->folders, link) {
+		scoped_box box = BOX_NONE;
+		int64_t cur = files_mtime_ns(f->place.cur);
+
+		if (f->watch_cur >= 0 && f->watch_new >= 0)
+			continue;
+		a->poll_due = clock_monotonic_ms() + POLL_MS;
+		if (f->gone || f->look || box_get(a, f->box.number, &box) != STORE_OK)
+			continue;
+		f->look = files_mtime_ns(f->place.new) != box.new_mtime ||
+		    (cur != box.cur_mtime && !touch_knows(a, f->box.number, cur));
+	}
+}
+
+/* ---- telling the others ---- */
+
+void
+watch_notify(struct account *a)
+{
+	struct sockaddr_un address;
+	struct stat st;
+
+	for (size_t i = 0; i < countof(daemons) && a->socket >= 0; i++) {
+		scoped_fd fd = -1;
+
+		if (str_eq(buf_str(&a->daemon), str_of(daemons[i])))
+			continue;
+		/* What lies there may be anything; a link is not followed. */
+		fd = files_open(a->ours, daemons[i], O_PATH, 0);
+		if (fd < 0 || fstat(fd, &st) != 0 || !S_ISSOCK(st.st_mode))
+			continue;
+		socket_address(&address, fd, NULL);
+		(void)!sendto(a->socket, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL,
+		    (const struct sockaddr *)&address, sizeof(address));
+	}
+}

@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * smtpd's keeper: takes deliveries for its one account from the queue. PREPARE writes a copy that nobody
+ * sees and gives the verdict, PUBLISH makes it visible and synced. A delivery is known by trace and
+ * account, so that one made twice is there once.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/queue.h>
+#include <unistd.h>
+
+#include "common/base/log.h"
+#include "common/daemon/keeper.h"
+#include "maildir/store.h"
+#include "smtpd/messages.h"
+#include "smtpd/submit.h"
+
+enum {
+	PREPARED_MAX = 256,		/* copies written and not published; the queue keeps to 32 */
+	COPY_CHUNK = 128 * 1024,
+};
+
+struct prepared {
+	TAILQ_ENTRY(prepared) all;
+	uint64_t number;
+	struct append *append;
+	struct log log;
+};
+
+struct deliver {
+	struct process *process;
+	struct keeper_frame frame;
+	struct buf address;
+	struct account *account;	/* NULL: could not be opened; everything is TRY_LATER */
+	TAILQ_HEAD(, prepared) all;
+	size_t count;
+};
+
+static struct deliver *deliver_of(struct process *);
+static void refuse_session(struct process *, const struct session_start *);
+static void on_event(struct process *);
+static bool work(struct process *);
+static int work_due_ms(struct process *);
+static bool on_message(struct process *, enum role from, unsigned index, struct msg *);
+static void on_peer_lost(struct process *, enum role, unsigned index);
+static void closing(struct process *);
+static bool is_busy(struct process *);
+static void report_usage(struct deliver *);
+
+void
+deliver_keeper_start(struct process *process, const struct keeper_grant *grant, int maildir_fd)
+{
+	struct deliver *d = xcalloc(1, sizeof(*d));
+	struct account_options options = {
+		.address = grant->address, .daemon = "smtpd",
+		.quota_bytes = grant->quota_bytes, .quota_messages = grant->quota_messages,
+	};
+
+	TAILQ_INIT(&d->all);
+	d->process = process;
+	buf_put(&d->address, grant->address);
+	d->frame = (struct keeper_frame){
+		.session = refuse_session, .event_fd = -1, .on_event = on_event, .work = work,
+		.work_due_ms = work_due_ms, .on_message = on_message,
+		.on_peer_lost = on_peer_lost, .closing = closing, .is_busy = is_busy,
+	};
+	if (account_open(maildir_fd, &options, &d->account) == STORE_OK)
+		d->frame.event_fd = account_event_fd(d->account);
+	else
+		log_error(NULL, "account_unusable", KV("account", grant->address));
+	process->state = d;
+	keeper_run(process, &d->frame);
+	report_usage(d);
+}
+
+static struct deliver *
+deliver_of(struct process *process)
+{
+	return process->state;
+}
+
+/* Nobody logs in to read mail here. */
+static void
+refuse_session(struct process *process, const struct session_start *start)
+{
+	(void)process;
+	stream_free(start->stream);
+	lease_free(start->lease);
+}
+
+static void
+report_usage(struct deliver *d)
+{
+	struct usage usage;
+
+	if (d->account && account_usage(d->account, &usage) == STORE_OK)
+		keeper_report_usage(d->process, usage.bytes, usage.messages, usage.quota_bytes,
+		    usage.quota_messages);
+}
+
+static void
+on_event(struct process *process)
+{
+	struct deliver *d = deliver_of(process);
+
+	if (!d->account)
+		return;
+	account_on_event(d->account);
+	report_usage(d);	/* another daemon may have made room */
+}
+
+static bool
+work(struct process *process)
+{
+	struct deliver *d = deliver_of(process);
+
+	return d->account && account_work(d->account);
+}
+
+static int
+work_due_ms(struct process *process)
+{
+	struct deliver *d = deliver_of(process);
+
+	return d->account ? account_work_due_ms(d->account) : -1;
+}
+
+static bool
+is_busy(struct process *process)
+{
+	return deliver_of(process)->count > 0;
+}
+
+/* ---- deliveries ---- */
+
+static enum verdict
+verdict_of(enum store_result result)
+{
+	switch (result) {
+	case STORE_OK:
+		return VERDICT_OK;
+	case STORE_OVER_QUOTA:
+		return VERDICT_FULL;
+	case STORE_TOO_LARGE:
+		return VERDICT_REFUSED;
+	case STORE_NO_SUCH:
+	case STORE_EXISTS:
+	case STORE_BAD_NAME:
+	case STORE_NOT_ALLOWED:
+	case STORE_READ_ONLY:
+	case STORE_FULL:
+	case STORE_BUSY:
+	case STORE_GONE:
+	case STORE_BROKEN:
+		return VERDICT_TRY_LATER;
+	}
+	return VERDICT_TRY_LATER;
+}
+
+static void
+tell(struct deliver *d, enum smtpd_message_type type, uint64_t number, enum verdict verdict)
+{
+	scoped_buf message = BUF_INIT;
+
+	msg_begin(&message, (uint16_t)type);
+	msg_put_u64(&message, number);
+	msg_put_u8(&message, (uint8_t)verdict);
+	(void)process_send(d->process, ROLE_QUEUE, 0, &message, -1);
+}
+
+struct order {
+	uint64_t number;
+	struct str trace;
+	struct str sender;
+	uint64_t offset;
+	uint64_t size;
+	int64_t arrived;
+	bool retry;
+};
+
+static enum store_result
+copy_body(struct append *append, int fd, uint64_t offset, uint64_t size)
+{
+	char *chunk = xmalloc(COPY_CHUNK);
+	enum store_result result = STORE_OK;
+
+	while (result == STORE_OK && size > 0) {
+		size_t want = size < COPY_CHUNK ? (size_t)size : COPY_CHUNK;
+		ssize_t n = pread(fd, chunk, want, (off_t)offset);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			log_error(NULL, "spool_trouble", KV("doing", "reading"),
+			    KV("error", n < 0 ? strerror(errno) : "shorter than it was"));
+			result = STORE_BROKEN;
+			break;
+		}
+		result = append_write(append, (struct str){ chunk, (size_t)n });
+		offset += (uint64_t)n;
+		size -= (uint64_t)n;
+	}
+	free(chunk);
+	return result;
+}
+
+/* RFC 5321 4.4: the return path on top, written at final delivery. */
+static enum store_result
+write_copy(struct deliver *d, const struct order *order, int fd, struct append **out)
+{
+	struct append_options options = {
+		.mailbox = STR("INBOX"), .internal_date = order->arrived,
+		.trace = order->trace, .recipient = buf_str(&d->address),
+		.may_create = true, .retry = order->retry,
+	};
+	struct append *append = NULL;
+	enum store_result result;
+	scoped_buf top = BUF_INIT;
+
+	if (!d->account)
+		return STORE_BROKEN;
+	buf_put(&top, STR("Return-Path: <"));
+	buf_put(&top, order->sender);
+	buf_put(&top, STR(">\r\nDelivered-To: "));
+	buf_put(&top, buf_str(&d->address));
+	buf_put(&top, STR("\r\n"));
+	options.size = order->size + top.n;
+	result = append_begin(d->account, &options, &append);
+	if (result != STORE_OK)
+		return result;
+	result = append_write(append, buf_str(&top));
+	if (result == STORE_OK)
+		result = copy_body(append, fd, order->offset, order->size);
+	if (result == STORE_OK)
+		result = append_prepare(append);
+	if (result == STORE_OK)
+		*out = append;
+	else
+		append_abandon(append);
+	return result;
+}
+
+static struct prepared *
+find(struct deliver *d, uint64_t number)
+{
+	struct prepared *p;
+
+	TAILQ_FOREACH(p, &d->all, all) {
+		if (p->number == number)
+			return p;
+	}
+	return NULL;
+}
+
+static void
+prepared_free(struct deliver *d, struct prepared *p)
+{
+	TAILQ_REMOVE(&d->all, p, all);
+	d->count--;
+	log_free(&p->log);
+	free(p);
+}
+
+static bool
+prepare(struct deliver *d, struct msg *m)
+{
+	struct order order = { .number = msg_get_u64(m) };
+	enum store_result result;
+	struct append *append;
+	struct prepared *p;
+	scoped_fd fd = -1;
+
+	order.trace = msg_get_str(m);
+	order.sender = msg_get_str(m);
+	order.offset = msg_get_u64(m);
+	order.size = msg_get_u64(m);
+	order.arrived = (int64_t)msg_get_u64(m);
+	order.retry = msg_get_bool(m);
+	if (!msg_end(m) || find(d, order.number) || d->count == PREPARED_MAX)
+		return false;
+	fd = msg_take_fd(m);
+	if (fd < 0)
+		return false;
+	result = write_copy(d, &order, fd, &append);
+	if (result == STORE_OK) {
+		p = xcalloc(1, sizeof(*p));
+		p->number = order.number;
+		p->append = append;
+		log_add_field(&p->log, KV("trace", order.trace));
+		TAILQ_INSERT_TAIL(&d->all, p, all);
+		d->count++;
+	}
+	tell(d, MSG_DELIVER_VERDICT, order.number, verdict_of(result));
+	return true;
+}
+
+static void
+publish(struct deliver *d, struct prepared *p)
+{
+	struct appended appended;
+	enum store_result result = append_publish(p->append, true, &appended);
+
+	if (result == STORE_OK)
+		log_debug(&p->log, "published", KV("uid", appended.uid),
+		    KV("was_there", appended.was_there));
+	else
+		append_abandon(p->append);
+	tell(d, MSG_DELIVERED, p->number, verdict_of(result));
+	prepared_free(d, p);
+	report_usage(d);
+	keeper_work_soon(d->process);
+}
+
+static bool
+on_message(struct process *process, enum role from, unsigned index, struct msg *m)
+{
+	struct deliver *d = deliver_of(process);
+	struct prepared *p;
+
+	(void)index;
+	if (from != ROLE_QUEUE)
+		return false;
+	if (m->type == MSG_DELIVER_PREPARE)
+		return prepare(d, m);
+	if (m->type != MSG_DELIVER_PUBLISH && m->type != MSG_DELIVER_ABANDON)
+		return false;
+	p = find(d, msg_get_u64(m));
+	if (!msg_end(m))
+		return false;
+	if (m->type == MSG_DELIVER_PUBLISH && p) {
+		publish(d, p);
+	} else if (m->type == MSG_DELIVER_ABANDON && p) {
+		append_abandon(p->append);
+		prepared_free(d, p);
+	}
+	return m->type == MSG_DELIVER_ABANDON || p;
+}
+
+static void
+abandon_all(struct deliver *d)
+{
+	struct prepared *p;
+
+	while ((p = TAILQ_FIRST(&d->all))) {
+		append_abandon(p->append);
+		prepared_free(d, p);
+	}
+}
+
+/* The queue died: what it had not let us publish it asks for again. */
+static void
+on_peer_lost(struct process *process, enum role role, unsigned index)
+{
+	(void)index;
+	if (role == ROLE_QUEUE)
+		abandon_all(deliver_of(process));
+}
+
+static void
+closing(struct process *process)
+{
+	struct deliver *d = deliver_of(process);
+
+	abandon_all(d);
+	if (d->account)
+		account_close(d->account);
+	d->account = NULL;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * smtpd: takes mail in and sends mail out. Its doors and its rooms; the way of a message goes from session.c
+ * through submit.c to the queue, and from there to a keeper (deliver.c) or to the courier (relay.c).
+ */
+#include "smtpd/smtpd.h"
+
+static const struct service_door doors[] = {
+	{ "smtp", offsetof(struct settings, smtp_listen), DOOR_STARTTLS, PURPOSE_MX },
+	{ "submission", offsetof(struct settings, submission_listen), DOOR_STARTTLS,
+	    PURPOSE_SUBMISSION },
+	{ "submissions", offsetof(struct settings, submissions_listen), DOOR_TLS,
+	    PURPOSE_SUBMISSION },
+};
+
+static const struct service service = {
+	.name = "smtpd",
+	.protocol = "smtp",
+	.doors = doors,
+	.door_count = countof(doors),
+	.front_start = front_start,
+	.keeper_start = deliver_keeper_start,
+	.queue_start = queue_start,
+	.courier_start = courier_start,
+};
+
+int
+main(int argc, char **argv)
+{
+	return service_main(&service, argc, argv);
+}

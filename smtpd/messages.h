@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: ISC */
+/* smtpd's own messages between its processes: who sends each, and its fields in order. */
+#pragma once
+
+#include "common/daemon/messages.h"
+
+enum smtpd_message_type {
+	/*
+	 * front -> queue: one submission, in this order; `submission` is the front's number. smtpd/submit.c
+	 * speaks the front's side, smtpd/intake.c the queue's.
+	 */
+	MSG_SUBMIT_BEGIN = MSG_SMTPD,	/* u64 submission, str trace, str sid, str hello, u8 credential_kind, str account, str peer, str sender, bool eight_bit, u64 size */
+	MSG_SUBMIT_RECIPIENTS,	/* u64 submission, u32 count, count * (str given, u8 target_kind, str address); repeated */
+	MSG_SUBMIT_BYTES,	/* u64 submission, str bytes; repeated */
+	MSG_SUBMIT_END,		/* u64 submission */
+	MSG_SUBMIT_ABANDON,	/* u64 submission: the client left; may cross the answer */
+	/* queue -> front; may come before END where the submission has failed already */
+	MSG_SUBMIT_ANSWER,	/* u64 submission, u8 submit_result */
+
+	/*
+	 * queue -> keeper, one delivery: PREPARE, then PUBLISH or ABANDON. The descriptor is the spool
+	 * file, read only; the message lies at offset. retry: may have been published before.
+	 */
+	MSG_DELIVER_PREPARE,	/* u64 delivery, str trace, str sender, u64 offset, u64 size, u64 arrived, bool retry; fd */
+	MSG_DELIVER_PUBLISH,	/* u64 delivery */
+	MSG_DELIVER_ABANDON,	/* u64 delivery */
+	/* keeper -> queue */
+	MSG_DELIVER_VERDICT,	/* u64 delivery, u8 verdict */
+	MSG_DELIVERED,		/* u64 delivery, u8 verdict: OK: visible, and on disk */
+
+	/*
+	 * queue -> courier: one transaction with one destination, a domain or "[address]" (of no weight where
+	 * relay_host is set). The descriptor is the spool file.
+	 */
+	MSG_ATTEMPT,		/* u64 job, str trace, str destination, str sender, bool eight_bit, u64 offset, u64 size, u32 count, count * str address; fd */
+	/* courier -> queue: one for each recipient, in any order, then DONE */
+	MSG_ATTEMPT_ANSWER,	/* u64 job, u32 n (0 .. count-1), u8 outcome, str status, str reply, str host, bool secure */
+	MSG_ATTEMPT_DONE,	/* u64 job */
+};
+
+/* What a keeper says of a delivery. */
+enum verdict {
+	VERDICT_OK,
+	VERDICT_FULL,		/* over quota */
+	VERDICT_TRY_LATER,
+	VERDICT_REFUSED,	/* no such account (any more), or larger than the store takes */
+};
+
+/* What came of an attempt for one recipient. */
+enum outcome {
+	OUTCOME_SENT,		/* the other side took it */
+	OUTCOME_DEFERRED,	/* passes, try again */
+	OUTCOME_FAILED,		/* will not change */
+};
+
+enum {
+	/* Octets of text of the other side that are kept; longer is cut. */
+	ANSWER_TEXT_MAX = 500,
+};

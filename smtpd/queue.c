@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The queue's process: mail in transit from the front's last octet until it is delivered or told of. It owns
+ * state_dir/spool (the journal) and state_dir/queue.db; it knows no network and no mailbox. smtpd/queue.h
+ * says which file does what.
+ */
+#include "smtpd/queue.h"
+
+#include <stdlib.h>
+
+#include "common/base/clock.h"
+
+enum {
+	POLL_MS = 500,			/* `trivet queue retry` is seen within this */
+	RESYNC_MS = 30 * 1000,
+	STOP_MS = 4 * 1000,		/* for attempts under way to end */
+	STOP_LOOK_MS = 50,
+};
+
+static bool on_message(struct process *, enum role from, unsigned index, struct msg *);
+static void on_peer(struct process *, enum role, unsigned index, struct str label);
+static void on_peer_lost(struct process *, enum role, unsigned index);
+static void on_reload(struct process *);
+static void on_stop(struct process *);
+static void poll_requests(void *context);
+static void resync(void *context);
+static void on_found(void *context, const struct record *);
+
+static const struct process_handlers handlers = {
+	.on_message = on_message,
+	.on_peer = on_peer,
+	.on_peer_lost = on_peer_lost,
+	.on_reload = on_reload,
+	.on_stop = on_stop,
+};
+
+void
+queue_start(struct process *process)
+{
+	struct queue *q = xcalloc(1, sizeof(*q));
+	const char *state_dir = process->settings->state_dir;
+	scoped_buf path = BUF_INIT;
+
+	q->process = process;
+	process->state = q;
+	buf_printf(&path, "%s/queue.db", state_dir);
+	q->messages = map_new();
+	q->rows = rows_open(buf_z(&path));
+	q->journal = q->rows ? journal_open(process->loop, state_dir) : NULL;
+	if (!q->journal)
+		fatal("the queue cannot use %s: see the line above", state_dir);
+	rows_set_relay(q->rows, str_of(process->settings->relay_host));
+	q->poll = timer_new(process->loop, poll_requests, q);
+	q->resync = timer_new(process->loop, resync, q);
+	keepers_start(q);
+	intake_start(q);
+	if (!journal_replay(q->journal, on_found, q))
+		fatal("the spool in %s cannot be read", state_dir);
+	schedule_start(q);
+	timer_set(q->poll, 0);
+	process_handle(process, &handlers);
+}
+
+static bool
+on_message(struct process *process, enum role from, unsigned index, struct msg *m)
+{
+	struct queue *q = process->state;
+	bool ok;
+
+	if (login_on_message(process, from, m, &ok))
+		return ok;
+	if (from == ROLE_FRONT)
+		return intake_on_message(q, index, m);
+	if (from == ROLE_KEEPER || (from == ROLE_AUTH && m->type == MSG_ACCOUNT_ANSWER))
+		return keepers_on_message(q, from, m);
+	if (from == ROLE_COURIER)
+		return schedule_on_message(q, index, m);
+	return false;
+}
+
+static void
+on_peer(struct process *process, enum role role, unsigned index, struct str label)
+{
+	struct queue *q = process->state;
+
+	keepers_on_peer(q, role, index, label);
+	if (role == ROLE_COURIER)
+		schedule_on_courier(q, index);
+}
+
+static void
+on_peer_lost(struct process *process, enum role role, unsigned index)
+{
+	struct queue *q = process->state;
+
+	login_on_peer_lost(process, role);
+	keepers_on_peer_lost(q, role, index);
+	if (role == ROLE_FRONT)
+		intake_on_front_lost(q, index);
+	if (role == ROLE_COURIER)
+		schedule_on_courier_lost(q, index);
+}
+
+static void
+on_reload(struct process *process)
+{
+	struct queue *q = process->state;
+
+	rows_set_relay(q->rows, str_of(process->settings->relay_host));
+	schedule_soon(q);
+}
+
+/* ---- the end ---- */
+
+static void
+look_for_end(void *context)
+{
+	struct queue *q = context;
+
+	if (schedule_is_idle(q))
+		loop_stop(q->process->loop);
+	else
+		timer_set(q->poll, STOP_LOOK_MS);
+}
+
+static void
+stop_now(void *context)
+{
+	struct queue *q = context;
+
+	loop_stop(q->process->loop);
+}
+
+/* What the couriers have said to the end should be written down: else it is said twice. */
+static void
+on_stop(struct process *process)
+{
+	struct queue *q = process->state;
+
+	q->stopping = true;
+	timer_free(q->poll);
+	timer_free(q->resync);
+	q->poll = timer_new(process->loop, look_for_end, q);
+	q->resync = timer_new(process->loop, stop_now, q);
+	timer_set(q->poll, 0);
+	timer_set(q->resync, STOP_MS);
+}
+
+/* ---- queue.db and the spool ---- */
+
+void
+queue_resync_later(struct queue *q)
+{
+	if (q->resync && !q->stopping)
+		timer_set(q->resync, RESYNC_MS);
+}
+
+static void
+resync(void *context)
+{
+	struct queue *q = context;
+
+	if (!journal_replay(q->journal, on_found, q))
+		queue_resync_later(q);
+	schedule_soon(q);
+}
+
+/* A message of the spool: if nothing is under way and no row tells when, it is due now. */
+static void
+on_found(void *context, const struct record *record)
+{
+	struct queue *q = context;
+	struct row *rows;
+
+	if (map_get(q->messages, record->trace))
+		return;
+	if (rows_have(q->rows, record->trace)) {
+		rows_release(q->rows, record->trace);
+		return;
+	}
+	rows = xcalloc(record->count, sizeof(*rows));
+	for (size_t i = 0; i < record->count; i++)
+		rows[i] = (struct row){ .n = (uint32_t)i, .next_at = clock_now() };
+	log_info(NULL, "replayed", KV("trace", record->trace),
+	    KV("recipients", record->count));
+	if (!rows_add(q->rows, record, rows))
+		queue_resync_later(q);
+	free(rows);
+}
+
+/* ---- what `trivet queue` asks for ---- */
+
+static void
+obey(struct queue *q, const struct request *request)
+{
+	struct message *m;
+
+	log_info(NULL, "queue_request", KV("verb", request->verb), KV("trace", request->trace));
+	if (str_eq(request->verb, STR("retry"))) {
+		rows_hurry(q->rows, request->trace, clock_now());
+		schedule_soon(q);
+	} else if (str_eq(request->verb, STR("delete"))) {
+		m = rows_have(q->rows, request->trace) || map_get(q->messages, request->trace) ?
+		    message_load(q, request->trace) : NULL;
+		if (m && m->committed)
+			message_remove(m);
+	}
+}
+
+static void
+poll_requests(void *context)
+{
+	struct queue *q = context;
+	struct request request;
+	struct arena *arena;
+
+	timer_set(q->poll, POLL_MS);
+	if (!rows_changed_outside(q->rows))
+		return;
+	arena = arena_new();
+	while (rows_next_request(q->rows, arena, &request))
+		obey(q, &request);
+	arena_free(arena);
+}

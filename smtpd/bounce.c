@@ -245,6 +245,7 @@ put_text_field(struct buf *out, const char *name, struct str value)
 static void
 put_status_of(struct buf *out, const struct bounce *b, const struct bounce_recipient *r)
 {
+	size_t name = str_index(r->host, '[');
 	bool quoted = r->answer.n >= 3 && ascii_is_digit(r->answer.p[0]);
 
 	buf_put(out, STR("\r\n"));
@@ -255,8 +256,9 @@ put_status_of(struct buf *out, const struct bounce *b, const struct bounce_recip
 	    STR("Action: delayed\r\nStatus: "));
 	put_status(out, b, r->status);
 	buf_put(out, STR("\r\n"));
+	/* RFC 3464 2.3.5: a name; its address and port stand in the words for people. */
 	if (r->host.n > 0)
-		put_text_field(out, "Remote-MTA: dns;", r->host);
+		put_text_field(out, "Remote-MTA: dns;", name > 0 ? str_sub(r->host, 0, name) : r->host);
 	/* Only what another server said in SMTP is an SMTP diagnostic. */
 	if (r->answer.n > 0)
 		put_text_field(out, r->host.n > 0 && quoted ? "Diagnostic-Code: smtp; " :

@@ -22,6 +22,7 @@ enum {
 
 struct prepared {
 	TAILQ_ENTRY(prepared) all;
+	unsigned queue;		/* index of the queue that asked */
 	uint64_t number;
 	struct append *append;
 	struct log log;
@@ -158,14 +159,15 @@ verdict_of(enum store_result result)
 }
 
 static void
-tell(struct deliver *d, enum smtpd_message_type type, uint64_t number, enum verdict verdict)
+tell(struct deliver *d, unsigned queue, enum smtpd_message_type type, uint64_t number,
+    enum verdict verdict)
 {
 	scoped_buf message = BUF_INIT;
 
 	msg_begin(&message, (uint16_t)type);
 	msg_put_u64(&message, number);
 	msg_put_u8(&message, (uint8_t)verdict);
-	(void)process_send(d->process, ROLE_QUEUE, 0, &message, -1);
+	(void)process_send(d->process, ROLE_QUEUE, queue, &message, -1);
 }
 
 struct order {
@@ -241,12 +243,12 @@ write_copy(struct deliver *d, const struct order *order, int fd, struct append *
 }
 
 static struct prepared *
-find(struct deliver *d, uint64_t number)
+find(struct deliver *d, unsigned queue, uint64_t number)
 {
 	struct prepared *p;
 
 	TAILQ_FOREACH(p, &d->all, all) {
-		if (p->number == number)
+		if (p->queue == queue && p->number == number)
 			return p;
 	}
 	return NULL;
@@ -262,7 +264,7 @@ prepared_free(struct deliver *d, struct prepared *p)
 }
 
 static bool
-prepare(struct deliver *d, struct msg *m)
+prepare(struct deliver *d, unsigned queue, struct msg *m)
 {
 	struct order order = { .number = msg_get_u64(m) };
 	enum store_result result;
@@ -276,7 +278,7 @@ prepare(struct deliver *d, struct msg *m)
 	order.size = msg_get_u64(m);
 	order.arrived = (int64_t)msg_get_u64(m);
 	order.retry = msg_get_bool(m);
-	if (!msg_end(m) || find(d, order.number) || d->count == PREPARED_MAX)
+	if (!msg_end(m) || find(d, queue, order.number) || d->count == PREPARED_MAX)
 		return false;
 	fd = msg_take_fd(m);
 	if (fd < 0)
@@ -284,13 +286,14 @@ prepare(struct deliver *d, struct msg *m)
 	result = write_copy(d, &order, fd, &append);
 	if (result == STORE_OK) {
 		p = xcalloc(1, sizeof(*p));
+		p->queue = queue;
 		p->number = order.number;
 		p->append = append;
 		log_add_field(&p->log, KV("trace", order.trace));
 		TAILQ_INSERT_TAIL(&d->all, p, all);
 		d->count++;
 	}
-	tell(d, MSG_DELIVER_VERDICT, order.number, verdict_of(result));
+	tell(d, queue, MSG_DELIVER_VERDICT, order.number, verdict_of(result));
 	return true;
 }
 
@@ -305,10 +308,17 @@ publish(struct deliver *d, struct prepared *p)
 		    KV("was_there", appended.was_there));
 	else
 		append_abandon(p->append);
-	tell(d, MSG_DELIVERED, p->number, verdict_of(result));
+	tell(d, p->queue, MSG_DELIVERED, p->number, verdict_of(result));
 	prepared_free(d, p);
 	report_usage(d);
 	keeper_work_soon(d->process);
+}
+
+static void
+abandon(struct deliver *d, struct prepared *p)
+{
+	append_abandon(p->append);
+	prepared_free(d, p);
 }
 
 static bool
@@ -317,43 +327,37 @@ on_message(struct process *process, enum role from, unsigned index, struct msg *
 	struct deliver *d = deliver_of(process);
 	struct prepared *p;
 
-	(void)index;
 	if (from != ROLE_QUEUE)
 		return false;
 	if (m->type == MSG_DELIVER_PREPARE)
-		return prepare(d, m);
+		return prepare(d, index, m);
 	if (m->type != MSG_DELIVER_PUBLISH && m->type != MSG_DELIVER_ABANDON)
 		return false;
-	p = find(d, msg_get_u64(m));
+	p = find(d, index, msg_get_u64(m));
 	if (!msg_end(m))
 		return false;
 	if (m->type == MSG_DELIVER_PUBLISH && p) {
 		publish(d, p);
 	} else if (m->type == MSG_DELIVER_ABANDON && p) {
-		append_abandon(p->append);
-		prepared_free(d, p);
+		abandon(d, p);
 	}
 	return m->type == MSG_DELIVER_ABANDON || p;
-}
-
-static void
-abandon_all(struct deliver *d)
-{
-	struct prepared *p;
-
-	while ((p = TAILQ_FIRST(&d->all))) {
-		append_abandon(p->append);
-		prepared_free(d, p);
-	}
 }
 
 /* The queue died: what it had not let us publish it asks for again. */
 static void
 on_peer_lost(struct process *process, enum role role, unsigned index)
 {
-	(void)index;
-	if (role == ROLE_QUEUE)
-		abandon_all(deliver_of(process));
+	struct deliver *d = deliver_of(process);
+	struct prepared *p, *next;
+
+	if (role != ROLE_QUEUE)
+		return;
+	for (p = TAILQ_FIRST(&d->all); p; p = next) {
+		next = TAILQ_NEXT(p, all);
+		if (p->queue == index)
+			abandon(d, p);
+	}
 }
 
 static void
@@ -361,7 +365,8 @@ closing(struct process *process)
 {
 	struct deliver *d = deliver_of(process);
 
-	abandon_all(d);
+	while (!TAILQ_EMPTY(&d->all))
+		abandon(d, TAILQ_FIRST(&d->all));
 	if (d->account)
 		account_close(d->account);
 	d->account = NULL;

@@ -18,6 +18,13 @@ on_message(struct process *process, enum role from, unsigned index, struct msg *
 }
 
 static void
+on_peer(struct process *process, enum role role, unsigned index, struct str label)
+{
+	(void)label;
+	submit_on_peer(process, role, index);
+}
+
+static void
 on_peer_lost(struct process *process, enum role role, unsigned index)
 {
 	(void)index;
@@ -39,7 +46,8 @@ on_closing(struct process *process)
 }
 
 static const struct front_frame frame = {
-	.connection = on_connection, .on_message = on_message, .on_peer_lost = on_peer_lost,
+	.connection = on_connection, .on_message = on_message,
+	.on_peer = on_peer, .on_peer_lost = on_peer_lost,
 	.on_drained = on_drained, .closing = on_closing,
 };
 

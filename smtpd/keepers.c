@@ -54,6 +54,7 @@ struct keepers {
 	struct queue *queue;
 	TAILQ_HEAD(, door) all;
 	unsigned held;		/* lists are being walked: no door is freed */
+	unsigned auth;		/* index of the auth there is */
 	struct map *by_address;
 	struct map *by_number;	/* deliveries */
 	uint64_t last_number;
@@ -185,7 +186,7 @@ ask(struct keepers *k, struct door *door)
 	door->asked_at = clock_monotonic_ms();
 	msg_begin(&message, MSG_ACCOUNT_WANTED);
 	msg_put_str(&message, buf_str(&door->address));
-	(void)process_send(k->queue->process, ROLE_AUTH, 0, &message, -1);
+	(void)process_send(k->queue->process, ROLE_AUTH, k->auth, &message, -1);
 }
 
 void
@@ -406,6 +407,7 @@ keepers_on_peer(struct queue *q, enum role role, unsigned index, struct str labe
 	}
 	if (role != ROLE_AUTH)
 		return;
+	k->auth = index;
 	TAILQ_FOREACH(door, &k->all, all) {	/* the old one took our questions with it */
 		door->asked = false;
 		move_on(k, door);

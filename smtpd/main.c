@@ -3,6 +3,7 @@
  * smtpd: takes mail in and sends mail out. Its doors and its rooms; the way of a message goes from session.c
  * through submit.c to the queue, and from there to a keeper (deliver.c) or to the courier (relay.c).
  */
+#include "common/auth/auth_proc.h"
 #include "smtpd/smtpd.h"
 
 static const struct service_door doors[] = {
@@ -18,6 +19,7 @@ static const struct service service = {
 	.protocol = "smtp",
 	.doors = doors,
 	.door_count = countof(doors),
+	.auth = &auth_roles,
 	.front_start = front_start,
 	.keeper_start = deliver_keeper_start,
 	.queue_start = queue_start,

@@ -2,6 +2,7 @@
 /* smtpd's own messages between its processes: who sends each, and its fields in order. */
 #pragma once
 
+#include "common/base/str.h"
 #include "common/daemon/messages.h"
 
 enum smtpd_message_type {
@@ -51,6 +52,14 @@ enum outcome {
 	OUTCOME_SENT,		/* the other side took it */
 	OUTCOME_DEFERRED,	/* passes, try again */
 	OUTCOME_FAILED,		/* will not change */
+};
+
+struct answer {
+	enum outcome outcome;
+	struct str status;	/* "5.1.1" (RFC 3463) */
+	struct str text;	/* the other side's reply with its code, or our own words */
+	struct str host;	/* who said it; empty: this host */
+	bool secure;		/* over TLS */
 };
 
 enum {

@@ -48,14 +48,15 @@ queue_start(struct process *process)
 	q->rows = rows_open(buf_z(&path));
 	q->journal = q->rows ? journal_open(process->loop, state_dir) : NULL;
 	if (!q->journal)
-		fatal("the queue cannot use %s: see the line above", state_dir);
+		process_fail(process, "the queue cannot use the folder state_dir = %s; the log "
+		    "says why", state_dir);
 	rows_set_relay(q->rows, str_of(process->settings->relay_host));
 	q->poll = timer_new(process->loop, poll_requests, q);
 	q->resync = timer_new(process->loop, resync, q);
 	keepers_start(q);
 	intake_start(q);
 	if (!journal_replay(q->journal, on_found, q))
-		fatal("the spool in %s cannot be read", state_dir);
+		process_fail(process, "the folder %s/spool cannot be read", state_dir);
 	schedule_start(q);
 	timer_set(q->poll, 0);
 	process_handle(process, &handlers);
@@ -83,6 +84,7 @@ on_peer(struct process *process, enum role role, unsigned index, struct str labe
 {
 	struct queue *q = process->state;
 
+	login_on_peer(process, role, index);
 	keepers_on_peer(q, role, index, label);
 	if (role == ROLE_COURIER)
 		schedule_on_courier(q, index);

@@ -74,14 +74,7 @@ struct message *message_load(struct queue *, struct str trace);
 must_check int message_dup_fd(const struct message *);
 /* Its rows are in queue.db from now on (or will be after a resync). */
 void message_need_rows(struct message *);
-/* What came of recipient n, after the commit. status "4.2.2"; host empty: ourselves. Then message_settle. */
-struct answer {
-	enum outcome outcome;
-	struct str status;
-	struct str text;
-	struct str host;
-	bool secure;
-};
+/* What came of recipient n, after the commit. The caller counts under_way, and calls message_settle at the end. */
 void message_outcome(struct message *, uint32_t n, const struct answer *);
 /* The keeper's verdict as an outcome (not for VERDICT_OK, which is no outcome yet). */
 struct answer message_verdict_answer(enum verdict);

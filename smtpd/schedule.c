@@ -15,7 +15,6 @@ enum {
 	RECIPIENTS_MAX = 100,		/* of one transaction (RFC 5321 4.5.3.1.8: any server takes 100) */
 	ADDRESSES_MAX = 32 * 1024,	/* octets of addresses in one message to a courier */
 	DESTINATIONS_AT_ONCE = 1000,	/* more than can be blocked by their own limits */
-	COURIERS_MAX = 64,
 	TURNED_CLOCK_MS = 200,		/* how often a clock is looked at that a test may turn */
 	LOOK_AGAIN_MS = 60 * 1000,	/* at most, whatever the rows say */
 };
@@ -36,6 +35,11 @@ struct attempt {
 	size_t count;
 };
 
+struct courier {
+	TAILQ_ENTRY(courier) link;
+	unsigned index;
+};
+
 struct schedule {
 	struct queue *queue;
 	TAILQ_HEAD(, attempt) attempts;
@@ -43,8 +47,7 @@ struct schedule {
 	struct map *by_number;
 	struct map *destinations;
 	uint64_t last_number;
-	bool courier[COURIERS_MAX];
-	unsigned next_courier;
+	TAILQ_HEAD(, courier) couriers;	/* who had work last stands last */
 	struct timer *timer;
 };
 
@@ -64,6 +67,7 @@ schedule_start(struct queue *q)
 	q->schedule = s;
 	s->queue = q;
 	TAILQ_INIT(&s->attempts);
+	TAILQ_INIT(&s->couriers);
 	s->by_number = map_new();
 	s->destinations = map_new();
 	s->timer = timer_new(q->process->loop, run, s);
@@ -152,16 +156,14 @@ schedule_give_back(struct queue *q, struct destination *d)
 static bool
 pick_courier(struct schedule *s, unsigned *out)
 {
-	for (unsigned i = 0; i < COURIERS_MAX; i++) {
-		unsigned at = (s->next_courier + i) % COURIERS_MAX;
+	struct courier *courier = TAILQ_FIRST(&s->couriers);
 
-		if (s->courier[at]) {
-			s->next_courier = at + 1;
-			*out = at;
-			return true;
-		}
-	}
-	return false;
+	if (!courier)
+		return false;
+	TAILQ_REMOVE(&s->couriers, courier, link);
+	TAILQ_INSERT_TAIL(&s->couriers, courier, link);
+	*out = courier->index;
+	return true;
 }
 
 static void
@@ -357,26 +359,32 @@ finish(struct schedule *s, struct attempt *a)
 }
 
 void
-schedule_on_courier(struct queue *q, unsigned courier)
+schedule_on_courier(struct queue *q, unsigned index)
 {
-	if (courier >= COURIERS_MAX)
-		return;
-	q->schedule->courier[courier] = true;
+	struct courier *courier = xcalloc(1, sizeof(*courier));
+
+	courier->index = index;
+	TAILQ_INSERT_HEAD(&q->schedule->couriers, courier, link);
 	schedule_soon(q);
 }
 
 void
-schedule_on_courier_lost(struct queue *q, unsigned courier)
+schedule_on_courier_lost(struct queue *q, unsigned index)
 {
 	struct schedule *s = q->schedule;
+	struct courier *courier, *next_courier;
 	struct attempt *a, *next;
 
-	if (courier >= COURIERS_MAX)
-		return;
-	s->courier[courier] = false;
+	for (courier = TAILQ_FIRST(&s->couriers); courier; courier = next_courier) {
+		next_courier = TAILQ_NEXT(courier, link);
+		if (courier->index != index)
+			continue;
+		TAILQ_REMOVE(&s->couriers, courier, link);
+		free(courier);
+	}
 	for (a = TAILQ_FIRST(&s->attempts); a; a = next) {
 		next = TAILQ_NEXT(a, all);
-		if (a->courier == courier)
+		if (a->courier == index)
 			finish(s, a);
 	}
 }

@@ -124,7 +124,7 @@ run_read_command(struct session *s)
 	return next;
 }
 
-/* After STARTTLS: what was said before is forgotten (RFC 3207 4.2), also what is still unread. */
+/* After STARTTLS: what was said before is forgotten (RFC 3207 4.2), a login too, and what is still unread. */
 static enum next
 run_secure_then_listen(struct session *s)
 {
@@ -133,6 +133,7 @@ run_secure_then_listen(struct session *s)
 	s->line = (struct line){ 0 };
 	s->extended = false;
 	buf_clear(&s->hello);
+	buf_clear(&s->account);
 	session_forget_mail(s);
 	log_debug(&s->log, "secure", KV("tls", stream_tls_info(s->stream)));
 	s->step = &read_command;

@@ -18,6 +18,7 @@ struct submission {
 	TAILQ_ENTRY(submission) all;
 	struct process *process;
 	uint64_t number;
+	unsigned queue;			/* index of the queue it goes to */
 	submit_drained *drained;
 	submit_answered *answered;	/* NULL before submit_end */
 	void *drained_context;
@@ -31,6 +32,7 @@ struct submission {
 static TAILQ_HEAD(, submission) submissions = TAILQ_HEAD_INITIALIZER(submissions);
 static struct map *by_number;	/* key: the number's eight octets */
 static uint64_t last_number;
+static unsigned queue_index;	/* of the queue there is now; none: sending fails */
 
 static void send_begin(struct submission *, const struct envelope *,
     const struct credential *, const struct submit_options *);
@@ -55,6 +57,7 @@ submit_begin(struct process *process, const struct envelope *envelope,
 
 	sub->process = process;
 	sub->number = ++last_number;
+	sub->queue = queue_index;
 	sub->drained = drained;
 	sub->drained_context = context;
 	TAILQ_INSERT_TAIL(&submissions, sub, all);
@@ -130,7 +133,7 @@ send_recipients(struct submission *sub, const struct envelope *envelope)
 static void
 send_message(struct submission *sub, struct buf *message)
 {
-	if (!sub->decided && !process_send(sub->process, ROLE_QUEUE, 0, message, -1))
+	if (!sub->decided && !process_send(sub->process, ROLE_QUEUE, sub->queue, message, -1))
 		decide(sub, SUBMIT_TRY_LATER);
 }
 
@@ -153,7 +156,7 @@ submit_write(struct submission *sub, struct str bytes)
 bool
 submit_is_full(const struct submission *sub)
 {
-	return !sub->decided && process_is_full(sub->process, ROLE_QUEUE, 0);
+	return !sub->decided && process_is_full(sub->process, ROLE_QUEUE, sub->queue);
 }
 
 void
@@ -209,7 +212,7 @@ submit_abandon(struct submission *sub)
 	if (!sub->decided) {
 		msg_begin(&message, MSG_SUBMIT_ABANDON);
 		msg_put_u64(&message, sub->number);
-		(void)process_send(sub->process, ROLE_QUEUE, 0, &message, -1);
+		(void)process_send(sub->process, ROLE_QUEUE, sub->queue, &message, -1);
 	}
 	submission_free(sub);
 }
@@ -221,6 +224,14 @@ submission_free(struct submission *sub)
 	(void)map_remove(by_number, key_of(&sub->number));
 	timer_free(sub->soon);
 	free(sub);
+}
+
+void
+submit_on_peer(struct process *process, enum role role, unsigned index)
+{
+	(void)process;
+	if (role == ROLE_QUEUE)
+		queue_index = index;
 }
 
 bool
@@ -266,11 +277,10 @@ submit_on_peer_lost(struct process *process, enum role role)
 {
 	struct submission *sub;
 
-	(void)process;
 	if (role != ROLE_QUEUE)
 		return;
 	TAILQ_FOREACH(sub, &submissions, all) {
-		if (!sub->decided)
+		if (!sub->decided && !process_has_peer(process, ROLE_QUEUE, sub->queue))
 			decide(sub, SUBMIT_TRY_LATER);
 	}
 }

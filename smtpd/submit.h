@@ -80,7 +80,8 @@ void submit_end(struct submission *, submit_answered *, void *context);
 /* The client left, or its data was bad: no call any more. Takes NULL. */
 void submit_abandon(struct submission *);
 
-/* A front feeds these from its process_handlers. True: it was ours (*ok false: it was bad). */
+/* A front feeds these from its frame: every peer, message and loss. on_message true: it was ours (*ok false: bad). */
+void submit_on_peer(struct process *, enum role, unsigned index);
 bool submit_on_message(struct process *, enum role from, struct msg *, bool *ok);
 void submit_on_drained(struct process *, enum role);
 void submit_on_peer_lost(struct process *, enum role);

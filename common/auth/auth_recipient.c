@@ -131,9 +131,7 @@ wait_for_usage(struct auth *a, enum role asker, unsigned index, uint64_t questio
 static void
 answer_room(struct room *r, enum recipient_result result)
 {
-	bool full = result == RECIPIENT_FULL;
-
-	send_answer(r->auth, r->asker, r->index, r->question, result, &r->target, full ? 0 : 1);
+	send_answer(r->auth, r->asker, r->index, r->question, result, &r->target, 1);
 	free_room(r);
 }
 
@@ -165,7 +163,7 @@ answer_with_room(struct auth *a, enum role asker, unsigned index, uint64_t quest
 	if (u == NULL)
 		wait_for_usage(a, asker, index, question, &targets[0], &grant);
 	else if (is_full(&grant, u))
-		send_answer(a, asker, index, question, RECIPIENT_FULL, NULL, 0);
+		send_answer(a, asker, index, question, RECIPIENT_FULL, targets, count);
 	else
 		send_answer(a, asker, index, question, RECIPIENT_OK, targets, count);
 }

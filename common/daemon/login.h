@@ -16,7 +16,7 @@ enum recipient_result {
 	RECIPIENT_OK,		/* targets follow */
 	RECIPIENT_NO_SUCH,	/* our domain, no such address */
 	RECIPIENT_NOT_OURS,	/* another domain */
-	RECIPIENT_FULL,		/* the mailbox is full */
+	RECIPIENT_FULL,		/* the mailbox is full; its target follows, for what cannot be refused */
 	RECIPIENT_UNAVAILABLE,	/* passes, try again */
 };
 

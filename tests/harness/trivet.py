@@ -8,6 +8,7 @@ import email.utils
 import imaplib
 import os
 import poplib
+import re
 import smtplib
 import socket
 import ssl
@@ -236,7 +237,7 @@ def send(site, octets=None, to="user1", sender="sender@elsewhere.test", connecti
 def drop(site, user, octets, folder="new", name=None, flags=""):
     """As another program delivers: written in tmp/, then renamed. Returns the path."""
     base = site.maildir(name_of(user))
-    owner = os.stat(os.path.dirname(base) if not os.path.exists(base) else base)
+    owner = os.stat(f"{site.folder}/mail")
     for part in ("tmp", "new", "cur"):
         os.makedirs(f"{base}/{part}", mode=0o700, exist_ok=True)
     drop.count += 1
@@ -314,3 +315,53 @@ def pids_of(site, daemon, role):
 
 def temporary_folder():
     return tempfile.TemporaryDirectory(prefix="trivet-test-")
+
+
+class Idle:
+    """An IMAP session that has a mailbox selected and idles (RFC 2177)."""
+
+    def __init__(self, site, user, mailbox="INBOX", port="imap_port", timeout=10):
+        self.wire = Wire(site, port, timeout=timeout)
+        self.wire.line()
+        self.command(f"LOGIN {name_of(user)} {site.password}")
+        self.command(f"SELECT {mailbox}")
+        self.wire.say(b"i IDLE")
+        self.wire.until(b"+")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.wire.close()
+
+    def command(self, text):
+        self.wire.say(b"c " + text.encode())
+        lines = self.wire.until(b"c ")
+        if not lines[-1].startswith(b"c OK"):
+            raise AssertionError(f"{text}: {lines[-1]!r}")
+        return lines[:-1]
+
+    def wait_for(self, pattern, limit=2):
+        """The untagged line that matches, within so many seconds; others may come before it."""
+        until = time.monotonic() + limit * slow_build()
+        seen = []
+        while True:
+            left = until - time.monotonic()
+            if left <= 0:
+                raise AssertionError(f"no {pattern!r} within {limit} s, only {seen}")
+            self.wire.socket.settimeout(left)
+            try:
+                line = self.wire.line()
+            except TimeoutError:
+                continue
+            seen.append(line)
+            found = re.fullmatch(pattern, line)
+            if found:
+                return found
+            if not line and not self.wire.got:
+                raise AssertionError(f"the session ended before {pattern!r}: {seen}")
+
+    def done(self):
+        self.wire.socket.settimeout(10)
+        self.wire.say(b"DONE")
+        return self.wire.until(b"i ")

@@ -7,7 +7,8 @@
 
 static enum next run_await_recipient(struct session *);
 
-static const struct step await_recipient = { .name = "await_recipient", .run = run_await_recipient, .ours = true
+static const struct step await_recipient = {
+	.name = "await_recipient", .run = run_await_recipient, .ours = true
 };
 
 static void on_recipient(void *context, enum recipient_result, const struct target *,

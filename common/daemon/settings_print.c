@@ -66,6 +66,19 @@ put_roff(struct buf *out, struct str text)
 	}
 }
 
+/* Where the first sentence ends; "e.g. x" is no end. */
+static size_t
+sentence_end(struct str text)
+{
+	size_t n = str_find(text, STR(". ")), more;
+
+	while (n < text.n && str_ends(str_sub(text, 0, n), STR("e.g"))) {
+		more = str_find(str_from(text, n + 2), STR(". "));
+		n += 2 + more;
+	}
+	return n;
+}
+
 /* One sentence a line, as mdoc(7) wants it. */
 static void
 put_sentences(struct buf *out, struct str text)
@@ -73,7 +86,7 @@ put_sentences(struct buf *out, struct str text)
 	size_t n;
 
 	while (text.n > 0) {
-		n = str_find(text, STR(". "));
+		n = sentence_end(text);
 		put_roff(out, str_sub(text, 0, n + 1));
 		buf_put_c(out, '\n');
 		text = str_from(text, n + 2);

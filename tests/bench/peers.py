@@ -17,8 +17,6 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..
 
 from sites import Trouble, descendants, find_port_base, greeting, process_table
 
-PACKAGES = ("postfix", "dovecot-imapd", "dovecot-pop3d", "dovecot-lmtpd")
-
 DOVECOT = """\
 base_dir = {dir}/dovecot
 state_dir = {dir}/dovecot
@@ -129,41 +127,6 @@ anvil unix - - n - 1 anvil
 scache unix - - n - 1 scache
 postlog unix-dgram n - n - 1 postlogd
 """
-
-
-def missing_packages():
-    done = subprocess.run(["dpkg-query", "-W", "-f", "${Package} ${db:Status-Abbrev}\n", *PACKAGES],
-                          capture_output=True, text=True)
-    there = {line.split()[0] for line in done.stdout.splitlines() if line.split()[1:] == ["ii"]}
-    return [p for p in PACKAGES if p not in there]
-
-
-def install():
-    """apt-get, with a policy-rc.d in between so that no service of theirs is started."""
-    missing = missing_packages()
-    if not missing:
-        return
-    if os.geteuid() != 0:
-        raise Trouble(f"install {' '.join(missing)} first, or run this as root")
-    print(f"bench: installing {' '.join(missing)}", flush=True)
-    policy = "/usr/sbin/policy-rc.d"
-    ours = not os.path.exists(policy)
-    if ours:
-        with open(policy, "w", encoding="ascii") as f:
-            f.write("#!/bin/sh\nexit 101\n")
-        os.chmod(policy, 0o755)
-    try:
-        env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        for words in (["update"], ["-y", "--no-install-recommends", "install", *missing]):
-            done = subprocess.run(["apt-get", "-q", *words], env=env, capture_output=True, text=True)
-            if done.returncode != 0:
-                raise Trouble(f"apt-get {words[0]}: {done.stderr.strip()[-500:]}")
-        # What the packages enable for the next boot is not wanted either.
-        if os.path.isdir("/run/systemd/system"):
-            subprocess.run(["systemctl", "disable", "--quiet", "postfix", "dovecot"], check=False)
-    finally:
-        if ours:
-            os.unlink(policy)
 
 
 class Peers:

@@ -102,6 +102,7 @@ struct session {
 	struct room *room;
 	struct lease *lease;
 	struct mailbox *mailbox;	/* the selected one */
+	size_t keywords_told;		/* of its keywords, by FLAGS */
 
 	void (*on_end)(struct session *);	/* the owner frees the session */
 };
@@ -172,6 +173,8 @@ void put_capabilities(struct buf *, const struct session *);
 enum next sync_tell(struct session *, bool hold_expunges);
 /* "* FLAGS (...)" and "* OK [PERMANENTFLAGS (...)]" */
 void sync_put_keywords(struct session *);
+/* The same if there are keywords that were not told yet. */
+void sync_put_new_keywords(struct session *);
 
 /* Messages of a sequence set, one after the other, as this session's view has them. */
 struct walk {

@@ -28,6 +28,7 @@ static void on_session(struct process *, const struct session_start *);
 static void on_event(struct process *);
 static bool work(struct process *);
 static int work_due_ms(struct process *);
+static void on_quota(struct process *, uint64_t bytes, uint64_t messages);
 static void on_closing(struct process *);
 static enum next welcome(struct session *);
 static void on_user_end(struct session *);
@@ -71,6 +72,7 @@ keeper_start(struct process *process, const struct keeper_grant *grant, int mail
 		.on_event = on_event,
 		.work = work,
 		.work_due_ms = work_due_ms,
+		.quota = on_quota,
 		.closing = on_closing,
 	};
 	keeper_run(process, &room->frame);
@@ -245,6 +247,17 @@ on_user_end(struct session *s)
 	    KV("broken", s->broken));
 	TAILQ_REMOVE(&s->room->sessions, s, link);
 	session_end(s);
+}
+
+static void
+on_quota(struct process *process, uint64_t bytes, uint64_t messages)
+{
+	struct room *room = process->state;
+
+	room->quota_bytes = bytes;
+	room->quota_messages = messages;
+	if (room->account != NULL)
+		account_set_quota(room->account, bytes, messages);
 }
 
 static void

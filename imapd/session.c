@@ -262,7 +262,9 @@ static enum next
 refuse_frame(struct session *s)
 {
 	cmd_append_abandon(s);
-	s->req.tag = arena_str(s->arena, s->frame.tag);
+	/* What follows an APPEND's message has no tag of its own: the APPEND is answered. */
+	if (s->command == NULL)
+		s->req.tag = arena_str(s->arena, s->frame.tag);
 	session_take(s, s->frame.consumed);
 	if (s->frame.lost) {
 		untagged(s, "BYE %s", s->frame.why);

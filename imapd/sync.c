@@ -36,7 +36,7 @@ put_change(struct session *s, const struct change *change)
 			put_flags_response(out_of(s), s->mailbox, &message);
 		return;
 	case CHANGE_KEYWORDS:
-		sync_put_keywords(s);
+		sync_put_new_keywords(s);
 		return;
 	}
 }
@@ -86,6 +86,14 @@ sync_put_keywords(struct session *s)
 			buf_put_z(out, " \\*");
 	}
 	buf_put_z(out, ")] Flags that are kept\r\n");
+	s->keywords_told = mailbox_keyword_count(s->mailbox);
+}
+
+void
+sync_put_new_keywords(struct session *s)
+{
+	if (mailbox_keyword_count(s->mailbox) > s->keywords_told)
+		sync_put_keywords(s);
 }
 
 /* ---- sets ---- */

@@ -252,7 +252,6 @@ on_answer(void *context, enum login_result result, struct str address, int keepe
 {
 	struct guest *guest = context;
 	struct session *s = guest->session;
-	const struct login_question *asked = s->work.own;
 
 	(void)address;	/* the keeper's log has it */
 	guest->question = NULL;
@@ -260,7 +259,8 @@ on_answer(void *context, enum login_result result, struct str address, int keepe
 		hand_over(guest, keeper_fd);
 		return;
 	}
-	log_info(&s->log, "login_failed", KV("user", asked->authcid), KV("why", refusal(result)));
+	/* auth's log has the name and the reason. */
+	log_debug(&s->log, "login_refused", KV("answer", refusal(result)));
 	if (result == LOGIN_WRONG)
 		guest->failures++;
 	if (guest->failures >= s->process->settings->login_failures) {

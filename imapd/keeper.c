@@ -23,6 +23,7 @@ static void on_session(struct process *, const struct session_start *);
 static void on_event(struct process *);
 static bool work(struct process *);
 static int work_due_ms(struct process *);
+static void report_usage(struct room *);
 static void on_quota(struct process *, uint64_t bytes, uint64_t messages);
 static void on_closing(struct process *);
 static enum next welcome(struct session *);
@@ -57,6 +58,8 @@ keeper_start(struct process *process, const struct keeper_grant *grant, int mail
 		.closing = on_closing,
 	};
 	keeper_run(process, &room->frame);
+	if (room->account != NULL)
+		report_usage(room);
 }
 
 struct account *
@@ -88,7 +91,9 @@ report_usage(struct room *room)
 
 	if (account_usage(room->account, &now) != STORE_OK)
 		return;
-	if (now.bytes == room->reported.bytes && now.messages == room->reported.messages)
+	if (now.bytes == room->reported.bytes && now.messages == room->reported.messages &&
+	    now.quota_bytes == room->reported.quota_bytes &&
+	    now.quota_messages == room->reported.quota_messages)
 		return;
 	room->reported = now;
 	keeper_report_usage(room->process, now.bytes, now.messages, now.quota_bytes,
@@ -213,8 +218,10 @@ on_quota(struct process *process, uint64_t bytes, uint64_t messages)
 {
 	struct room *room = process->state;
 
-	if (room->account != NULL)
-		account_set_quota(room->account, bytes, messages);
+	if (room->account == NULL)
+		return;
+	account_set_quota(room->account, bytes, messages);
+	report_usage(room);
 }
 
 static void

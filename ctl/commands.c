@@ -35,6 +35,13 @@ const struct ctl_command ctl_commands[] = {
 	{ "alias", "del", "ADDRESS [TARGET...]", "remove targets, or all of an address",
 		cmd_alias_del },
 
+	{ "queue", "list", "[--json]", "list mail on its way: last answer, next attempt",
+		cmd_queue_list },
+	{ "queue", "show", "TRACE [--json]", "the same of one message", cmd_queue_show },
+	{ "queue", "retry", "TRACE|ALL", "try again now", cmd_queue_retry },
+	{ "queue", "delete", "TRACE", "give a message up, telling nobody", cmd_queue_delete },
+	{ "queue", NULL, "[--json]", "the same as queue list", cmd_queue_list },
+
 	{ "settings", NULL, "[--values | --check | --sample | --manual] [--json]",
 		"print or check the configuration", cmd_settings },
 	{ "help", NULL, "[COMMAND]", "print this", cmd_help },

@@ -52,6 +52,8 @@ int cmd_alias_add(struct ctl *), cmd_alias_list(struct ctl *), cmd_alias_del(str
 	cmd_alias_set(struct ctl *);
 int cmd_start(struct ctl *), cmd_stop(struct ctl *), cmd_reload(struct ctl *),
 	cmd_status(struct ctl *);
+int cmd_queue_list(struct ctl *), cmd_queue_show(struct ctl *), cmd_queue_retry(struct ctl *),
+	cmd_queue_delete(struct ctl *);
 int cmd_settings(struct ctl *), cmd_help(struct ctl *);
 
 /* ---- main.c ---- */

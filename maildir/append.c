@@ -18,6 +18,8 @@ enum { MEMORY_MAX = 64 * 1024 };	/* a larger message waits in its file */
 struct append {
 	struct account *account;
 	int64_t box;
+	char box_id[24];
+	unsigned generation;	/* of the index that box is a number of */
 	struct place place;
 	struct flags flags;
 	struct buf keyword_text;	/* behind flags.keywords */
@@ -42,6 +44,7 @@ struct append {
 
 static enum store_result find_target(struct append *p, struct str name, bool may_create);
 static enum store_result flush(struct append *p);
+static enum store_result same_box(struct append *p);
 static enum store_result add_row(struct append *p, struct box *box, struct appended *out);
 static enum store_result look_again(struct append *p);
 static enum store_result undo(struct append *p, enum store_result why);
@@ -111,8 +114,11 @@ find_target(struct append *p, struct str given, bool may_create)
 	}
 	if (r == STORE_OK)
 		r = place_open(p->account, buf_str(&name), &p->place);
-	if (r == STORE_OK)
+	if (r == STORE_OK) {
 		p->box = box.number;
+		p->generation = p->account->generation;
+		memcpy(p->box_id, box.id, sizeof(p->box_id));
+	}
 	return r == STORE_GONE ? STORE_NO_SUCH : r;
 }
 
@@ -193,7 +199,9 @@ append_publish(struct append *p, bool sync, struct appended *out)
 		r = txn_begin(a);
 	if (r != STORE_OK)
 		return r;
-	r = p->once ? find_earlier(p, &done) : STORE_OK;
+	r = same_box(p);
+	if (r == STORE_OK && p->once)
+		r = find_earlier(p, &done);
 	if (r == STORE_OK && !done.was_there)
 		r = add_row(p, &box, &done);
 	r = txn_end(a, r);
@@ -215,6 +223,23 @@ append_publish(struct append *p, bool sync, struct appended *out)
 	append_abandon(p);
 	*out = done;
 	return STORE_OK;
+}
+
+/* The index may have been rebuilt since append_begin. */
+static enum store_result
+same_box(struct append *p)
+{
+	scoped_box box = BOX_NONE;
+	enum store_result r;
+
+	if (p->generation == p->account->generation)
+		return STORE_OK;
+	r = box_by_id(p->account, str_of(p->box_id), &box);
+	if (r == STORE_OK) {
+		p->box = box.number;
+		p->generation = p->account->generation;
+	}
+	return r;
 }
 
 static enum store_result

@@ -23,7 +23,9 @@ next_expunge(struct mailbox *m, struct change *out)
 			.modseq = e->modseq, .seq = view_before(m, at) + 1 };
 		m->expunges_at++;
 		m->exists--;
+		/* The dead before this one are seen or not as they were. */
 		m->version++;
+		m->dead_version++;
 		return true;
 	}
 	return false;

@@ -88,16 +88,25 @@ use_of_word(struct str word)
 	return 0;
 }
 
+/* A letter that is none, or that another has, is no letter: the keyword lives without. */
 static bool
 read_keyword(struct control *c, struct str rest)
 {
 	struct str letter;
 	int number;
+	char given;
 
 	if (!str_cut(&rest, ' ', &letter) || letter.n != 1 ||
-	    keywords_add(&c->keywords, rest, &number) != STORE_OK)
+	    keywords_find(&c->keywords, rest) >= 0)
 		return false;
-	c->keywords.k[number].letter = letter.p[0];
+	given = letter.p[0];
+	if (given != LETTER_PASSED && !(given >= 'a' && given <= 'z'))
+		given = LETTER_NONE;
+	if (given != LETTER_NONE && keywords_has_letter(&c->keywords, given))
+		given = LETTER_NONE;
+	if (keywords_add(&c->keywords, rest, &number) != STORE_OK)
+		return false;
+	c->keywords.k[number].letter = given;
 	return true;
 }
 

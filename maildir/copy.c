@@ -47,7 +47,9 @@ run(struct copy_job *job, const struct uid_set *set, struct str to)
 	struct account *a = f->account;
 	enum store_result r;
 
-	r = sync_sources(job, set);
+	r = folder_ready(f);
+	if (r == STORE_OK)
+		r = sync_sources(job, set);
 	if (r == STORE_OK)
 		r = txn_begin(a);
 	if (r != STORE_OK)

@@ -25,6 +25,7 @@ create_one(struct account *a, struct str name, unsigned use)
 	scoped_buf dir = BUF_INIT;
 	scoped_place place = PLACE_CLOSED;
 	scoped_box box = BOX_NONE;
+	bool made;
 	enum store_result r = tree_new_control(a, &c);
 
 	if (r == STORE_OK)
@@ -34,13 +35,18 @@ create_one(struct account *a, struct str name, unsigned use)
 	c.subscribed = index_changed(a) > 0;
 	c.special_use = use;
 	layout_put_dir(&dir, name);
-	if (mkdirat(a->dir, buf_z(&dir), 0700) != 0 && errno != EEXIST)
+	made = mkdirat(a->dir, buf_z(&dir), 0700) == 0;
+	if (!made && errno != EEXIST)
 		return files_failed(&a->log, "make", buf_str(&dir));
 	r = place_open(a, name, &place);
 	if (r == STORE_OK)
 		r = control_write(&a->log, place.dir, &c);
 	if (r == STORE_OK)
 		r = box_add(a, name, &c, &box);
+	/* Made just now, so there is nothing to be found by a first scan. */
+	if (r == STORE_OK && made)
+		r = index_do(a, Q_BOX_MTIMES, BIND(V(files_mtime_ns(place.cur)),
+		    V(files_mtime_ns(place.new)), V(box.number)));
 	if (r == STORE_OK && fsync(a->dir) != 0)
 		r = files_failed(&a->log, "sync", buf_str(&dir));
 	return r == STORE_GONE ? STORE_BROKEN : r;

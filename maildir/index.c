@@ -254,6 +254,7 @@ index_alive(struct account *a)
 	index_close(a);
 	r = index_open(a);
 	a->generation++;
+	memset(a->known, 0, sizeof(a->known));
 	return r;
 }
 

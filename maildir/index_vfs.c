@@ -39,7 +39,8 @@ open_beneath(const char *path, int flags, int mode)
 
 	if (!split(path, &dir, &rest))
 		return open(path, flags, mode);
-	return files_open(dir, rest, flags, (mode_t)mode);
+	/* SQLite would let everybody read it. */
+	return files_open(dir, rest, flags, (mode_t)mode & 0600);
 }
 
 static int

@@ -140,16 +140,26 @@ view_sees(const struct mailbox *m, const struct row *row)
 	return row->uid <= m->uid_told && (!row->dead || row->modseq >= m->expunges_at);
 }
 
-/* How many messages of the view lie before this position. */
+/* Asked for one position after the other, it does not count the dead again each time. */
 uint32_t
-view_before(const struct mailbox *m, size_t position)
+view_before(struct mailbox *m, size_t position)
 {
 	const struct folder *f = m->folder;
-	size_t n = position;
 
-	for (size_t i = 0; i < f->dead_count && f->dead[i] < position; i++)
-		n -= !view_sees(m, &f->rows[f->dead[i]]);
-	return (uint32_t)n;
+	if (m->dead_version != f->version + m->version ||
+	    (m->dead_at > 0 && f->dead[m->dead_at - 1] >= position))
+		m->dead_at = m->dead_hidden = 0;
+	for (; m->dead_at < f->dead_count && f->dead[m->dead_at] < position; m->dead_at++)
+		m->dead_hidden += !view_sees(m, &f->rows[f->dead[m->dead_at]]);
+	m->dead_version = f->version + m->version;
+	return (uint32_t)(position - m->dead_hidden);
+}
+
+/* Hints are no part of what a caller sees. */
+static struct mailbox *
+hints_of(const struct mailbox *m)
+{
+	return (struct mailbox *)(uintptr_t)m;
 }
 
 /* The position of a message that the view has. */
@@ -193,8 +203,7 @@ mailbox_message(const struct mailbox *m, uint32_t seq, struct message *out)
 
 	if (seq == 0 || seq > m->exists)
 		return false;
-	/* The hint is no part of what the caller sees. */
-	row = &m->folder->rows[position_of((struct mailbox *)(uintptr_t)m, seq)];
+	row = &m->folder->rows[position_of(hints_of(m), seq)];
 	*out = (struct message){
 		.seq = seq,
 		.uid = row->uid,
@@ -216,7 +225,7 @@ mailbox_seq_of_uid(const struct mailbox *m, uint32_t uid)
 
 	if (at >= f->count || f->rows[at].uid != uid || !view_sees(m, &f->rows[at]))
 		return 0;
-	return view_before(m, at) + 1;
+	return view_before(hints_of(m), at) + 1;
 }
 
 uint32_t
@@ -227,7 +236,7 @@ mailbox_seq_from_uid(const struct mailbox *m, uint32_t uid)
 
 	if (uid > m->uid_told)
 		return m->exists + 1;
-	seq = view_before(m, at) + 1;
+	seq = view_before(hints_of(m), at) + 1;
 	return seq <= m->exists ? seq : m->exists + 1;
 }
 
@@ -251,7 +260,7 @@ mailbox_first_unseen(const struct mailbox *m)
 
 	for (size_t at = 0; at < f->count; at++)
 		if ((f->rows[at].flags & FLAG_SEEN) == 0 && view_sees(m, &f->rows[at]))
-			return view_before(m, at) + 1;
+			return view_before(hints_of(m), at) + 1;
 	return 0;
 }
 
@@ -323,7 +332,12 @@ mailbox_refresh(struct mailbox *m)
 	struct folder *f = m->folder;
 	enum store_result r;
 
-	if (f->look && !f->gone) {
+	r = index_alive(f->account);
+	if (r == STORE_OK)
+		r = folder_ready(f);
+	if (r != STORE_OK)
+		return r;
+	if (f->look) {
 		f->look = false;
 		r = scan_mailbox(f->account, f->box.number, &f->place, SCAN_ALWAYS);
 		if (r != STORE_OK && r != STORE_NO_SUCH)

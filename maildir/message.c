@@ -17,6 +17,7 @@ struct search_name {
 
 static enum store_result open_elsewhere(struct account *a, int64_t box,
     const struct place *place, struct message_row *row, int *fd);
+static int open_by_prefix(const struct place *place, struct str prefix);
 
 static int
 open_settled(const struct place *place, const struct message_row *row)
@@ -71,7 +72,6 @@ static enum store_result
 open_elsewhere(struct account *a, int64_t box, const struct place *place,
     struct message_row *row, int *fd)
 {
-	scoped_buf other = BUF_INIT;
 	struct file_name name;
 	enum store_result r = txn_begin(a);
 
@@ -83,15 +83,28 @@ open_elsewhere(struct account *a, int64_t box, const struct place *place,
 	if (r == STORE_OK) {
 		(void)!publish_file(a, place, buf_str(&row->base), buf_str(&row->letters));
 		*fd = open_settled(place, row);
-		if (*fd < 0 && message_find_name(place->cur, name.prefix, &other))
-			*fd = files_open_message(place->cur, buf_z(&other));
-		if (*fd < 0 && message_find_name(place->new, name.prefix, &other))
-			*fd = files_open_message(place->new, buf_z(&other));
+		if (*fd < 0 && errno == ENOENT)
+			*fd = open_by_prefix(place, name.prefix);
 		if (*fd < 0)
 			r = files_failed(&a->log, "open", buf_str(&row->base));
 	}
 	txn_rollback(a);
 	return r;
+}
+
+static int
+open_by_prefix(const struct place *place, struct str prefix)
+{
+	scoped_buf name = BUF_INIT;
+
+	if (message_find_name(place->cur, prefix, &name))
+		return files_open_message(place->cur, buf_z(&name));
+	if (message_find_name(place->new, prefix, &name))
+		return files_open_message(place->new, buf_z(&name));
+	/* Published, but its rename failed: a full disk, say. */
+	buf_clear(&name);
+	buf_put(&name, prefix);
+	return files_open_message(place->tmp, buf_z(&name));
 }
 
 static bool
@@ -197,9 +210,11 @@ content_open(struct mailbox *m, uint32_t uid, struct content **out)
 	scoped_message row = MESSAGE_NONE;
 	struct file_name name;
 	struct content *c;
-	enum store_result r = message_get(f->account, f->box.number, uid, &row);
+	enum store_result r = folder_ready(f);
 	scoped_fd fd = -1;
 
+	if (r == STORE_OK)
+		r = message_get(f->account, f->box.number, uid, &row);
 	if (r == STORE_OK)
 		r = message_open_file(f->account, f->box.number, &f->place, &row, &fd);
 	if (r != STORE_OK) {

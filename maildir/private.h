@@ -212,7 +212,11 @@ struct mailbox {
 	uint32_t hint_seq;
 	size_t hint_at;
 	uint64_t hint_version;
-	uint64_t version;
+	/* Of the first dead_at dead rows this view does not see dead_hidden. */
+	size_t dead_at;
+	size_t dead_hidden;
+	uint64_t dead_version;
+	uint64_t version;	/* counts what moves sequence numbers of this view */
 };
 
 must_check enum store_result folder_get(struct account *, struct str name, struct folder **out);
@@ -220,6 +224,11 @@ must_check enum store_result folder_get(struct account *, struct str name, struc
 void folder_release(struct folder *);
 /* Brings the snapshot up to date; the changes are logged as `by` the handle given, or NULL. */
 must_check enum store_result folder_refresh(struct folder *, const struct mailbox *by);
+/*
+ * After a rebuild the mailbox has another number: to be called before box.number is used
+ * outside a refresh. STORE_GONE: it is no more.
+ */
+must_check enum store_result folder_ready(struct folder *);
 /* Position of a uid, or of the first above it; count where there is none. */
 size_t folder_position(const struct folder *, uint32_t uid);
 /* Forgets the dead and the log that every view knows. */
@@ -227,7 +236,7 @@ void folder_trim(struct folder *);
 /* Is it in the view? The dead are until their expunge is told. */
 bool view_sees(const struct mailbox *, const struct row *);
 /* How many messages of the view lie before this position. */
-uint32_t view_before(const struct mailbox *, size_t position);
+uint32_t view_before(struct mailbox *, size_t position);
 
 /* ---- accounts ---- */
 

@@ -5,8 +5,11 @@
  * write lock; reading a foreign message to learn its size is done before it.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
@@ -21,6 +24,7 @@ struct entry {
 	bool in_new;
 	bool matched;	/* a row has it */
 	bool shared;	/* another entry has the same prefix */
+	struct entry *same;	/* that one */
 	bool measured;
 	uint64_t wire;
 	/* Adopted: what it is to be called. */
@@ -156,13 +160,12 @@ list_files(struct scan *s)
 		if (!file_name_parse(e->text, &e->name))
 			continue;
 		s->count++;
+		/* Names are copied about: a chain, from which each row takes what is its own. */
 		other = map_set(s->by_prefix, e->name.prefix, e);
-		if (other == NULL)
-			continue;
-		/* The one that says its UID is the one a row knows. */
-		other->shared = e->shared = true;
-		if (other->name.has_uid && !e->name.has_uid)
-			(void)map_set(s->by_prefix, e->name.prefix, other);
+		e->same = other;
+		e->shared = other != NULL;
+		if (other != NULL)
+			other->shared = true;
 	}
 	return STORE_OK;
 }
@@ -193,6 +196,41 @@ measure(struct scan *s)
 
 /* ---- rows against files ---- */
 
+static bool
+is_settled(const struct entry *e, const struct file_name *row)
+{
+	return !e->in_new && str_eq(e->name.base, row->base) &&
+	    str_eq(e->name.letters, row->letters);
+}
+
+/* How much an entry is what a row says; 0: it belongs to another row. */
+static int
+likeness(const struct entry *e, const struct file_name *row)
+{
+	if (e->matched)
+		return 0;
+	if (!str_eq(e->name.base, row->base))
+		/* Another UID of ours is another message; none is an adoption not finished. */
+		return e->name.has_uid && e->name.uid != row->uid && e->shared ? 0 : 1;
+	return e->in_new ? 2 : is_settled(e, row) ? 4 : 3;
+}
+
+static struct entry *
+find_entry(struct scan *s, const struct file_name *row)
+{
+	struct entry *best = NULL;
+	int like, most = 0;
+
+	for (struct entry *e = map_get(s->by_prefix, row->prefix); e != NULL; e = e->same) {
+		like = likeness(e, row);
+		if (like > most) {
+			most = like;
+			best = e;
+		}
+	}
+	return best;
+}
+
 static enum store_result
 compare_rows(struct scan *s)
 {
@@ -204,14 +242,14 @@ compare_rows(struct scan *s)
 
 	while (index_row(s->a, q)) {
 		d = (struct doubt){ sqlite3_column_int64(q, 0), SIZE_MAX };
-		if (!file_name_parse(index_text(q, 1), &name))
-			e = NULL;
-		else
-			e = map_get(s->by_prefix, name.prefix);
+		e = NULL;
+		if (file_name_parse(index_text(q, 1), &name)) {
+			name.letters = index_text(q, 2);
+			e = find_entry(s, &name);
+		}
 		if (e != NULL) {
 			e->matched = true;
-			if (!e->in_new && str_eq(e->name.base, name.base) &&
-			    str_eq(e->name.letters, index_text(q, 2)))
+			if (is_settled(e, &name))
 				continue;
 			d.entry = (size_t)(e - s->entries);
 		}
@@ -271,7 +309,8 @@ settle_file(struct scan *s, const struct message_row *row, const struct entry *e
 		return take_letters(s, row, e->name.letters);
 	s->changed = true;
 	file_name_put(&to, buf_str(&row->base), buf_str(&row->letters));
-	if (renameat(from, e->text.p, s->place->cur, buf_z(&to)) != 0)
+	if (renameat2(from, e->text.p, s->place->cur, buf_z(&to), RENAME_NOREPLACE) != 0 &&
+	    errno != EEXIST)
 		return files_failed(&s->a->log, "rename", e->text);
 	return STORE_OK;
 }
@@ -384,8 +423,7 @@ adopt(struct scan *s, struct entry *e, bool trusted)
 		r = give_uid(s, e, trusted, &row->uid);
 	if (r != STORE_OK)
 		return r;
-	if (e->name.prefix.n + FIELDS_ROOM > DISK_NAME_MAX ||
-	    (e->shared && map_get(s->by_prefix, e->name.prefix) != e))
+	if (e->name.prefix.n + FIELDS_ROOM > DISK_NAME_MAX || e->shared)
 		publish_put_prefix(&prefix, clock_now(), STR_EMPTY);
 	else
 		buf_put(&prefix, e->name.prefix);
@@ -457,6 +495,24 @@ adopt_all(struct scan *s)
 
 /* ---- after the commit ---- */
 
+static bool
+see_tmp(void *arg, struct str name)
+{
+	const struct scan *s = arg;
+	struct timespec now;
+	struct stat st;
+
+	/*
+	 * By ctime, because mtime is the internal date; and so by the machine's own clock. What
+	 * a row had there was published above, so this is nobody's.
+	 */
+	clock_gettime(CLOCK_REALTIME, &now);
+	if (fstatat(s->place->tmp, name.p, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    !S_ISDIR(st.st_mode) && now.tv_sec - st.st_ctim.tv_sec > TMP_AGE)
+		unlinkat(s->place->tmp, name.p, 0);
+	return true;
+}
+
 static enum store_result
 finish(struct scan *s, int64_t cur, int64_t new)
 {
@@ -490,6 +546,7 @@ finish(struct scan *s, int64_t cur, int64_t new)
 			return r;
 	}
 	touch_note(s->a, s->box.number, cur);
+	(void)!files_list(s->place->tmp, see_tmp, s);
 	if (s->changed)
 		watch_notify(s->a);
 	return STORE_OK;

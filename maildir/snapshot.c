@@ -73,6 +73,14 @@ folder_release(struct folder *f)
 	free(f);
 }
 
+enum store_result
+folder_ready(struct folder *f)
+{
+	if (f->gone)
+		return STORE_GONE;
+	return f->generation == f->account->generation ? STORE_OK : find_again(f);
+}
+
 static struct row *
 add_row(struct folder *f)
 {

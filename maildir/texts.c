@@ -75,14 +75,16 @@ enum store_result
 message_texts(struct mailbox *m, uint32_t uid, unsigned which, struct str out[TEXT_COUNT])
 {
 	struct account *a = m->folder->account;
-	int64_t key = message_key(m->folder->box.number, uid);
+	enum store_result r = folder_ready(m->folder);
 	unsigned found = 0;
-	enum store_result r;
+	int64_t key;
 
 	which &= (1u << TEXT_COUNT) - 1;
 	for (unsigned t = 0; t < TEXT_COUNT; t++)
 		buf_clear(&a->texts.text[t]);
-	r = read_cache(a, Q_CACHE_GET, key, which, &found);
+	key = message_key(m->folder->box.number, uid);
+	if (r == STORE_OK)
+		r = read_cache(a, Q_CACHE_GET, key, which, &found);
 	if (r == STORE_OK)
 		r = read_cache(a, Q_CACHE_HEADER, key, which, &found);
 	if (r == STORE_OK && found != which)

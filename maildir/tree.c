@@ -159,11 +159,14 @@ found_new(struct tree *t, struct str name, int dir)
 static enum store_result
 add_names(struct account *a, struct str rest)
 {
+	scoped_buf checked = BUF_INIT;
 	enum store_result r = STORE_OK;
 	struct str name;
 
+	/* Somebody may have written into the file what no mailbox can be called. */
 	while (r == STORE_OK && str_cut(&rest, '\n', &name))
-		r = index_do(a, Q_NAME_ADD, BIND(V(name)));
+		if (layout_name(name, &checked))
+			r = index_do(a, Q_NAME_ADD, BIND(V(buf_str(&checked))));
 	return r;
 }
 

@@ -217,7 +217,7 @@ watch_poll(struct account *a)
 		if (f->watch_cur >= 0 && f->watch_new >= 0)
 			continue;
 		a->poll_due = clock_monotonic_ms() + POLL_MS;
-		if (f->gone || f->look || box_get(a, f->box.number, &box) != STORE_OK)
+		if (f->gone || f->look || f->generation != a->generation || box_get(a, f->box.number, &box) != STORE_OK)
 			continue;
 		f->look = files_mtime_ns(f->place.new) != box.new_mtime ||
 		    (cur != box.cur_mtime && !touch_knows(a, f->box.number, cur));

@@ -39,7 +39,8 @@ recipient_check(struct session *s)
 	else if (policy_recipient(s->purpose, session_trust(s), PLACE_OURS) != NULL)
 		on_recipient(s, RECIPIENT_NO_SUCH, NULL, 0);
 	else
-		s->question = recipient_ask(s->process, path->address, on_recipient, s);
+		s->question = recipient_ask(s->process, path->address, s->mail.size,
+		    on_recipient, s);
 	return GO;
 }
 

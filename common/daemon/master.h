@@ -21,6 +21,8 @@ struct child {
 	int64_t born_ms;
 	bool ready;
 	bool draining;		/* a front that has been replaced: not restarted */
+	bool broke_rules;	/* sent rubbish: it gets no time to end by itself */
+	struct timer *grace;	/* after its channel was closed: runs out, and it is killed */
 	bool leaving;		/* a keeper told to go: what comes for its account waits */
 	uint64_t sessions;	/* given to a keeper, ever */
 	uint64_t quota_bytes;	/* as it was told last */

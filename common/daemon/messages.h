@@ -15,7 +15,7 @@ enum message_type {
 	MSG_FAILED,		/* str why: cannot do its work */
 	/* front -> auth */
 	MSG_LOGIN,		/* u64 question, str sid, str peer, bool secure, str authzid, str authcid, str password */
-	MSG_RECIPIENT,		/* u64 question, str address */
+	MSG_RECIPIENT,		/* u64 question, str address, u64 size */
 	/* auth -> front */
 	MSG_LOGIN_ANSWER,	/* u64 question, u8 login_result, str address */
 	MSG_RECIPIENT_ANSWER,	/* u64 question, u8 recipient_result, u32 count, count * (u8 target_kind, str address) */

@@ -11,12 +11,12 @@ enum { SAMPLE_WIDTH = 78 };
 static void
 put_comment(struct buf *out, struct str text)
 {
-	size_t column = SAMPLE_WIDTH;
+	size_t column = 0;
 	struct str word;
 
 	while (str_word(&text, &word)) {
-		if (column + 1 + word.n > SAMPLE_WIDTH) {
-			buf_put_z(out, column == SAMPLE_WIDTH ? "#" : "\n#");
+		if (column == 0 || column + 1 + word.n > SAMPLE_WIDTH) {
+			buf_put_z(out, column == 0 ? "#" : "\n#");
 			column = 1;
 		}
 		buf_put_c(out, ' ');

@@ -93,7 +93,6 @@ class Module:
         spec.loader.exec_module(self.module)
         self.folder = None
         self.shared = None
-        self.before = 0
 
     def tests(self):
         found = [f for n, f in vars(self.module).items() if n.startswith("test_") and callable(f)]
@@ -138,6 +137,7 @@ class Run:
         os.chmod(self.folder, 0o755)
         self.fresh = None
         self.site = None
+        self.log_before = 0
 
     def arguments(self):
         given = {}
@@ -152,6 +152,8 @@ class Run:
                 given[name] = self.folder
             else:
                 raise TypeError(f"{self.function.__name__}: nobody gives '{name}'")
+        if self.site is not None and os.path.exists(self.site.log):
+            self.log_before = os.path.getsize(self.site.log)
         return given
 
     def __call__(self):
@@ -187,11 +189,12 @@ class Run:
         return failure
 
     def logs(self):
+        """What was logged during the test."""
         if self.site is None:
             return ""
         text = ""
         for name in ["log"] + [f"stderr/{n}" for n in sorted(os.listdir(f"{self.site.folder}/stderr"))]:
-            tail = self.site.tail_of(name, 60)
+            tail = self.site.tail_of(name, 40, self.log_before if name == "log" else 0)
             if tail:
                 text += f"\n---- last lines of {name}\n{tail}"
         return text

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What other programs do to the files, what crashes leave, and what is planted to harm:
+ * seen within two seconds, repaired, never followed.
+ */
+#include "tests/unit/maildir/test.h"
+
+#include <poll.h>
+
+#include "maildir/private.h"
+
+/* As an idling daemon does it: waits for the account's descriptor or its work. */
+static const char *
+idle(struct site *s, struct mailbox *m)
+{
+	struct pollfd p = { .fd = account_event_fd(s->account), .events = POLLIN };
+	const char *text;
+
+	for (int i = 0; i < 20; i++) {
+		if (poll(&p, 1, 100) > 0)
+			account_on_event(s->account);
+		while (account_work_due_ms(s->account) == 0 && account_work(s->account))
+			continue;
+		assert_ok(mailbox_refresh(m));
+		text = changes(m, false);
+		if (text[0] != '\0')
+			return text;
+	}
+	return "";
+}
+
+static void
+a_message_dropped_into_new_is_seen(void **state)
+{
+	struct site *s = site_new();
+	struct mailbox *m = open_box(s->account, "INBOX");
+	struct content *c;
+	struct str bytes;
+
+	(void)state;
+	write_file(s, "tmp/x", STR("Subject: lf\n\nhello\n"));
+	shell(s, "mv tmp/x new/1700000001.M1P2.elsewhere");
+	assert_string_equal(idle(s, m), "E1");
+	assert_int_equal(message_of(m, 1).size, 22);
+	assert_int_equal(mailbox_recent(m), 1);
+	assert_int_equal(count_files(s, "new"), 0);
+	assert_non_null(strstr(find_name(s, "cur", "elsewhere"),
+	    "1700000001.M1P2.elsewhere,S=19,W=22,U=1:2,"));
+	assert_ok(content_open(m, 1, &c));
+	assert_ok(content_bytes(c, &bytes));
+	assert_str(bytes, STR("Subject: lf\r\n\r\nhello\r\n"));
+	content_close(c);
+	/* Nothing more comes of our own renaming. */
+	assert_ok(mailbox_refresh(m));
+	assert_string_equal(changes(m, false), "");
+	mailbox_close(m);
+	site_free(s);
+}
+
+static void
+a_removed_file_is_expunged_and_a_renamed_flag_taken_over(void **state)
+{
+	struct site *s = site_new();
+	struct mailbox *m;
+
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		put_mail(s->account, "INBOX");
+	m = open_box(s->account, "INBOX");
+	shell(s, "rm cur/*U=2:2,");
+	assert_string_equal(idle(s, m), "X2");
+	shell(s, "for f in cur/*U=3:2,; do mv \"$f\" \"${f}FPS\"; done");
+	assert_string_equal(idle(s, m), "K F2");
+	assert_int_equal(message_of(m, 2).flags, FLAG_FLAGGED | FLAG_SEEN);
+	assert_int_equal(message_of(m, 2).keywords, 1);
+	assert_str(mailbox_keyword(m, 0), STR("$Forwarded"));
+	/* Their change and ours, at once: both hold. */
+	set_flags(s, m, 3, FLAGS_ADD, FLAG_ANSWERED, NULL);
+	shell(s, "for f in cur/*U=3:2,FPS; do mv \"$f\" \"${f%FPS}PS\"; done");
+	assert_string_equal(idle(s, m), "F2");
+	assert_int_equal(message_of(m, 2).flags, FLAG_ANSWERED | FLAG_SEEN);
+	usleep(400000);
+	while (account_work(s->account))
+		continue;
+	assert_non_null(strstr(find_name(s, "cur", "U=3"), ":2,PRS"));
+	mailbox_close(m);
+	site_free(s);
+}
+
+static void
+changes_while_nobody_looks_are_found_at_the_next_opening(void **state)
+{
+	struct site *s = site_new();
+	struct mailbox *m;
+	struct mailbox_info info;
+
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		put_mail(s->account, "INBOX");
+	site_reopen(s);
+	account_close(s->account);
+	shell(s, "rm cur/*U=1:2,; mv cur/*U=2:2, cur/x; mv cur/x \"cur/$(ls cur | grep U=3 | "
+	    "sed s/U=3:2,/U=2:2,S/)\"; printf 'a: b\\r\\n\\r\\n' > new/1.2.3");
+	s->account = open_account(s->path, "imapd", 0);
+	assert_ok(mailbox_status(s->account, STR("INBOX"), s->arena, &info));
+	assert_int_equal(info.messages, 3);
+	m = open_box(s->account, "INBOX");
+	assert_int_equal(mailbox_exists(m), 3);
+	assert_int_equal(message_of(m, 1).uid, 3);
+	mailbox_close(m);
+	site_free(s);
+}
+
+static void
+clashing_and_foreign_uids_are_given_anew(void **state)
+{
+	struct site *s = site_new();
+	struct mailbox *m;
+
+	(void)state;
+	put_mail(s->account, "INBOX");
+	put_mail(s->account, "INBOX");
+	m = open_box(s->account, "INBOX");
+	shell(s, "cp cur/*U=1:2, new/; cp cur/*U=2:2, cur/1.other.host,S=1,W=1,U=77:2,S");
+	shell(s, "printf 'a: b\\r\\n\\r\\n' > cur/9.other.host,S=8,W=8,U=4000000000:2,S");
+	assert_string_equal(idle(s, m), "E4");
+	assert_int_equal(message_of(m, 4).uid, 4);
+	assert_int_equal(mailbox_uid_next(m), 5);
+	assert_string_equal(changes(m, false), "");
+	/* The one whose S= lies is hidden, not removed. */
+	shell(s, "test -f cur/1.other.host,S=1,W=1,U=77:2,S");
+	mailbox_close(m);
+	site_free(s);
+}
+
+static void
+planted_links_pipes_and_directories_are_left_alone(void **state)
+{
+	struct site *s = site_new();
+	struct mailbox *m;
+	struct content *c;
+	struct str text[TEXT_COUNT];
+
+	(void)state;
+	put_mail(s->account, "INBOX");
+	m = open_box(s->account, "INBOX");
+	shell(s, "ln -s /etc/passwd cur/1.link.x:2,S; ln -s /etc/passwd new/2.link.x;"
+	    "mkfifo new/3.fifo.x cur/4.fifo.x:2,; mkdir new/5.dir.x cur/6.dir.x:2,S;"
+	    "ln -s /etc new/7.dirlink; touch cur/.hidden");
+	assert_string_equal(idle(s, m), "");
+	assert_int_equal(mailbox_exists(m), 1);
+	/* In the place of a message we know. */
+	shell(s, "f=$(ls cur/*U=1:2,); rm $f; ln -s /etc/passwd $f");
+	assert_int_equal(content_open(m, 1, &c), STORE_BROKEN);
+	assert_int_equal(message_texts(m, 9, 1, text), STORE_GONE);
+	shell(s, "f=$(ls cur/*U=1:2,); rm $f; mkfifo $f");
+	assert_int_equal(content_open(m, 1, &c), STORE_BROKEN);
+	mailbox_close(m);
+	shell(s, "mv cur cur2; ln -s /tmp cur");
+	assert_int_equal(mailbox_open(s->account, STR("INBOX"), MAILBOX_READ_WRITE, &m),
+	    STORE_BROKEN);
+	shell(s, "rm cur; mv cur2 cur; mv .Sent s; ln -s s .Sent");
+	assert_int_not_equal(mailbox_open(s->account, STR("Sent"), MAILBOX_READ_WRITE, &m),
+	    STORE_OK);
+	site_free(s);
+}
+
+static void
+what_a_dead_writer_left_is_finished(void **state)
+{
+	struct site *s = site_new();
+	struct mailbox *m;
+	struct content *c;
+
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		put_mail(s->account, "INBOX");
+	m = open_box(s->account, "INBOX");
+	/* Died between commit and rename: the file is still in tmp/ under its prefix. */
+	shell(s, "f=$(cd cur && ls | grep U=1:2,); mv cur/$f tmp/${f%%,S=*}");
+	assert_ok(content_open(m, 1, &c));
+	content_close(c);
+	assert_int_equal(count_files(s, "tmp"), 0);
+	assert_int_equal(count_files(s, "cur"), 3);
+	shell(s, "f=$(cd cur && ls | grep U=2:2,); mv cur/$f tmp/${f%%,S=*}");
+	assert_string_equal(idle(s, m), "");
+	assert_int_equal(count_files(s, "cur"), 3);
+	/* Died between an expunge's commit and the unlink. */
+	shell(s, "f=$(ls cur/*U=3:2,); ln $f keep; echo $f > name");
+	set_flags(s, m, 3, FLAGS_ADD, FLAG_DELETED, NULL);
+	assert_ok(mailbox_expunge(m, NULL));
+	assert_string_equal(changes(m, false), "X3");
+	shell(s, "mv keep $(cat name)");
+	assert_string_equal(idle(s, m), "");
+	assert_int_equal(count_files(s, "cur"), 2);
+	mailbox_close(m);
+	site_free(s);
+}
+
+static void
+a_lost_file_is_gone_for_readers(void **state)
+{
+	struct site *s = site_new();
+	struct mailbox *m;
+	struct content *c;
+	struct uid_set set = one_range(s->arena, 1, 9);
+	struct copied copied;
+
+	(void)state;
+	put_mail(s->account, "INBOX");
+	put_mail(s->account, "INBOX");
+	m = open_box(s->account, "INBOX");
+	shell(s, "rm cur/*U=1:2,");
+	assert_int_equal(content_open(m, 1, &c), STORE_GONE);
+	assert_ok(mailbox_copy(m, &set, STR("Trash"), s->arena, &copied));
+	assert_int_equal(copied.count, 1);
+	assert_ok(mailbox_refresh(m));
+	assert_string_equal(changes(m, false), "X1");
+	shell(s, "for f in cur/*U=2:2,; do printf x >> $f; done");
+	assert_int_equal(content_open(m, 2, &c), STORE_GONE);
+	mailbox_close(m);
+	site_free(s);
+}
+
+static void
+without_inotify_the_directories_are_looked_at(void **state)
+{
+	struct site *s = site_new();
+	struct mailbox *m;
+
+	(void)state;
+	put_mail(s->account, "INBOX");
+	m = open_box(s->account, "INBOX");
+	close(s->account->inotify);
+	s->account->inotify = -1;
+	m->folder->watch_cur = m->folder->watch_new = -1;
+	s->account->poll_due = 1;
+	shell(s, "cp cur/*U=1:2, new/other.x.y");
+	assert_string_equal(idle(s, m), "E2");
+	shell(s, "rm cur/*U=1:2,");
+	assert_string_equal(idle(s, m), "X1");
+	set_flags(s, m, 2, FLAGS_ADD, FLAG_SEEN, NULL);
+	assert_string_equal(idle(s, m), "");
+	mailbox_close(m);
+	site_free(s);
+}
+
+static void
+files_that_nobody_finished_are_removed_after_a_while(void **state)
+{
+	struct site *s = site_new();
+	struct mailbox *m;
+
+	(void)state;
+	write_file(s, "tmp/1.young.x", STR("x"));
+	write_file(s, "new/2.new.x", STR(MAIL));
+	m = open_box(s->account, "INBOX");
+	assert_int_equal(mailbox_exists(m), 1);
+	assert_int_equal(count_files(s, "tmp"), 1);
+	mailbox_close(m);
+	site_free(s);
+}
+
+static void
+only_the_owner_may_read_what_is_made(void **state)
+{
+	struct site *s = site_new();
+
+	(void)state;
+	put_mail(s->account, "INBOX");
+	put_mail(s->account, "Sent");
+	shell(s, "test -z \"$(find . -mindepth 1 -perm /077)\"");
+	site_free(s);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_message_dropped_into_new_is_seen),
+		cmocka_unit_test(a_removed_file_is_expunged_and_a_renamed_flag_taken_over),
+		cmocka_unit_test(changes_while_nobody_looks_are_found_at_the_next_opening),
+		cmocka_unit_test(clashing_and_foreign_uids_are_given_anew),
+		cmocka_unit_test(planted_links_pipes_and_directories_are_left_alone),
+		cmocka_unit_test(what_a_dead_writer_left_is_finished),
+		cmocka_unit_test(a_lost_file_is_gone_for_readers),
+		cmocka_unit_test(without_inotify_the_directories_are_looked_at),
+		cmocka_unit_test(files_that_nobody_finished_are_removed_after_a_while),
+		cmocka_unit_test(only_the_owner_may_read_what_is_made),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A connection before login: greeting, TLS, the question who this is, and the hand-over to the
- * account's keeper. The frame of all fronts keeps the doors and the limits (common/daemon/front.h).
- * A guest is the connection, its session only the part until login.
+ * A connection before login: greeting, TLS, the question who this is, and the hand-over to
+ * the account's keeper. The frame of all fronts keeps the doors and the limits
+ * (common/daemon/front.h). A guest is the connection, its session only the part until
+ * login.
  */
 #include <stdlib.h>
 

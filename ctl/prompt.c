@@ -40,8 +40,10 @@ ask(int tty, const char *question, const char *who, struct buf *out)
 	silent = before;
 	silent.c_lflag &= ~(tcflag_t)(ECHO | ISIG);
 	silent.c_lflag |= ICANON;
+	/* Silence first: what is typed behind the question must be neither shown nor flushed. */
+	ok = tcsetattr(tty, TCSAFLUSH, &silent) == 0;
 	dprintf(tty, "%s %s: ", question, who);
-	ok = tcsetattr(tty, TCSAFLUSH, &silent) == 0 && read_line(tty, out);
+	ok = ok && read_line(tty, out);
 	(void)tcsetattr(tty, TCSAFLUSH, &before);
 	dprintf(tty, "\n");
 	return ok;

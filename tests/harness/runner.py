@@ -168,9 +168,6 @@ class Run:
         signal.alarm(int(limit))
         failure = None
         try:
-            marks = self.function
-            if getattr(marks, "only_long", False) and not Options.long:
-                skip("takes long: --long")
             self.function(**self.arguments())
         except Skip as e:
             return e
@@ -233,6 +230,8 @@ def parse(argv):
 
 
 def wanted(args, module, function):
+    if getattr(function, "only_long", False) and not (Options.long or args.list):
+        return False
     words = (args.only or "").replace("_", " ")
     return words in sentence(function) or words in module.name.replace("_", " ")
 

@@ -4,8 +4,11 @@
 import glob
 import os
 import re
+from unittest import mock
 
-from trivet import Site, imap, message, need, ok, pop3, seconds, skip, smtp, wait_until, Options
+from trivet import Options, Site, imap, message, need, ok, pop3, run_program, seconds, skip, smtp, wait_until
+
+HERE = os.path.dirname(os.path.realpath(__file__))
 
 
 def use(site):
@@ -58,12 +61,19 @@ def test_a_session_of_each_protocol_leaks_nothing_under_valgrind(folder):
     site = Site(f"{folder}/site", users=2, sandbox=False,
                 settings=["processes = 1", "connect_timeout = 60s"])
     os.chmod(folder, 0o777)         # each process writes its own report, as the user it became
+    built = run_program("cc", "-shared", "-fPIC", "-o", f"{folder}/openat2.so", f"{HERE}/valgrind_openat2.c", "-ldl")
+    if built.returncode != 0:
+        raise AssertionError(built.stderr.decode())
     try:
-        site.start(wrapper, seconds=60)
+        with mock.patch.dict(os.environ, LD_PRELOAD=f"{folder}/openat2.so"):
+            site.start(wrapper, seconds=60)
         use(site)
         slow = site.stop()
         if slow:
             raise AssertionError(slow)
+    except BaseException:
+        print(site.tail_of("log", 30))
+        raise
     finally:
         site.kill()
     reports = glob.glob(f"{folder}/valgrind.*")

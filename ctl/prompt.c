@@ -40,7 +40,7 @@ ask(int tty, const char *question, const char *who, struct buf *out)
 	silent = before;
 	silent.c_lflag &= ~(tcflag_t)(ECHO | ISIG);
 	silent.c_lflag |= ICANON;
-	/* Echo ends before the question is seen: what is typed in answer is neither shown nor flushed. */
+	/* Silence first: what is typed behind the question must be neither shown nor flushed. */
 	ok = tcsetattr(tty, TCSAFLUSH, &silent) == 0;
 	dprintf(tty, "%s %s: ", question, who);
 	ok = ok && read_line(tty, out);

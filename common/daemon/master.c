@@ -430,17 +430,26 @@ bury(struct child *c, int status)
 		loop_stop(m->loop);
 }
 
+bool
+master_bury_dead(struct child *c)
+{
+	int status;
+
+	if (waitpid(c->pid, &status, WNOHANG) != c->pid)
+		return false;
+	bury(c, status);
+	return true;
+}
+
 static void
 on_child_signal(void *context)
 {
 	struct master *m = context;
 	struct child *c, *next;
-	int status;
 
 	for (c = TAILQ_FIRST(&m->children); c != NULL; c = next) {
 		next = TAILQ_NEXT(c, entry);
-		if (waitpid(c->pid, &status, WNOHANG) == c->pid)
-			bury(c, status);
+		master_bury_dead(c);
 	}
 }
 

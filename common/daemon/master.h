@@ -68,6 +68,8 @@ void master_send(struct child *, struct buf *message, int fd);
 /* Gives both a channel to each other. */
 void master_join(struct child *, struct child *);
 struct child *master_find(struct master *, enum role, unsigned index);
+/* Is it dead, though nobody noticed? Then it has been buried (and freed). */
+bool master_bury_dead(struct child *);
 /* The first of a role that is not draining. */
 struct child *master_first(struct master *, enum role);
 _Noreturn void master_run(struct master *);

@@ -95,6 +95,9 @@ find_or_fork(struct master *m, const struct keeper_grant *grant)
 	struct keeper_grant g = *grant;
 	char *label;
 
+	/* One that died a moment ago: its signal may still be waiting behind this wish. */
+	if (c != NULL && master_bury_dead(c))
+		c = map_get(m->keepers, grant->address);
 	if (c != NULL || map_count(m->keepers) >= KEEPERS_MAX)
 		return c;
 	if (g.uid == (uid_t)-1) {

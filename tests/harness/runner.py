@@ -77,6 +77,11 @@ def on_alarm(_number, _frame):
     raise TooLong()
 
 
+def on_end(number, _frame):
+    """The servers are stopped on the way out."""
+    sys.exit(128 + number)
+
+
 def sentence(function):
     return function.__name__.removeprefix("test_").replace("_", " ")
 
@@ -163,9 +168,6 @@ class Run:
         signal.alarm(int(limit))
         failure = None
         try:
-            marks = self.function
-            if getattr(marks, "only_long", False) and not Options.long:
-                skip("takes long: --long")
             self.function(**self.arguments())
         except Skip as e:
             return e
@@ -228,6 +230,8 @@ def parse(argv):
 
 
 def wanted(args, module, function):
+    if getattr(function, "only_long", False) and not (Options.long or args.list):
+        return False
     words = (args.only or "").replace("_", " ")
     return words in sentence(function) or words in module.name.replace("_", " ")
 
@@ -243,6 +247,8 @@ def kept_logs(family, module, function):
 def family(folder, argv):
     """Runs folder/test_*.py; prints a line per test and, last, the counts. Returns the exit code."""
     faulthandler.register(signal.SIGUSR1)
+    signal.signal(signal.SIGTERM, on_end)
+    signal.signal(signal.SIGHUP, on_end)
     args = parse(argv)
     name = os.path.basename(os.path.abspath(folder))
     counts = {"passed": 0, "failed": 0, "skipped": 0}
@@ -263,9 +269,11 @@ def run_module(module, name, args, counts):
         for function in chosen:
             print(f"{name}/{module.name}: {sentence(function)}")
         return
-    for function in chosen:
-        run_one(module, function, name, counts)
-    why = module.close()
+    try:
+        for function in chosen:
+            run_one(module, function, name, counts)
+    finally:
+        why = module.close()
     if why:
         counts["failed"] += 1
         print(f"FAIL {name}/{module.name}: the server ends cleanly and without a complaint\n{why}", flush=True)

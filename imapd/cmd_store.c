@@ -17,20 +17,11 @@ tell_stored(struct session *s)
 	}
 }
 
-/* The words for flags this mailbox did not have so far go before the first message that has them. */
-static void
-tell_new_keywords(struct session *s, size_t before)
-{
-	if (mailbox_keyword_count(s->mailbox) > before)
-		sync_put_keywords(s);
-}
-
 enum next
 cmd_store(struct session *s)
 {
 	const struct store_arguments *arguments = &s->req.store;
 	struct walk *walk = arena_one(s->arena, struct walk);
-	size_t keywords = mailbox_keyword_count(s->mailbox);
 	struct uid_set uids, modified;
 	enum store_result result;
 
@@ -44,7 +35,8 @@ cmd_store(struct session *s)
 	if (result != STORE_OK)
 		return finish_result(s, result, ABOUT_MESSAGES);
 	room_changed(s);
-	tell_new_keywords(s, keywords);
+	/* New words go before the first message that has them. */
+	sync_put_new_keywords(s);
 	if (arguments->silent)
 		return finish_done(s);
 	s->work.own = walk;

@@ -4,8 +4,9 @@
  *
  *	read_command -> the command's own steps -> tell_changes -> conclude -> read_command ...
  *
- * One command at a time, answered in order; what is pipelined stays in the stream (RFC 3501 5.5). No
- * step puts more than a little into an output that is full, and none works longer than a slice.
+ * One command at a time, answered in order; what is pipelined stays in the stream (RFC 3501
+ * 5.5). No step puts more than a little into an output that is full, and none works longer
+ * than a slice.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -262,7 +263,9 @@ static enum next
 refuse_frame(struct session *s)
 {
 	cmd_append_abandon(s);
-	s->req.tag = arena_str(s->arena, s->frame.tag);
+	/* What follows an APPEND's message has no tag of its own: the APPEND is answered. */
+	if (s->command == NULL)
+		s->req.tag = arena_str(s->arena, s->frame.tag);
 	session_take(s, s->frame.consumed);
 	if (s->frame.lost) {
 		untagged(s, "BYE %s", s->frame.why);

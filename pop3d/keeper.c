@@ -7,18 +7,20 @@
 /* sessions comes first: session.c takes the process's state for the list it is in. */
 struct keeper_state {
 	struct sessions sessions;
-	struct account *account;
+	struct account *account;	/* NULL unless opened is STORE_OK */
+	enum store_result opened;
 };
 
 static void begin(struct process *, const struct session_start *);
 static void on_event(struct process *);
 static bool work(struct process *);
 static int work_due_ms(struct process *);
+static void on_quota(struct process *, uint64_t bytes, uint64_t messages);
 static void closing(struct process *);
 
 static struct keeper_frame frame = {
 	.session = begin, .on_event = on_event, .work = work, .work_due_ms = work_due_ms,
-	.closing = closing,
+	.quota = on_quota, .closing = closing,
 };
 
 struct account *
@@ -38,16 +40,22 @@ pop3_keeper_start(struct process *p, const struct keeper_grant *grant, int maild
 
 	TAILQ_INIT(&k->sessions);
 	p->state = k;
-	if (account_open(maildir_fd, &options, &k->account) != STORE_OK)
-		process_fail(p, "cannot open the mail of %.*s; the log says why",
-		    STR_ARG(grant->address));
-	frame.event_fd = account_event_fd(k->account);
+	k->opened = account_open(maildir_fd, &options, &k->account);
+	frame.event_fd = k->opened == STORE_OK ? account_event_fd(k->account) : -1;
 	keeper_run(p, &frame);
 }
 
 static enum next
 greet(struct session *s)
 {
+	struct keeper_state *k = s->process->state;
+
+	/* The next login finds a new keeper, which tries again. */
+	if (k->opened != STORE_OK) {
+		respond_store(s, k->opened);
+		keeper_leave(s->process);
+		return session_end(s);
+	}
 	if (!mail_open(s))
 		return session_end(s);
 	respond_ok(s, "logged in, %u messages", s->count);
@@ -79,19 +87,27 @@ begin(struct process *p, const struct session_start *start)
 static void
 on_event(struct process *p)
 {
-	account_on_event(pop3_account(p));
+	if (pop3_account(p) != NULL)
+		account_on_event(pop3_account(p));
 }
 
 static bool
 work(struct process *p)
 {
-	return account_work(pop3_account(p));
+	return pop3_account(p) != NULL && account_work(pop3_account(p));
 }
 
 static int
 work_due_ms(struct process *p)
 {
-	return account_work_due_ms(pop3_account(p));
+	return pop3_account(p) != NULL ? account_work_due_ms(pop3_account(p)) : -1;
+}
+
+static void
+on_quota(struct process *p, uint64_t bytes, uint64_t messages)
+{
+	if (pop3_account(p) != NULL)
+		account_set_quota(pop3_account(p), bytes, messages);
 }
 
 static void
@@ -105,7 +121,8 @@ closing(struct process *p)
 		session_end(s);
 		session_free(s);
 	}
-	account_close(k->account);
+	if (k->account != NULL)
+		account_close(k->account);
 	free(k);
 	p->state = NULL;
 }

@@ -2,7 +2,7 @@
 /* The only writer: status indicators, response codes (RFC 2449 8, RFC 3206), multi-line endings. */
 #include "pop3d/pop3d.h"
 
-static void
+printf_like(3, 0) static void
 put_line(struct session *s, const char *indicator, const char *format, va_list args)
 {
 	struct buf *out = stream_output(s->stream);

@@ -14,7 +14,8 @@ static enum next run_receive_data(struct session *);
 static enum next run_await_submit(struct session *);
 
 static const struct step receive_data = { .name = "receive_data", .run = run_receive_data };
-static const struct step await_submit = { .name = "await_submit", .run = run_await_submit, .ours = true, .outlives_client = true
+static const struct step await_submit = {
+	.name = "await_submit", .run = run_await_submit, .ours = true, .outlives_client = true
 };
 
 static void begin_submission(struct session *);
@@ -71,7 +72,7 @@ begin_submission(struct session *s)
 	    on_drained, s);
 }
 
-/* Our field on top; at submission also what RFC 6409 8.2 and 8.3 let us add. */
+/* Our field on top; at submission also what RFC 6409 8 lets us mend: line ends, Date, Message-ID. */
 static void
 put_trace(struct session *s)
 {
@@ -88,6 +89,7 @@ put_trace(struct session *s)
 	submit_write(s->data.submission, buf_str(&text));
 	if (s->purpose != PURPOSE_SUBMISSION)
 		return;
+	s->data.dots.mend = true;
 	buf_clear(&text);
 	received_put_date(&text, received.now);
 	s->data.head.add_date = arena_str(s->mail_arena, buf_str(&text));

@@ -28,7 +28,7 @@ cmd_mail(struct session *s)
 		return decide_sender(s, SENDER_OWN);
 	s->answered = false;
 	s->step = &await_sender;
-	s->question = recipient_ask(s->process, mail->path.address, on_sender, s);
+	s->question = recipient_ask(s->process, mail->path.address, 0, on_sender, s);
 	return GO;
 }
 

@@ -44,6 +44,7 @@ static bool work(struct process *);
 static int work_due_ms(struct process *);
 static bool on_message(struct process *, enum role from, unsigned index, struct msg *);
 static void on_peer_lost(struct process *, enum role, unsigned index);
+static void on_quota(struct process *, uint64_t bytes, uint64_t messages);
 static void closing(struct process *);
 static bool is_busy(struct process *);
 static void report_usage(struct deliver *);
@@ -62,7 +63,7 @@ deliver_keeper_start(struct process *process, const struct keeper_grant *grant, 
 	buf_put(&d->address, grant->address);
 	d->frame = (struct keeper_frame){
 		.session = refuse_session, .event_fd = -1, .on_event = on_event, .work = work,
-		.work_due_ms = work_due_ms, .on_message = on_message,
+		.work_due_ms = work_due_ms, .quota = on_quota, .on_message = on_message,
 		.on_peer_lost = on_peer_lost, .closing = closing, .is_busy = is_busy,
 	};
 	if (account_open(maildir_fd, &options, &d->account) == STORE_OK)
@@ -71,6 +72,8 @@ deliver_keeper_start(struct process *process, const struct keeper_grant *grant, 
 		log_error(NULL, "account_unusable", KV("account", grant->address));
 	process->state = d;
 	keeper_run(process, &d->frame);
+	if (!d->account)
+		keeper_leave(process);
 	report_usage(d);
 }
 
@@ -97,6 +100,16 @@ report_usage(struct deliver *d)
 	if (d->account && account_usage(d->account, &usage) == STORE_OK)
 		keeper_report_usage(d->process, usage.bytes, usage.messages, usage.quota_bytes,
 		    usage.quota_messages);
+}
+
+static void
+on_quota(struct process *process, uint64_t bytes, uint64_t messages)
+{
+	struct deliver *d = deliver_of(process);
+
+	if (d->account)
+		account_set_quota(d->account, bytes, messages);
+	report_usage(d);
 }
 
 static void

@@ -54,12 +54,16 @@ take_text(struct dots *dots, struct str input, struct buf *out)
 static void
 take_line_end(struct dots *dots, char c, struct buf *out)
 {
-	if (c == '\n') {
+	if (c == '\r') {
+		dots->at = DOTS_AT_CR;
+	} else if (dots->mend) {
+		buf_put(out, STR("\r\n"));
+		dots->at = DOTS_AT_MENDED;
+		dots->line = 0;
+	} else {
 		dots->faults |= DOTS_BARE;
 		buf_put_c(out, c);
 		dots->at = DOTS_AT_TEXT;
-	} else {
-		dots->at = DOTS_AT_CR;
 	}
 }
 
@@ -108,6 +112,17 @@ take_some(struct dots *dots, struct str input, struct buf *out)
 		return take_after_cr(dots, c, out);
 	case DOTS_AT_CR:
 		return take_after_cr(dots, c, out);
+	case DOTS_AT_MENDED:
+		if (c == '.') {
+			dots->at = DOTS_AT_MENDED_DOT;
+			return 1;
+		}
+		break;
+	case DOTS_AT_MENDED_DOT:
+		/* Some double the dots of such lines, some do not: only a doubled one is one too many. */
+		buf_put_c(out, '.');
+		dots->at = DOTS_AT_TEXT;
+		return c == '.' ? 1 : 0;
 	case DOTS_AT_TEXT:
 	case DOTS_AT_END:
 		break;

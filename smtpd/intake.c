@@ -15,6 +15,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/id.h"
+#include "smtpd/fingerprint.h"
 #include "smtpd/queue.h"
 
 enum {
@@ -39,9 +40,12 @@ struct intake {
 	struct map *seen;		/* targets by kind and address: each gets one copy */
 	struct log log;
 	struct message *message;	/* from the first octet on */
+	struct fingerprint *hash;	/* from then on, to the end of the octets */
+	char fingerprint[FINGERPRINT_SIZE];
 	struct timer *timer;		/* the end of a wait; or the answer from the loop */
 	enum submit_result result;
 	bool answer_due;
+	bool told;			/* the front has been given the answer */
 };
 
 struct intakes {
@@ -198,6 +202,8 @@ open_message(struct intake *in)
 	in->message = message_new(q, &in->record);
 	in->message->intake = in;
 	in->message->entry = journal_begin(q->journal, &in->record);
+	if (!in->internal)
+		in->hash = fingerprint_new(&in->record);
 	return true;
 }
 
@@ -213,6 +219,8 @@ receive_bytes(struct intake *in, struct str bytes)
 		answer_later(in, SUBMIT_TOO_LARGE);
 	else if (!journal_append(in->message->entry, bytes))
 		answer_later(in, SUBMIT_TRY_LATER);
+	else if (in->hash)
+		fingerprint_add(in->hash, bytes);
 }
 
 bool
@@ -257,6 +265,7 @@ intake_on_front_lost(struct queue *q, unsigned front)
 {
 	struct intake *in, *next;
 
+	unanswered_front_lost(q->unanswered, front);
 	for (in = TAILQ_FIRST(&q->intakes->all); in; in = next) {
 		next = TAILQ_NEXT(in, all);
 		if (!in->internal && in->key.front == front)
@@ -298,6 +307,23 @@ intake_submit(struct queue *q, const struct envelope *envelope,
 
 /* ---- the end of the data ---- */
 
+/* True: the same message was kept already, and this is its sender who did not hear so. */
+static bool
+is_known(struct intake *in)
+{
+	scoped_buf trace = BUF_INIT;
+
+	if (!in->hash)
+		return false;
+	fingerprint_end(in->hash, in->fingerprint);
+	in->hash = NULL;
+	journal_set_fingerprint(in->message->entry, in->fingerprint);
+	if (!unanswered_take(in->queue->unanswered, in->fingerprint, &trace))
+		return false;
+	log_info(&in->log, "known", KV("kept_as", buf_str(&trace)));
+	return true;
+}
+
 static void
 receive_end(struct intake *in)
 {
@@ -305,6 +331,10 @@ receive_end(struct intake *in)
 
 	if (!open_message(in))
 		return;
+	if (is_known(in)) {
+		answer(in, SUBMIT_OK);
+		return;
+	}
 	m = in->message;
 	if (!journal_finish(m->entry) || !journal_entry_open(m->entry, &m->spooled)) {
 		answer_later(in, SUBMIT_TRY_LATER);
@@ -474,7 +504,12 @@ answer(struct intake *in, enum submit_result result)
 		msg_begin(&message, MSG_SUBMIT_ANSWER);
 		msg_put_u64(&message, in->key.number);
 		msg_put_u8(&message, (uint8_t)result);
-		(void)process_send(in->queue->process, ROLE_FRONT, in->key.front, &message, -1);
+		if (process_send(in->queue->process, ROLE_FRONT, in->key.front, &message, -1)) {
+			in->told = true;
+			if (result == SUBMIT_OK)
+				unanswered_told(in->queue->unanswered, in->key.front,
+				    in->fingerprint, in->record.trace);
+		}
 	}
 	intake_free(in);
 	if (answered)
@@ -487,6 +522,9 @@ intake_free(struct intake *in)
 {
 	struct message *m = in->message;
 
+	if (m && m->committed && !in->internal && !in->told)
+		unanswered_add(in->queue->unanswered, in->fingerprint, in->record.trace);
+	fingerprint_free(in->hash);
 	TAILQ_REMOVE(&in->queue->intakes->all, in, all);
 	if (!in->internal)
 		(void)map_remove(in->queue->intakes->by_key, key_str(in));

@@ -2,7 +2,7 @@
 /*
  * One spool file for each message, named by its trace id:
  *
- *	64 octets	the seal: magic, length of the record, size of the body, checksums
+ *	64 octets	the seal: magic, length of the record, size of the body, checksums, fingerprint
  *	record		the envelope (record.h)
  *	body		the octets of the message
  *
@@ -25,7 +25,7 @@
 
 enum {
 	SEAL_SIZE = 64,
-	SEAL_CHECKED = 40,		/* the octets before the seal's own checksum */
+	SEAL_CHECKED = 56,		/* the octets before the seal's own checksum */
 	MEMORY_MAX = 64 * 1024,		/* octets that wait in memory for the message's end */
 	RECORD_MAX = 32 * 1024 * 1024,	/* SUBMIT_TARGETS_MAX recipients with the longest addresses */
 	READ_CHUNK = 64 * 1024,
@@ -39,6 +39,7 @@ struct seal {
 	uint64_t body_size;
 	uint32_t record_sum;
 	uint32_t body_sum;
+	char fingerprint[FINGERPRINT_SIZE];
 };
 
 struct journal {
@@ -144,6 +145,12 @@ journal_append(struct journal_entry *e, struct str bytes)
 	return e->pending.n < MEMORY_MAX || flush_pending(e);
 }
 
+void
+journal_set_fingerprint(struct journal_entry *e, const char fingerprint[FINGERPRINT_SIZE])
+{
+	memcpy(e->seal.fingerprint, fingerprint, FINGERPRINT_SIZE);
+}
+
 bool
 journal_finish(struct journal_entry *e)
 {
@@ -236,6 +243,7 @@ write_seal(const struct journal_entry *e)
 	put_number(seal + 24, e->seal.body_size, 8);
 	put_number(seal + 32, e->seal.record_sum, 4);
 	put_number(seal + 36, e->seal.body_sum, 4);
+	memcpy(seal + 40, e->seal.fingerprint, FINGERPRINT_SIZE);
 	put_number(seal + SEAL_CHECKED, checksum_add(0, (struct str){ seal, SEAL_CHECKED }), 4);
 	return write_all(e->fd, (struct str){ seal, sizeof(seal) }, 0);
 }
@@ -334,6 +342,7 @@ read_seal(int fd, struct seal *out)
 	out->body_size = get_number(seal + 24, 8);
 	out->record_sum = (uint32_t)get_number(seal + 32, 4);
 	out->body_sum = (uint32_t)get_number(seal + 36, 4);
+	memcpy(out->fingerprint, seal + 40, FINGERPRINT_SIZE);
 	return out->record_length <= RECORD_MAX && fstat(fd, &st) == 0 &&
 	    (uint64_t)st.st_size == SEAL_SIZE + out->record_length + out->body_size;
 }
@@ -381,6 +390,7 @@ journal_read(struct journal *j, struct str trace, struct arena *arena, struct re
 	    !str_eq(record->trace, trace))
 		return false;
 	record->size = seal.body_size;
+	memcpy(record->fingerprint, seal.fingerprint, FINGERPRINT_SIZE);
 	*out = (struct spooled){ fd, SEAL_SIZE + seal.record_length, seal.body_size };
 	fd = -1;
 	return true;

@@ -26,6 +26,8 @@ struct journal_entry;
 struct journal_entry *journal_begin(struct journal *, const struct record *);
 /* False: the disk does not take it (logged); abandon it. */
 must_check bool journal_append(struct journal_entry *, struct str bytes);
+/* What it is known by when it is sent again; before the commit. */
+void journal_set_fingerprint(struct journal_entry *, const char fingerprint[FINGERPRINT_SIZE]);
 /* No more octets come. From now on journal_entry_open works. False as above. */
 must_check bool journal_finish(struct journal_entry *);
 uint64_t journal_entry_size(const struct journal_entry *);

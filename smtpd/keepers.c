@@ -20,7 +20,8 @@
 enum {
 	IN_FLIGHT_MAX = 32,		/* descriptors on their way to one keeper */
 	KEEPER_WAIT_MS = 30 * 1000,	/* for a keeper to be there */
-	SWEEP_MS = 5 * 1000,
+	ASK_AGAIN_MS = 500,		/* a question may have crossed the old keeper's death */
+	SWEEP_MS = 100,
 };
 
 enum step { WAITING, PREPARING, PREPARED, PUBLISHING };
@@ -44,7 +45,8 @@ struct door {
 	bool present;
 	unsigned index;		/* of the keeper, where present */
 	bool asked;
-	int64_t asked_at;
+	int64_t asked_at;	/* first */
+	int64_t asked_last;
 	struct deliveries waiting;
 	struct deliveries in_flight;
 	size_t in_flight_count;
@@ -59,6 +61,7 @@ struct keepers {
 	struct map *by_number;	/* deliveries */
 	uint64_t last_number;
 	struct timer *sweep;
+	bool sweeping;		/* the timer is set: not again, or it would never come */
 };
 
 static struct door *door_of(struct keepers *, struct str address);
@@ -82,7 +85,6 @@ keepers_start(struct queue *q)
 	q->keepers->by_address = map_new();
 	q->keepers->by_number = map_new();
 	q->keepers->sweep = timer_new(q->process->loop, sweep, q->keepers);
-	timer_set(q->keepers->sweep, SWEEP_MS);
 }
 
 static struct str
@@ -159,12 +161,16 @@ send_short(struct keepers *k, const struct delivery *d, enum smtpd_message_type 
 	(void)process_send(k->queue->process, ROLE_KEEPER, d->door->index, &message, -1);
 }
 
-/* Lets as many through as may be; asks for the keeper where there is none. */
+/* Lets as many through as may be; asks for the keeper where there is none. Who still waits is looked at again. */
 static void
 move_on(struct keepers *k, struct door *door)
 {
 	struct delivery *d;
 
+	if (!TAILQ_EMPTY(&door->waiting) && !k->sweeping) {
+		k->sweeping = true;
+		timer_set(k->sweep, SWEEP_MS);
+	}
 	if (!door->present) {
 		if (!TAILQ_EMPTY(&door->waiting) && !door->asked)
 			ask(k, door);
@@ -182,8 +188,10 @@ ask(struct keepers *k, struct door *door)
 {
 	scoped_buf message = BUF_INIT;
 
+	door->asked_last = clock_monotonic_ms();
+	if (!door->asked)
+		door->asked_at = door->asked_last;
 	door->asked = true;
-	door->asked_at = clock_monotonic_ms();
 	msg_begin(&message, MSG_ACCOUNT_WANTED);
 	msg_put_str(&message, buf_str(&door->address));
 	(void)process_send(k->queue->process, ROLE_AUTH, k->auth, &message, -1);
@@ -463,15 +471,22 @@ sweep(void *context)
 	struct keepers *k = context;
 	struct door *door;
 	int64_t now = clock_monotonic_ms();
+	bool waits = false;
 
-	timer_set(k->sweep, SWEEP_MS);
+	k->sweeping = true;
 	k->held++;
 	TAILQ_FOREACH(door, &k->all, all) {
-		if (door->present)
+		waits |= !TAILQ_EMPTY(&door->waiting);
+		if (!door->asked || door->present)
 			move_on(k, door);
-		else if (door->asked && now - door->asked_at > KEEPER_WAIT_MS)
+		else if (now - door->asked_at > KEEPER_WAIT_MS)
 			fail_waiting(k, door, VERDICT_TRY_LATER);
+		else if (now - door->asked_last > ASK_AGAIN_MS)
+			ask(k, door);
 	}
 	k->held--;
 	tidy(k);
+	k->sweeping = waits;
+	if (waits)
+		timer_set(k->sweep, SWEEP_MS);
 }

@@ -15,6 +15,7 @@ enum {
 	RESYNC_MS = 30 * 1000,
 	STOP_MS = 4 * 1000,		/* for attempts under way to end */
 	STOP_LOOK_MS = 50,
+	UNHEARD_SECONDS = 600,
 };
 
 static bool on_message(struct process *, enum role from, unsigned index, struct msg *);
@@ -55,8 +56,10 @@ queue_start(struct process *process)
 	q->resync = timer_new(process->loop, resync, q);
 	keepers_start(q);
 	intake_start(q);
+	q->unanswered = unanswered_new();
 	if (!journal_replay(q->journal, on_found, q))
 		process_fail(process, "the folder %s/spool cannot be read", state_dir);
+	q->started = true;
 	schedule_start(q);
 	timer_set(q->poll, 0);
 	process_handle(process, &handlers);
@@ -176,6 +179,10 @@ on_found(void *context, const struct record *record)
 
 	if (map_get(q->messages, record->trace))
 		return;
+	/* Kept shortly before our predecessor died: whoever sent it may not have heard. */
+	if (!q->started && clock_now() - record->arrived < UNHEARD_SECONDS &&
+	    record->credential != CREDENTIAL_INTERNAL)
+		unanswered_add(q->unanswered, record->fingerprint, record->trace);
 	if (rows_have(q->rows, record->trace)) {
 		rows_release(q->rows, record->trace);
 		return;

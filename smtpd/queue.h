@@ -18,6 +18,7 @@
 #include "smtpd/messages.h"
 #include "smtpd/rows.h"
 #include "smtpd/submit.h"
+#include "smtpd/unanswered.h"
 
 struct queue {
 	struct process *process;
@@ -25,10 +26,12 @@ struct queue {
 	struct rows *rows;
 	struct map *messages;		/* trace -> struct message */
 	struct intakes *intakes;
+	struct unanswered *unanswered;
 	struct keepers *keepers;
 	struct schedule *schedule;
 	struct timer *poll;		/* what `trivet queue` asked for */
 	struct timer *resync;		/* queue.db failed: compare it with the spool again */
+	bool started;			/* the spool has been read */
 	bool stopping;
 };
 

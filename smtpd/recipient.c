@@ -7,7 +7,8 @@
 
 static enum next run_await_recipient(struct session *);
 
-static const struct step await_recipient = { .name = "await_recipient", .run = run_await_recipient, .ours = true
+static const struct step await_recipient = {
+	.name = "await_recipient", .run = run_await_recipient, .ours = true
 };
 
 static void on_recipient(void *context, enum recipient_result, const struct target *,
@@ -38,7 +39,8 @@ recipient_check(struct session *s)
 	else if (policy_recipient(s->purpose, session_trust(s), PLACE_OURS) != NULL)
 		on_recipient(s, RECIPIENT_NO_SUCH, NULL, 0);
 	else
-		s->question = recipient_ask(s->process, path->address, on_recipient, s);
+		s->question = recipient_ask(s->process, path->address, s->mail.size,
+		    on_recipient, s);
 	return GO;
 }
 

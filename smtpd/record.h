@@ -5,6 +5,8 @@
 #include "common/base/arena.h"
 #include "smtpd/submit.h"
 
+enum { FINGERPRINT_SIZE = 16 };
+
 /* A final recipient: what is tried, retried and reported by itself. */
 struct record_recipient {
 	enum target_kind kind;
@@ -22,7 +24,9 @@ struct record {
 	bool eight_bit;
 	const struct record_recipient *recipients;
 	size_t count;
-	uint64_t size;		/* octets of the body; set by the journal, not part of the text */
+	/* Set by the journal, not part of the text: */
+	uint64_t size;		/* octets of the body */
+	char fingerprint[FINGERPRINT_SIZE];	/* see fingerprint.h; zeros: none */
 };
 
 void record_put(struct buf *out, const struct record *);

@@ -81,7 +81,7 @@ start(struct message *m, enum bounce_kind kind)
 	m->report = r;
 	id_put_new(&r->id);
 	write_body(r);
-	(void)recipient_ask(m->queue->process, m->record.sender, on_sender, r);
+	(void)recipient_ask(m->queue->process, m->record.sender, 0, on_sender, r);
 }
 
 /* ---- the text ---- */

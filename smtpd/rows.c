@@ -416,6 +416,7 @@ rows_load(struct rows *rows, struct str trace, struct arena *arena, struct row *
 	if (!next(rows, s))
 		return false;
 	*notified = sqlite3_column_int(s, 0) != 0;
+	sqlite3_reset(s);	/* an open statement would hold the whole database at this moment */
 	s = start(rows, LOAD);
 	bind_str(s, 1, trace);
 	while (next(rows, s)) {

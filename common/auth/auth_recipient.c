@@ -22,6 +22,7 @@ struct room {
 	enum role asker;
 	unsigned index;
 	uint64_t question;
+	uint64_t size;
 	struct arena *arena;
 	struct target target;
 	struct keeper_grant grant;
@@ -91,10 +92,13 @@ word_for(enum users_result result)
 	return RECIPIENT_UNAVAILABLE;
 }
 
+/* size: of what is to come, 0: not known, then a box counts as full without room for one octet. */
 static bool
-is_full(const struct keeper_grant *g, const struct room_usage *u)
+is_full(const struct keeper_grant *g, const struct room_usage *u, uint64_t size)
 {
-	return (g->quota_bytes > 0 && u->bytes >= g->quota_bytes) ||
+	uint64_t left = g->quota_bytes > u->bytes ? g->quota_bytes - u->bytes : 0;
+
+	return (g->quota_bytes > 0 && (left == 0 || size > left)) ||
 	    (g->quota_messages > 0 && u->messages >= g->quota_messages);
 }
 
@@ -109,7 +113,7 @@ want_keeper(struct auth *a, const struct keeper_grant *g)
 }
 
 static void
-wait_for_usage(struct auth *a, enum role asker, unsigned index, uint64_t question,
+wait_for_usage(struct auth *a, enum role asker, unsigned index, uint64_t question, uint64_t size,
     const struct target *target, const struct keeper_grant *grant)
 {
 	struct room *r = xcalloc(1, sizeof(*r));
@@ -118,6 +122,7 @@ wait_for_usage(struct auth *a, enum role asker, unsigned index, uint64_t questio
 	r->asker = asker;
 	r->index = index;
 	r->question = question;
+	r->size = size;
 	r->arena = arena_new();
 	r->target = (struct target){ target->kind, arena_str(r->arena, target->address) };
 	r->grant = *grant;
@@ -147,7 +152,7 @@ give_up_room(void *context)
  * targets each one's verdict is taken at the end of the data.
  */
 static void
-answer_with_room(struct auth *a, enum role asker, unsigned index, uint64_t question,
+answer_with_room(struct auth *a, enum role asker, unsigned index, uint64_t question, uint64_t size,
     const struct target *targets, size_t count, struct arena *arena)
 {
 	struct keeper_grant grant;
@@ -161,8 +166,8 @@ answer_with_room(struct auth *a, enum role asker, unsigned index, uint64_t quest
 	}
 	u = map_get(a->usage, grant.address);
 	if (u == NULL)
-		wait_for_usage(a, asker, index, question, &targets[0], &grant);
-	else if (is_full(&grant, u))
+		wait_for_usage(a, asker, index, question, size, &targets[0], &grant);
+	else if (is_full(&grant, u, size))
 		send_answer(a, asker, index, question, RECIPIENT_FULL, targets, count);
 	else
 		send_answer(a, asker, index, question, RECIPIENT_OK, targets, count);
@@ -173,6 +178,7 @@ auth_on_recipient(struct auth *a, enum role from, unsigned index, struct msg *m)
 {
 	uint64_t question = msg_get_u64(m);
 	struct str address = msg_get_str(m);
+	uint64_t size = msg_get_u64(m);
 	struct arena *arena;
 	struct users_targets found;
 	struct target *targets;
@@ -192,7 +198,7 @@ auth_on_recipient(struct auth *a, enum role from, unsigned index, struct msg *m)
 			    TARGET_REMOTE : TARGET_LOCAL;
 			targets[i].address = found.items[i].address;
 		}
-		answer_with_room(a, from, index, question, targets, found.count, arena);
+		answer_with_room(a, from, index, question, size, targets, found.count, arena);
 	}
 	arena_free(arena);
 	return true;
@@ -244,7 +250,7 @@ auth_on_usage(struct auth *a, struct msg *m)
 	for (r = TAILQ_FIRST(&a->rooms); r != NULL; r = next) {
 		next = TAILQ_NEXT(r, entry);
 		if (str_eq(r->grant.address, address))
-			answer_room(r, is_full(&r->grant, u) ? RECIPIENT_FULL : RECIPIENT_OK);
+			answer_room(r, is_full(&r->grant, u, r->size) ? RECIPIENT_FULL : RECIPIENT_OK);
 	}
 	return true;
 }

@@ -17,6 +17,7 @@ enum {
 	STAY_MS = 60 * 1000,		/* without a session, so that the next click finds it warm */
 	ARRIVAL_MS = 10 * 1000,		/* for the front's first words */
 	WORK_SOON_MS = 200,
+	LEAVE_MS = 100,
 };
 
 struct lease {
@@ -51,6 +52,7 @@ struct keeper {
 	struct timer *work;
 	struct timer *leave;
 	bool leaving;
+	bool unusable;
 };
 
 static bool on_message(struct process *, enum role from, unsigned index, struct msg *);
@@ -60,6 +62,7 @@ static void on_event(void *context, unsigned ready);
 static void do_work(void *context);
 static void ask_to_leave(void *context);
 static bool on_session_open(struct keeper *, struct msg *);
+static bool on_quota(struct keeper *, struct msg *);
 static void on_arrival(void *context, unsigned ready);
 static void give_up_arrival(void *context);
 
@@ -90,6 +93,8 @@ on_message(struct process *p, enum role from, unsigned index, struct msg *m)
 
 	if (from == ROLE_MASTER && m->type == MSG_SESSION_OPEN)
 		return on_session_open(k, m);
+	if (from == ROLE_MASTER && m->type == MSG_QUOTA)
+		return on_quota(k, m);
 	if (k->frame->on_message != NULL)
 		return k->frame->on_message(p, from, index, m);
 	return false;
@@ -102,6 +107,18 @@ on_peer_lost(struct process *p, enum role role, unsigned index)
 
 	if (k->frame->on_peer_lost != NULL)
 		k->frame->on_peer_lost(p, role, index);
+}
+
+static bool
+on_quota(struct keeper *k, struct msg *m)
+{
+	uint64_t bytes = msg_get_u64(m);
+	uint64_t messages = msg_get_u64(m);
+
+	if (!msg_end(m))
+		return false;
+	k->frame->quota(k->process, bytes, messages);
+	return true;
 }
 
 /* ---- the store's own needs ---- */
@@ -155,6 +172,15 @@ keeper_report_usage(struct process *p, uint64_t bytes, uint64_t messages,
 }
 
 /* ---- leaving ---- */
+
+void
+keeper_leave(struct process *p)
+{
+	struct keeper *k = p->inside->frame;
+
+	k->unusable = true;
+	timer_set(k->leave, LEAVE_MS);
+}
 
 static bool
 is_idle(const struct keeper *k)
@@ -224,7 +250,7 @@ lease_free(struct lease *lease)
 	stream_free(lease->line);
 	free(lease);
 	if (!k->leaving) {
-		timer_set(k->leave, STAY_MS);
+		timer_set(k->leave, k->unusable ? LEAVE_MS : STAY_MS);
 		keeper_work_soon(k->process);
 	}
 }

@@ -44,6 +44,8 @@ struct keeper_frame {
 	void (*on_event)(struct process *);
 	bool (*work)(struct process *);
 	int (*work_due_ms)(struct process *);
+	/* The account's limits changed since it was opened. */
+	void (*quota)(struct process *, uint64_t bytes, uint64_t messages);
 	/* Role's own messages (from ROLE_QUEUE). May be NULL. */
 	bool (*on_message)(struct process *, enum role from, unsigned index, struct msg *);
 	void (*on_peer_lost)(struct process *, enum role, unsigned index);
@@ -55,6 +57,8 @@ struct keeper_frame {
 
 /* Called once by keeper_start. The frame must outlive the process. */
 void keeper_run(struct process *, const struct keeper_frame *);
+/* The account cannot be used: asks to end as soon as nothing is under way, so that a new keeper tries again. */
+void keeper_leave(struct process *);
 /* After anything that may have changed the store: has the work done soon. */
 void keeper_work_soon(struct process *);
 /* Tells auth what the account holds now. */

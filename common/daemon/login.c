@@ -146,7 +146,8 @@ login_ask(struct process *p, const struct login_question *ask_for, login_answere
 }
 
 struct question *
-recipient_ask(struct process *p, struct str address, recipient_answered *answered, void *context)
+recipient_ask(struct process *p, struct str address, uint64_t size, recipient_answered *answered,
+    void *context)
 {
 	struct desk *d = desk_of(p);
 	struct question *q = ask(d, context);
@@ -156,6 +157,7 @@ recipient_ask(struct process *p, struct str address, recipient_answered *answere
 	msg_begin(&m, MSG_RECIPIENT);
 	msg_put_u64(&m, q->number);
 	msg_put_str(&m, address);
+	msg_put_u64(&m, size);
 	if (!process_send(p, ROLE_AUTH, d->auth, &m, -1))
 		timer_set(q->patience, 0);
 	return q;

@@ -51,8 +51,9 @@ struct question *login_ask(struct process *, const struct login_question *, logi
 
 typedef void recipient_answered(void *context, enum recipient_result, const struct target *,
     size_t count);
-struct question *recipient_ask(struct process *, struct str address, recipient_answered *,
-    void *context);
+/* size: octets that are to come, 0 where nobody said; RECIPIENT_FULL tells that they do not fit. */
+struct question *recipient_ask(struct process *, struct str address, uint64_t size,
+    recipient_answered *, void *context);
 
 /* The asker is gone: no call any more. Takes NULL. */
 void question_cancel(struct question *);

@@ -25,6 +25,7 @@ enum {
 	BACK_OFF_FIRST_MS = 100,	/* doubled with each further death, up to: */
 	BACK_OFF_MOST_MS = 10000,
 	STOP_MS = 7000,			/* then what still lives is killed */
+	GRACE_MS = 5000,		/* to exit, once it closed its channel */
 };
 
 /* Who talks to whom, besides master with all. */
@@ -117,6 +118,7 @@ free_child(struct child *c)
 {
 	TAILQ_REMOVE(&c->master->children, c, entry);
 	ipc_free(c->ipc);
+	timer_free(c->grace);
 	free(c->label);
 	free(c);
 }
@@ -329,11 +331,8 @@ on_usage(struct child *from, struct msg *msg)
 }
 
 static bool
-on_message(void *context, struct ipc *ipc, struct msg *msg)
+run_message(struct child *from, struct msg *msg)
 {
-	struct child *from = context;
-
-	(void)ipc;
 	if (msg->type == MSG_READY) {
 		on_ready(from);
 		return true;
@@ -351,7 +350,28 @@ on_message(void *context, struct ipc *ipc, struct msg *msg)
 	return false;
 }
 
-/* A child that sent rubbish, or is about to be reaped. */
+static bool
+on_message(void *context, struct ipc *ipc, struct msg *msg)
+{
+	struct child *from = context;
+
+	(void)ipc;
+	if (run_message(from, msg))
+		return true;
+	from->broke_rules = true;
+	return false;
+}
+
+static void
+kill_child(void *context)
+{
+	struct child *c = context;
+
+	log_warn(NULL, "process.kill", KV("role", role_name(c->role)), KV("pid", (int)c->pid));
+	kill(c->pid, SIGKILL);
+}
+
+/* A child that sent rubbish, or one that is about to exit: it closes its channel first. */
 static void
 on_closed(void *context, struct ipc *ipc)
 {
@@ -360,7 +380,12 @@ on_closed(void *context, struct ipc *ipc)
 	(void)ipc;
 	ipc_free(c->ipc);
 	c->ipc = NULL;
-	kill(c->pid, SIGKILL);
+	if (c->broke_rules) {
+		kill_child(c);
+		return;
+	}
+	c->grace = timer_new(c->master->loop, kill_child, c);
+	timer_set(c->grace, GRACE_MS);
 }
 
 /* ---- deaths ---- */
@@ -405,17 +430,26 @@ bury(struct child *c, int status)
 		loop_stop(m->loop);
 }
 
+bool
+master_bury_dead(struct child *c)
+{
+	int status;
+
+	if (waitpid(c->pid, &status, WNOHANG) != c->pid)
+		return false;
+	bury(c, status);
+	return true;
+}
+
 static void
 on_child_signal(void *context)
 {
 	struct master *m = context;
 	struct child *c, *next;
-	int status;
 
 	for (c = TAILQ_FIRST(&m->children); c != NULL; c = next) {
 		next = TAILQ_NEXT(c, entry);
-		if (waitpid(c->pid, &status, WNOHANG) == c->pid)
-			bury(c, status);
+		master_bury_dead(c);
 	}
 }
 
@@ -472,11 +506,8 @@ kill_rest(void *context)
 	struct master *m = context;
 	struct child *c;
 
-	TAILQ_FOREACH(c, &m->children, entry) {
-		log_warn(NULL, "process.kill", KV("role", role_name(c->role)),
-		    KV("pid", (int)c->pid));
-		kill(c->pid, SIGKILL);
-	}
+	TAILQ_FOREACH(c, &m->children, entry)
+		kill_child(c);
 }
 
 static void

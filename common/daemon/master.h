@@ -21,8 +21,12 @@ struct child {
 	int64_t born_ms;
 	bool ready;
 	bool draining;		/* a front that has been replaced: not restarted */
+	bool broke_rules;	/* sent rubbish: it gets no time to end by itself */
+	struct timer *grace;	/* after its channel was closed: runs out, and it is killed */
 	bool leaving;		/* a keeper told to go: what comes for its account waits */
 	uint64_t sessions;	/* given to a keeper, ever */
+	uint64_t quota_bytes;	/* as it was told last */
+	uint64_t quota_messages;
 	unsigned joined_queue;	/* index + 1 of the queue it has a channel to; 0: none */
 	struct wishes *wishes;	/* for after a leaving keeper */
 };
@@ -64,6 +68,8 @@ void master_send(struct child *, struct buf *message, int fd);
 /* Gives both a channel to each other. */
 void master_join(struct child *, struct child *);
 struct child *master_find(struct master *, enum role, unsigned index);
+/* Is it dead, though nobody noticed? Then it has been buried (and freed). */
+bool master_bury_dead(struct child *);
 /* The first of a role that is not draining. */
 struct child *master_first(struct master *, enum role);
 _Noreturn void master_run(struct master *);

@@ -95,6 +95,9 @@ find_or_fork(struct master *m, const struct keeper_grant *grant)
 	struct keeper_grant g = *grant;
 	char *label;
 
+	/* One that died a moment ago: its signal may still be waiting behind this wish. */
+	if (c != NULL && master_bury_dead(c))
+		c = map_get(m->keepers, grant->address);
 	if (c != NULL || map_count(m->keepers) >= KEEPERS_MAX)
 		return c;
 	if (g.uid == (uid_t)-1) {
@@ -106,6 +109,8 @@ find_or_fork(struct master *m, const struct keeper_grant *grant)
 	free(label);
 	if (c == NULL)
 		return NULL;
+	c->quota_bytes = g.quota_bytes;
+	c->quota_messages = g.quota_messages;
 	map_set(m->keepers, g.address, c);
 	return c;
 }
@@ -172,6 +177,22 @@ wait_for_leaving(struct child *keeper, const struct wish *w)
 	all->session[all->count++] = w->session;
 }
 
+/* The administrator may have changed the limits since the keeper was started. */
+static void
+tell_quota(struct child *keeper, const struct keeper_grant *g)
+{
+	struct buf m = BUF_INIT;
+
+	if (keeper->quota_bytes == g->quota_bytes && keeper->quota_messages == g->quota_messages)
+		return;
+	keeper->quota_bytes = g->quota_bytes;
+	keeper->quota_messages = g->quota_messages;
+	msg_begin(&m, MSG_QUOTA);
+	msg_put_u64(&m, g->quota_bytes);
+	msg_put_u64(&m, g->quota_messages);
+	master_send(keeper, &m, -1);
+}
+
 /* Once for each queue there is: a restarted one is another one. */
 static void
 join_queue(struct master *m, struct child *keeper)
@@ -200,6 +221,7 @@ grant_wish(struct master *m, const struct wish *w)
 		wait_for_leaving(keeper, w);
 		return true;
 	}
+	tell_quota(keeper, &w->grant);
 	join_queue(m, keeper);
 	if (w->session)
 		open_session(keeper, w);

@@ -15,7 +15,7 @@ enum message_type {
 	MSG_FAILED,		/* str why: cannot do its work */
 	/* front -> auth */
 	MSG_LOGIN,		/* u64 question, str sid, str peer, bool secure, str authzid, str authcid, str password */
-	MSG_RECIPIENT,		/* u64 question, str address */
+	MSG_RECIPIENT,		/* u64 question, str address, u64 size */
 	/* auth -> front */
 	MSG_LOGIN_ANSWER,	/* u64 question, u8 login_result, str address */
 	MSG_RECIPIENT_ANSWER,	/* u64 question, u8 recipient_result, u32 count, count * (u8 target_kind, str address) */
@@ -36,6 +36,7 @@ enum message_type {
 	MSG_SESSION,		/* u64 question, str address; fd: stream to the keeper (none: it could not be had) */
 	/* master -> keeper */
 	MSG_SESSION_OPEN,	/* str sid, str peer, bool secure; fd: stream to the front */
+	MSG_QUOTA,		/* u64 quota_bytes, u64 quota_messages: they changed */
 	/* keeper -> master -> auth */
 	MSG_USAGE,		/* str address, u64 bytes, u64 messages, u64 quota_bytes, u64 quota_messages */
 	/* keeper -> master: no session since a minute; master -> keeper: go, or a session comes */

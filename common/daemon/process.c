@@ -349,6 +349,7 @@ free_inside(struct process *p)
 	ipc_free(p->inside->master);
 	timer_free(p->inside->last_moment);
 	process_close_doors(p);
+	free(p->inside->frame);	/* a keeper's; a front has freed its own */
 	free(p->inside);
 }
 

@@ -11,12 +11,12 @@ enum { SAMPLE_WIDTH = 78 };
 static void
 put_comment(struct buf *out, struct str text)
 {
-	size_t column = SAMPLE_WIDTH;
+	size_t column = 0;
 	struct str word;
 
 	while (str_word(&text, &word)) {
-		if (column + 1 + word.n > SAMPLE_WIDTH) {
-			buf_put_z(out, column == SAMPLE_WIDTH ? "#" : "\n#");
+		if (column == 0 || column + 1 + word.n > SAMPLE_WIDTH) {
+			buf_put_z(out, column == 0 ? "#" : "\n#");
 			column = 1;
 		}
 		buf_put_c(out, ' ');
@@ -66,6 +66,19 @@ put_roff(struct buf *out, struct str text)
 	}
 }
 
+/* Where the first sentence ends; "e.g. x" is no end. */
+static size_t
+sentence_end(struct str text)
+{
+	size_t n = str_find(text, STR(". ")), more;
+
+	while (n < text.n && str_ends(str_sub(text, 0, n), STR("e.g"))) {
+		more = str_find(str_from(text, n + 2), STR(". "));
+		n += 2 + more;
+	}
+	return n;
+}
+
 /* One sentence a line, as mdoc(7) wants it. */
 static void
 put_sentences(struct buf *out, struct str text)
@@ -73,7 +86,7 @@ put_sentences(struct buf *out, struct str text)
 	size_t n;
 
 	while (text.n > 0) {
-		n = str_find(text, STR(". "));
+		n = sentence_end(text);
 		put_roff(out, str_sub(text, 0, n + 1));
 		buf_put_c(out, '\n');
 		text = str_from(text, n + 2);

@@ -354,17 +354,62 @@ fold_piece(struct buf *out, struct str piece)
 	free(folded);
 }
 
-/* Letters compose with what stands before them, so a piece ends before an ASCII byte. */
+/*
+ * How long the character at the front is if it folds to itself and never joins the one
+ * before it: kana, ideographs, Hangul syllables, all of three bytes; else 0. The blocks are
+ * whole ranges of first bytes, but for their edges.
+ */
+static size_t
+plain_length(struct str s)
+{
+	unsigned char a, b, c;
+
+	if (s.n < 3 || (unsigned char)s.p[0] < 0xE3 || (unsigned char)s.p[0] > 0xED)
+		return 0;
+	a = (unsigned char)s.p[0];
+	b = (unsigned char)s.p[1];
+	c = (unsigned char)s.p[2];
+	if ((b & 0xC0) != 0x80 || (c & 0xC0) != 0x80)
+		return 0;
+	if (a == 0xE3)	/* U+3041 to U+3096, U+30A0 to U+30FF: not the sound marks between */
+		return b == 0x81 || b == 0x83 || (b == 0x82 && (c < 0x97 || c > 0x9F)) ? 3 : 0;
+	if (a == 0xEA)
+		return b >= 0xB0 ? 3 : 0;	/* from U+AC00 */
+	return a != 0xED || b < 0x9E ? 3 : 0;	/* to U+D77F */
+}
+
+/* How much at the front is plain or ASCII; *last is where the last character of that begins. */
+static size_t
+plain_run(struct str s, size_t *last)
+{
+	size_t n = 0, one;
+
+	*last = 0;
+	while (n < s.n) {
+		one = ascii_length(str_from(s, n));
+		if (one > 0) {
+			*last = n + one - 1;
+			n += one;
+		}
+		for (; (one = plain_length(str_from(s, n))) > 0; n += one)
+			*last = n;
+		if (n == s.n || (unsigned char)s.p[n] >= 0x80)
+			break;
+	}
+	return n;
+}
+
+/* Letters compose with what stands before them, so a piece ends before one that does not. */
 static size_t
 piece_length(struct str s)
 {
-	size_t n = str_index(s, '\n');
+	size_t n = 1;
 
-	if (n < s.n)
+	while (n < s.n && n < CHARSET_FOLD_PIECE && s.p[n - 1] != '\n' &&
+	    plain_length(str_from(s, n)) == 0)
 		n++;
-	if (n <= CHARSET_FOLD_PIECE)
+	if (n == s.n || n < CHARSET_FOLD_PIECE)
 		return n;
-	n = CHARSET_FOLD_PIECE;
 	while (n > 1 && (unsigned char)s.p[n] >= 0x80)
 		n--;
 	if (n > 1)
@@ -379,17 +424,17 @@ void
 charset_put_folded(struct buf *out, struct str utf8)
 {
 	while (utf8.n > 0) {
-		struct str piece = str_sub(utf8, 0, CHARSET_FOLD_PIECE);
+		size_t last, n = plain_run(utf8, &last);
 
-		piece.n = ascii_length(piece);
-		if (piece.n < utf8.n && piece.n < CHARSET_FOLD_PIECE && piece.n > 0)
-			piece.n--;	/* a mark may follow and join the last letter */
-		put_lower(out, piece);
-		utf8 = str_from(utf8, piece.n);
-		if (utf8.n == 0 || piece.n > 0)
-			continue;
-		piece = str_sub(utf8, 0, piece_length(utf8));
-		fold_piece(out, piece);
-		utf8 = str_from(utf8, piece.n);
+		/* A mark may follow and join the last letter. */
+		if (n < utf8.n)
+			n = last;
+		put_lower(out, str_sub(utf8, 0, n));
+		utf8 = str_from(utf8, n);
+		if (utf8.n == 0)
+			break;
+		n = piece_length(utf8);
+		fold_piece(out, str_sub(utf8, 0, n));
+		utf8 = str_from(utf8, n);
 	}
 }

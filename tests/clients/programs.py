@@ -59,10 +59,14 @@ def submission(site, mode):
 
 def send_by_swaks(site, mode, recipient, path, folder):
     need("swaks")
+    with open(path, "rb") as f:
+        octets = f.read().removesuffix(b"\r\n")        # it adds a line end of its own
+    with open(path, "wb") as f:
+        f.write(octets)
     run(folder, "swaks", "--server", HOST, "--port", str(submission(site, mode)), "--ehlo", "client.test",
         "-tlsc" if mode == "tls" else "-tls", "--tls-verify", "--tls-ca-path", site.ca_file,
         "--auth", "LOGIN", "--auth-user", "user1", "--auth-password", site.password,
-        "--from", site.address(1), "--to", recipient, "--data", f"@{path}", "--no-data-fixup")
+        "--from", site.address(1), "--to", recipient, "--data", f"@{path}")
 
 
 def send_by_curl(site, mode, recipient, path, folder):
@@ -134,6 +138,7 @@ def run_on_terminal(folder, words, seconds):
 def read_by_neomutt(site, mode, user, folder):
     need("neomutt")
     scheme = "imaps" if mode == "tls" else "imap"
+    os.makedirs(f"{folder}/mail", exist_ok=True)        # or it asks, and takes our keys for the answer
     rc = write(folder, "neomuttrc", f"""
 set ssl_starttls = yes
 set ssl_force_tls = yes
@@ -208,6 +213,7 @@ poll {HOST} protocol {protocol} port {port}
     fetchall keep mda "{taker(folder)}"
 """)
     run(folder, "fetchmail", "-f", rc, "--nosyslog", "--nodetach", "--invisible", "-i", f"{folder}/ids",
+        "--pidfile", f"{folder}/pid",
         env={"FETCHMAILHOME": folder})
     return read_files(f"{folder}/taken/*")
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The first octet says how the rest is chopped: chopped and whole give the same message, end and
+ * The first octet says how the rest is chopped and whether it is mended: chopped and whole give the same message, end and
  * faults; a good message holds no lone CR or LF; and dotted again it comes back.
  */
 #include "smtpd/dots.h"
@@ -9,11 +9,11 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static size_t
-take(struct dots *dots, struct str input, size_t step, struct buf *out)
+take(struct dots *dots, bool mend, struct str input, size_t step, struct buf *out)
 {
 	size_t used = 0;
 
-	*dots = DOTS_INIT;
+	*dots = (struct dots){ .mend = mend };
 	for (size_t at = 0; at < input.n && !dots_at_end(dots); at += step)
 		used += dots_take(dots, str_sub(input, at, step), out);
 	return used;
@@ -43,7 +43,7 @@ check_again(struct str text)
 		buf_put_c(&dotted, text.p[i]);
 	}
 	buf_put(&dotted, STR(".\r\n"));
-	if (take(&dots, buf_str(&dotted), dotted.n, &out) != dotted.n || !dots_at_end(&dots) ||
+	if (take(&dots, false, buf_str(&dotted), dotted.n, &out) != dotted.n || !dots_at_end(&dots) ||
 	    !str_eq(buf_str(&out), text))
 		fatal("a message does not come back");
 }
@@ -76,11 +76,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	scoped_buf a = BUF_INIT;
 	scoped_buf b = BUF_INIT;
 	size_t step;
+	bool mend;
 
 	if (size < 2)
 		return 0;
 	step = data[0] % 16 + 1;
-	if (take(&whole, input, input.n, &a) != take(&chopped, input, step, &b) ||
+	mend = data[0] & 128;
+	if (take(&whole, mend, input, input.n, &a) != take(&chopped, mend, input, step, &b) ||
 	    whole.at != chopped.at || whole.faults != chopped.faults ||
 	    !str_eq(buf_str(&a), buf_str(&b)))
 		fatal("chopping changed a message");

@@ -23,18 +23,13 @@ $name is a variable; (?P<name>...) in a regex sets one. Octets are Latin-1 chara
 A conversation has accounts that nobody used before: $USER and $USER2, $NAME being the first without its domain.
 """
 
-import argparse
 import base64
 import glob
 import os
 import re
 import socket
 import ssl
-import sys
-import tempfile
 import time
-
-sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 
 from sites import Site
 
@@ -224,41 +219,32 @@ def settings_of(path):
         return tuple(line.partition(" ")[2].strip() for line in f if line.startswith("settings "))
 
 
-def hold_all(paths, site, doors, verbose):
-    failed = 0
-    for number, path in enumerate(paths):
-        users = [site.address(number * USERS_EACH + i + 1) for i in range(USERS_EACH)]
-        conversation = Conversation(path, site, users, doors)
+def tests_of(folder, doors, daemons, kind=Conversation):
+    """A test for runner.py for each *.conv in the folder; one that wants settings gets a server of its own."""
+    return [test_of(path, number, doors, daemons, kind)
+            for number, path in enumerate(sorted(glob.glob(os.path.join(folder, "*.conv"))))]
+
+
+def test_of(path, number, doors, daemons, kind):
+    settings = settings_of(path)
+
+    def hold(site, first):
+        conversation = kind(path, site, [site.address(first), site.address(first + 1)], doors)
         why = conversation.hold()
-        if why is not None:
-            failed += 1
-            print("FAIL %s\n  %s" % (os.path.basename(path), why))
-            for line in conversation.log[-12:]:
-                print("      %s" % line)
-        elif verbose:
-            print("ok   %s" % os.path.basename(path))
-        sys.stdout.flush()
-    return failed
+        if why:
+            raise AssertionError("\n      ".join([why, *conversation.log[-12:]]))
 
+    def with_others(site):
+        hold(site, number * USERS_EACH + 1)
 
-def main(family, folder, doors, daemons):
-    parser = argparse.ArgumentParser(description=f"Holds the conversations of tests/{family}.")
-    parser.add_argument("-v", action="store_true", help="name what passed too")
-    parser.add_argument("conversations", nargs="*")
-    options = parser.parse_args()
-    paths = options.conversations or sorted(glob.glob(os.path.join(folder, "*.conv")))
-    groups = {}
-    for path in paths:
-        groups.setdefault(settings_of(path), []).append(path)
-    failed = 0
-    for settings, group in groups.items():
-        with tempfile.TemporaryDirectory(prefix=f"trivet-{family}-") as directory:
-            site = Site(os.path.join(directory, "site"), users=len(group) * USERS_EACH, settings=settings,
-                        daemons=daemons)
-            try:
-                site.start()
-                failed += hold_all(group, site, doors, options.v)
-            finally:
-                site.stop()
-    print("%s conversations: %d passed, %d failed, 0 skipped" % (family, len(paths) - failed, failed))
-    return 1 if failed else 0
+    def alone(folder):
+        site = Site(f"{folder}/site", users=USERS_EACH, settings=settings, daemons=daemons)
+        try:
+            hold(site.start(), 1)
+        finally:
+            site.stop()
+            site.kill()
+
+    chosen = alone if settings else with_others
+    chosen.__name__ = "test_" + os.path.basename(path).removesuffix(".conv")
+    return chosen

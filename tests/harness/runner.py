@@ -77,6 +77,11 @@ def on_alarm(_number, _frame):
     raise TooLong()
 
 
+def on_end(number, _frame):
+    """The servers are stopped on the way out."""
+    sys.exit(128 + number)
+
+
 def sentence(function):
     return function.__name__.removeprefix("test_").replace("_", " ")
 
@@ -93,7 +98,6 @@ class Module:
         spec.loader.exec_module(self.module)
         self.folder = None
         self.shared = None
-        self.before = 0
 
     def tests(self):
         found = [f for n, f in vars(self.module).items() if n.startswith("test_") and callable(f)]
@@ -138,6 +142,7 @@ class Run:
         os.chmod(self.folder, 0o755)
         self.fresh = None
         self.site = None
+        self.log_before = 0
 
     def arguments(self):
         given = {}
@@ -152,6 +157,8 @@ class Run:
                 given[name] = self.folder
             else:
                 raise TypeError(f"{self.function.__name__}: nobody gives '{name}'")
+        if self.site is not None and os.path.exists(self.site.log):
+            self.log_before = os.path.getsize(self.site.log)
         return given
 
     def __call__(self):
@@ -161,9 +168,6 @@ class Run:
         signal.alarm(int(limit))
         failure = None
         try:
-            marks = self.function
-            if getattr(marks, "only_long", False) and not Options.long:
-                skip("takes long: --long")
             self.function(**self.arguments())
         except Skip as e:
             return e
@@ -187,11 +191,12 @@ class Run:
         return failure
 
     def logs(self):
+        """What was logged during the test."""
         if self.site is None:
             return ""
         text = ""
         for name in ["log"] + [f"stderr/{n}" for n in sorted(os.listdir(f"{self.site.folder}/stderr"))]:
-            tail = self.site.tail_of(name, 60)
+            tail = self.site.tail_of(name, 40, self.log_before if name == "log" else 0)
             if tail:
                 text += f"\n---- last lines of {name}\n{tail}"
         return text
@@ -225,6 +230,8 @@ def parse(argv):
 
 
 def wanted(args, module, function):
+    if getattr(function, "only_long", False) and not (Options.long or args.list):
+        return False
     words = (args.only or "").replace("_", " ")
     return words in sentence(function) or words in module.name.replace("_", " ")
 
@@ -240,6 +247,8 @@ def kept_logs(family, module, function):
 def family(folder, argv):
     """Runs folder/test_*.py; prints a line per test and, last, the counts. Returns the exit code."""
     faulthandler.register(signal.SIGUSR1)
+    signal.signal(signal.SIGTERM, on_end)
+    signal.signal(signal.SIGHUP, on_end)
     args = parse(argv)
     name = os.path.basename(os.path.abspath(folder))
     counts = {"passed": 0, "failed": 0, "skipped": 0}
@@ -260,9 +269,11 @@ def run_module(module, name, args, counts):
         for function in chosen:
             print(f"{name}/{module.name}: {sentence(function)}")
         return
-    for function in chosen:
-        run_one(module, function, name, counts)
-    why = module.close()
+    try:
+        for function in chosen:
+            run_one(module, function, name, counts)
+    finally:
+        why = module.close()
     if why:
         counts["failed"] += 1
         print(f"FAIL {name}/{module.name}: the server ends cleanly and without a complaint\n{why}", flush=True)

@@ -438,10 +438,10 @@ class Site:
             self.kill()
             self.choices["port_base"] = find_port_base(self.host)
             self.write_config()
-        self.save()
         if trouble:
             raise Trouble(trouble)
-        self.wait_for_answers(seconds)
+        self.wait_for_answers(wrapper, seconds)
+        self.save()
         self.write_env()
         return self
 
@@ -457,15 +457,17 @@ class Site:
                 return trouble
         return None
 
-    def wait_for_answers(self, seconds):
+    def wait_for_answers(self, wrapper, seconds):
         until = time.monotonic() + seconds
         for env, setting, daemon, distance, tls in PORTS:
             if daemon not in self.daemons or self.value(setting) == "":
                 continue
             while greeting(self.host, self.port_base + distance, tls) is None:
+                trouble = f"{daemon} does not answer on {self.host}:{self.port_base + distance} ({env}); see {self.log}"
+                if not self.is_running(daemon):         # it was just dying when we looked
+                    trouble = self.start_missing(wrapper, seconds)
                 if time.monotonic() > until:
-                    raise Trouble(f"{daemon} does not answer on {self.host}:{self.port_base + distance} "
-                                  f"({env}); see {self.log}")
+                    raise Trouble(trouble)
                 time.sleep(0.02)
 
     def wait_until_gone(self, daemon, seconds):
@@ -548,9 +550,10 @@ class Site:
         with open(self.clock_file, "rb") as f:
             return struct.unpack("=q", f.read(8))[0]
 
-    def tail_of(self, name, lines=40):
+    def tail_of(self, name, lines=40, begin=0):
         try:
             with open(f"{self.folder}/{name}", encoding="utf-8", errors="replace") as f:
+                f.seek(begin)
                 return "".join(f.readlines()[-lines:])
         except OSError:
             return ""

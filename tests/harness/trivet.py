@@ -37,8 +37,13 @@ def wait_until(what, condition, limit=10):
 
 
 def equal(got, expected, what=""):
-    if got != expected:
-        raise AssertionError(f"{what or 'different'}: expected {short(expected)}, got {short(got)}")
+    if got == expected:
+        return
+    if isinstance(got, bytes) and isinstance(expected, bytes) and len(expected) > 100:
+        at = next((i for i, (a, b) in enumerate(zip(got, expected)) if a != b), min(len(got), len(expected)))
+        raise AssertionError(f"{what}: differ from octet {at} on, expected {expected[max(at - 40, 0):at + 60]!r} of "
+                             f"{len(expected)}, got {got[max(at - 40, 0):at + 60]!r} of {len(got)}")
+    raise AssertionError(f"{what or 'different'}: expected {short(expected)}, got {short(got)}")
 
 
 def short(value):

@@ -17,9 +17,11 @@ struct dots_case {
 	struct str out;		/* only where there are no faults */
 	unsigned faults;
 	size_t left;		/* octets behind the end; SIZE_MAX: no end in sight */
+	bool mend;
 };
 
-#define CASE(in, out, faults, left) { { in, sizeof(in) - 1 }, { out, sizeof(out) - 1 }, faults, left }
+#define CASE(in, out, faults, left) { { in, sizeof(in) - 1 }, { out, sizeof(out) - 1 }, faults, left, false }
+#define MEND(in, out, faults, left) { { in, sizeof(in) - 1 }, { out, sizeof(out) - 1 }, faults, left, true }
 
 static const struct dots_case cases[] = {
 	CASE(".\r\n", "", 0, 0),
@@ -64,12 +66,23 @@ static const struct dots_case cases[] = {
 	CASE("a\r\n.\t\r\nX\r\n.\r\n", "a\r\n\t\r\nX\r\n", 0, 0),
 	CASE("a\r\n .\r\nX\r\n.\r\n", "a\r\n .\r\nX\r\n", 0, 0),
 	CASE("a\r\n.\x85.\r\n.\r\n", "a\r\n\x85.\r\n", 0, 0),
+	/* Of our own users: a lone LF is a line end, and ends nothing else. */
+	MEND("a\nb\r\n.\r\n", "a\r\nb\r\n", 0, 0),
+	MEND("\n\n.\r\n\r\n.\r\n", "\r\n\r\n.\r\n\r\n", 0, 0),
+	MEND("a\n.\nX\r\n.\r\n", "a\r\n.\r\nX\r\n", 0, 0),
+	MEND("a\n.\r\nX\r\n.\r\n", "a\r\n.\r\nX\r\n", 0, 0),
+	MEND("a\n..x\n.y\n...\r\n.\r\n", "a\r\n.x\r\n.y\r\n..\r\n", 0, 0),
+	MEND("a\r\n.\nX\r\n.\r\n", "a\r\n\r\nX\r\n", 0, 0),
+	MEND("a\n.\r\n.\r\n", "a\r\n.\r\n", 0, 0),
+	MEND("a\r.\nX\r\n.\r\n", "", DOTS_BARE, 0),
+	MEND("a\r\n.\r\r\n.\r\n", "", DOTS_BARE, 0),
+	MEND("a\n.\rX\r\n.\r\n", "", DOTS_BARE, 0),
 };
 
 static void
 check_dots(const struct dots_case *test, size_t step)
 {
-	struct dots dots = DOTS_INIT;
+	struct dots dots = { .mend = test->mend };
 	scoped_buf out = BUF_INIT;
 	size_t used = 0;
 

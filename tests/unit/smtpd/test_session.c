@@ -116,12 +116,13 @@ login_ask(struct process *process, const struct login_question *login, login_ans
 }
 
 struct question *
-recipient_ask(struct process *process, struct str address, recipient_answered *answered,
-    void *context)
+recipient_ask(struct process *process, struct str address, uint64_t size,
+    recipient_answered *answered, void *context)
 {
 	struct question *q = question_new(context);
 
 	(void)process;
+	(void)size;
 	q->recipient = answered;
 	q->recipient_result = RECIPIENT_NOT_OURS;
 	buf_put(&q->address, address);

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: ISC */
+#include "maildir/match.h"
+
+#include "common/base/utf8.h"
+#include "common/mime/charset.h"
+
+bool
+match_fold_key(struct buf *out, struct str key)
+{
+	if (!utf8_valid(key))
+		return false;
+	charset_put_folded(out, key);
+	return true;
+}
+
+void
+match_begin(struct match *m, struct match_key *const *keys, size_t count)
+{
+	m->keys = keys;
+	m->count = count;
+	m->overlap = 0;
+	for (size_t i = 0; i < count; i++)
+		if (!keys[i]->found && keys[i]->folded.n > m->overlap + 1)
+			m->overlap = keys[i]->folded.n - 1;
+	buf_clear(&m->text);
+	buf_clear(&m->window);
+}
+
+/*
+ * Does a character that begins with this byte never join the one before it, so that the
+ * text may be folded apart here? ASCII does not, nor do the blocks that are all ideographs
+ * (E4-E9) or all Hangul syllables (EB, EC); a long line of Korean has no ASCII.
+ */
+static bool
+stands_alone(char lead)
+{
+	unsigned char c = (unsigned char)lead;
+
+	return c < 0x80 || (c >= 0xE4 && c <= 0xE9) || c == 0xEB || c == 0xEC;
+}
+
+static size_t
+piece_length(struct str text)
+{
+	size_t n = MATCH_PIECE;
+
+	while (n > 0 && !stands_alone(text.p[n]))
+		n--;
+	if (n > 0)
+		return n;
+	n = MATCH_PIECE;
+	while (n > MATCH_PIECE - 4 && ((unsigned char)text.p[n] & 0xC0) == 0x80)
+		n--;
+	return n;
+}
+
+static bool
+look_at(struct match *m, struct str piece)
+{
+	struct str window;
+	bool any = false;
+
+	charset_put_folded(&m->window, piece);
+	window = buf_str(&m->window);
+	for (size_t i = 0; i < m->count; i++) {
+		struct match_key *key = m->keys[i];
+
+		if (key->found || str_find(window, key->folded) == window.n)
+			continue;
+		key->found = any = true;
+	}
+	if (m->window.n > m->overlap)
+		buf_take(&m->window, m->window.n - m->overlap);
+	return any;
+}
+
+bool
+match_feed(struct match *m, struct str utf8)
+{
+	bool any = false;
+
+	buf_put(&m->text, utf8);
+	while (m->text.n > MATCH_PIECE) {
+		size_t n = piece_length(buf_str(&m->text));
+
+		any |= look_at(m, str_sub(buf_str(&m->text), 0, n));
+		buf_take(&m->text, n);
+	}
+	return any;
+}
+
+bool
+match_end(struct match *m)
+{
+	bool any = look_at(m, buf_str(&m->text));
+
+	buf_clear(&m->text);
+	buf_clear(&m->window);
+	return any;
+}
+
+void
+match_free(struct match *m)
+{
+	buf_free(&m->text);
+	buf_free(&m->window);
+}

@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * SEARCH (RFC 3501 6.4.4), in slices. Of each message first its row in memory is looked
+ * at, then the header, then the body piece by piece, and nothing that the answer of the
+ * whole tree does not hang on: an AND costs what its cheapest NO costs, whatever the order
+ * of its keys, and a message is decoded once for all of them.
+ */
+#include <stdlib.h>
+
+#include "common/base/clock.h"
+#include "common/mime/address.h"
+#include "common/mime/date.h"
+#include "common/mime/header.h"
+#include "common/mime/word.h"
+#include "maildir/reading.h"
+#include "maildir/search_tree.h"
+
+enum {
+	SLICE_MS = 10,
+	ROWS_PER_LOOK = 256,	/* messages that needed no reading, between looks at the clock */
+};
+
+struct search {
+	struct mailbox *mailbox;
+	struct arena *arena;
+	struct search_tree tree;
+	struct match_key **asking;	/* room for the keys of one field */
+	uint32_t next_uid;
+
+	/* Of the message in hand, where a slice ended within it. */
+	uint32_t reading_uid;
+	struct content *content;
+	struct reading *reading;
+	bool in_text;
+
+	struct match match;
+	struct buf piece;
+};
+
+static enum store_result read_header(struct search *, enum answer *);
+static enum store_result open_body(struct search *);
+static enum answer read_body(struct search *, int64_t until);
+static void close_body(struct search *);
+
+/* ---- a search's life ---- */
+
+struct search *
+search_new(struct mailbox *mailbox, const struct search_key *key)
+{
+	struct search *s = xcalloc(1, sizeof(*s));
+
+	s->mailbox = mailbox;
+	s->arena = arena_new();
+	s->next_uid = 1;
+	search_tree_init(&s->tree, s->arena, mailbox, key);
+	s->asking = arena_array(s->arena, struct match_key *, s->tree.fields.count);
+	return s;
+}
+
+void
+search_free(struct search *s)
+{
+	if (s == NULL)
+		return;
+	close_body(s);
+	match_free(&s->match);
+	buf_free(&s->piece);
+	arena_free(s->arena);
+	free(s);
+}
+
+/* What says nothing about other messages. Their files' faults are logged where they happen. */
+static bool
+is_of_one_message(enum store_result r)
+{
+	return r == STORE_GONE || r == STORE_NO_SUCH || r == STORE_BROKEN || r == STORE_TOO_LARGE;
+}
+
+/* The message in hand, as far as the slice goes: MAYBE, and STORE_OK, means that it is over. */
+static enum store_result
+examine(struct search *s, int64_t until, enum answer *answer)
+{
+	enum store_result r = STORE_OK;
+
+	if (s->reading != NULL && s->reading_uid != s->tree.message.uid)
+		close_body(s);
+	if (s->reading == NULL) {
+		search_tree_forget(&s->tree);
+		*answer = search_tree_answer(&s->tree);
+		if (*answer == MAYBE && (s->tree.wants & WANTS_HEADER) != 0)
+			r = read_header(s, answer);
+		if (r == STORE_OK && *answer == MAYBE)
+			r = open_body(s);
+	}
+	if (r == STORE_OK && s->reading != NULL)
+		*answer = read_body(s, until);
+	if (r == STORE_OK || !is_of_one_message(r))
+		return r;
+	*answer = NO;
+	return STORE_OK;
+}
+
+enum store_result
+search_step(struct search *s, struct buf *found, bool *done)
+{
+	const int64_t until = clock_monotonic_ms() + SLICE_MS;
+	const struct message *m = &s->tree.message;
+	uint32_t seq = mailbox_seq_from_uid(s->mailbox, s->next_uid), rows = 0;
+
+	*done = false;
+	for (; mailbox_message(s->mailbox, seq, &s->tree.message); seq++) {
+		enum answer answer = NO;
+		enum store_result r = examine(s, until, &answer);
+
+		if (r != STORE_OK)
+			return r;
+		if (answer == MAYBE)
+			return STORE_OK;
+		if (answer == YES)
+			buf_put(found, (struct str){ (const char *)&m->uid, sizeof(m->uid) });
+		if (m->uid == UINT32_MAX)
+			break;
+		s->next_uid = m->uid + 1;
+		if (s->tree.has_read == READ_ROW && ++rows % ROWS_PER_LOOK != 0)
+			continue;
+		if (clock_monotonic_ms() >= until)
+			return STORE_OK;
+	}
+	*done = true;
+	return STORE_OK;
+}
+
+/* ---- the header ---- */
+
+/* A message without a date that can be read has its internal one. */
+static int32_t
+sent_day(struct str header, int64_t internal_date)
+{
+	struct header_field field;
+	struct date date;
+
+	if (header_find(header, STR("Date"), &field) && date_parse(field.value, &date))
+		return date.day;
+	return date_day_of(internal_date, 0);
+}
+
+static bool
+is_address_field(struct str name)
+{
+	static const char *const names[] = { "from", "to", "cc", "bcc" };
+
+	for (size_t i = 0; i < countof(names); i++)
+		if (str_eq_nocase(name, str_of(names[i])))
+			return true;
+	return false;
+}
+
+/*
+ * RFC 3501 6.4.4 compares From and its kind with the envelope, where quotes, comments and
+ * blanks within an address are gone; the field as a person sees it is looked at too.
+ */
+static void
+put_addresses(struct buf *out, struct str value)
+{
+	struct arena *arena = arena_new();
+	struct address_list list;
+	struct address *address;
+
+	address_parse(arena, value, &list);
+	STAILQ_FOREACH(address, &list, link) {
+		buf_put(out, STR("\r\n"));
+		word_put_utf8(out, address->name);
+		buf_put(out, STR(" <"));
+		word_put_utf8(out, address->mailbox);
+		if (address->kind == ADDRESS_MAILBOX)
+			buf_put_c(out, '@');
+		word_put_utf8(out, address->host);
+		buf_put_c(out, '>');
+	}
+	arena_free(arena);
+}
+
+static bool
+has_more_than_it_shows(struct str value)
+{
+	return str_has_char(value, '"') || str_has_char(value, '(') || str_has_char(value, '\\') ||
+	    str_find(value, STR("@ ")) < value.n || str_find(value, STR(" @")) < value.n;
+}
+
+/* The keys that ask for this field and have not found theirs; returns how many. */
+static size_t
+keys_for(struct search *s, struct str name)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < s->tree.fields.count; i++) {
+		struct search_node *node = s->tree.fields.nodes[i];
+
+		if (node->text.found || !str_eq_nocase(node->key->field, name))
+			continue;
+		/* RFC 3501 6.4.4: the empty string asks whether the field is there. */
+		if (node->is_always)
+			node->text.found = true;
+		else
+			s->asking[count++] = &node->text;
+	}
+	return count;
+}
+
+static void
+look_at_field(struct search *s, const struct header_field *field)
+{
+	const size_t count = keys_for(s, field->name);
+
+	if (count == 0)
+		return;
+	buf_clear(&s->piece);
+	reading_put_value(&s->piece, field->value);
+	if (is_address_field(field->name) && has_more_than_it_shows(field->value))
+		put_addresses(&s->piece, field->value);
+	match_begin(&s->match, s->asking, count);
+	match_feed(&s->match, buf_str(&s->piece));
+	match_end(&s->match);
+}
+
+static void
+look_at_header_text(struct search *s, struct str header)
+{
+	struct header_walk walk = header_walk(header);
+	struct header_field field;
+
+	match_begin(&s->match, s->tree.header_texts.texts, s->tree.header_texts.count);
+	while (header_next(&walk, &field)) {
+		buf_clear(&s->piece);
+		reading_put_field(&s->piece, &field);
+		match_feed(&s->match, buf_str(&s->piece));
+	}
+	match_end(&s->match);
+}
+
+static enum store_result
+read_header(struct search *s, enum answer *out)
+{
+	struct str texts[TEXT_COUNT];
+	enum store_result r = message_texts(s->mailbox, s->tree.message.uid, 1u << TEXT_HEADER, texts);
+	struct header_walk walk;
+	struct header_field field;
+
+	if (r != STORE_OK)
+		return r;
+	walk = header_walk(texts[TEXT_HEADER]);
+	while (s->tree.fields.count > 0 && header_next(&walk, &field))
+		look_at_field(s, &field);
+	if (s->tree.header_texts.count > 0)
+		look_at_header_text(s, texts[TEXT_HEADER]);
+	s->tree.sent_day = sent_day(texts[TEXT_HEADER], s->tree.message.internal_date);
+	s->tree.has_read = READ_HEADER;
+	*out = search_tree_answer(&s->tree);
+	return STORE_OK;
+}
+
+/* ---- the body ---- */
+
+static enum store_result
+open_body(struct search *s)
+{
+	struct str bytes;
+	enum store_result r = content_open(s->mailbox, s->tree.message.uid, &s->content);
+
+	if (r == STORE_OK)
+		r = content_bytes(s->content, &bytes);
+	if (r == STORE_OK) {
+		s->reading = reading_new(bytes);
+		s->reading_uid = s->tree.message.uid;
+	} else {
+		close_body(s);
+	}
+	return r;
+}
+
+static void
+close_body(struct search *s)
+{
+	reading_free(s->reading);
+	s->reading = NULL;
+	content_close(s->content);
+	s->content = NULL;
+	s->in_text = false;
+}
+
+/* One piece; true if a key was found in it. READING_ENDS: has_read says so. */
+static bool
+look_at_piece(struct search *s)
+{
+	const struct node_list *list = &s->tree.body_texts;
+	enum reading_step step;
+
+	buf_clear(&s->piece);
+	step = reading_next(s->reading, &s->piece);
+	if (step == READING_ENDS) {
+		s->tree.has_read = READ_ALL;
+		return false;
+	}
+	if (step == READING_TEXT_ENDS) {
+		s->in_text = false;
+		return match_end(&s->match);
+	}
+	if (!s->in_text) {
+		if (step == READING_HEADER)
+			list = &s->tree.header_texts;
+		match_begin(&s->match, list->texts, list->count);
+	}
+	s->in_text = true;
+	return match_feed(&s->match, buf_str(&s->piece));
+}
+
+/* Until the tree has its answer, or the slice is over (MAYBE): then it goes on from there. */
+static enum answer
+read_body(struct search *s, int64_t until)
+{
+	enum answer now = MAYBE;
+
+	while (now == MAYBE) {
+		if (look_at_piece(s) || s->tree.has_read == READ_ALL)
+			now = search_tree_answer(&s->tree);
+		else if (clock_monotonic_ms() >= until)
+			return MAYBE;
+	}
+	close_body(s);
+	return now;
+}

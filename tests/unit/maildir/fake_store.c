@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: ISC */
+#include "tests/unit/maildir/fake_store.h"
+
+#include <stdlib.h>
+
+#include "common/mime/header.h"
+
+struct content {
+	struct mailbox *mailbox;
+	struct fake_message *message;
+};
+
+struct mailbox *
+fake_new(void)
+{
+	return xcalloc(1, sizeof(struct mailbox));
+}
+
+void
+fake_free(struct mailbox *m)
+{
+	for (size_t i = 0; i < m->count; i++) {
+		buf_free(&m->messages[i]->bytes);
+		free(m->messages[i]);
+	}
+	free(m);
+}
+
+struct fake_message *
+fake_add(struct mailbox *m, struct buf bytes)
+{
+	struct fake_message *message = xcalloc(1, sizeof(*message));
+
+	if (m->count == FAKE_MESSAGES_MAX)
+		fatal("too many messages");
+	message->bytes = bytes;
+	message->row.uid = 10 * (uint32_t)(m->count + 1);
+	message->row.seq = (uint32_t)m->count + 1;
+	message->row.size = (uint32_t)bytes.n;
+	m->messages[m->count++] = message;
+	return message;
+}
+
+size_t
+mailbox_keyword_count(const struct mailbox *m)
+{
+	return m->keyword_count;
+}
+
+struct str
+mailbox_keyword(const struct mailbox *m, size_t k)
+{
+	return m->keywords[k];
+}
+
+bool
+mailbox_message(const struct mailbox *m, uint32_t seq, struct message *out)
+{
+	if (seq == 0 || seq > m->count)
+		return false;
+	*out = m->messages[seq - 1]->row;
+	return true;
+}
+
+uint32_t
+mailbox_seq_from_uid(const struct mailbox *m, uint32_t uid)
+{
+	uint32_t seq = 1;
+
+	while (seq <= m->count && m->messages[seq - 1]->row.uid < uid)
+		seq++;
+	return seq;
+}
+
+bool
+uid_set_has(const struct uid_set *set, uint32_t uid)
+{
+	for (size_t i = 0; i < set->count; i++)
+		if (uid >= set->ranges[i].first && uid <= set->ranges[i].last)
+			return true;
+	return false;
+}
+
+static struct fake_message *
+find(struct mailbox *m, uint32_t uid)
+{
+	return m->messages[mailbox_seq_from_uid(m, uid) - 1];
+}
+
+enum store_result
+message_texts(struct mailbox *m, uint32_t uid, unsigned which, struct str out[TEXT_COUNT])
+{
+	struct fake_message *message = find(m, uid);
+	struct str bytes = buf_str(&message->bytes);
+
+	message->header_reads++;
+	if (message->fault != STORE_OK)
+		return message->fault;
+	if (which != 1u << TEXT_HEADER)
+		fatal("search asks for the header alone");
+	out[TEXT_HEADER] = str_sub(bytes, 0, header_end(bytes));
+	return STORE_OK;
+}
+
+enum store_result
+content_open(struct mailbox *m, uint32_t uid, struct content **out)
+{
+	struct fake_message *message = find(m, uid);
+
+	message->body_reads++;
+	if (message->fault != STORE_OK)
+		return message->fault;
+	*out = xcalloc(1, sizeof(**out));
+	(*out)->mailbox = m;
+	(*out)->message = message;
+	m->open_contents++;
+	return STORE_OK;
+}
+
+enum store_result
+content_bytes(struct content *c, struct str *out)
+{
+	*out = buf_str(&c->message->bytes);
+	return STORE_OK;
+}
+
+void
+content_close(struct content *c)
+{
+	if (c == NULL)
+		return;
+	c->mailbox->open_contents--;
+	free(c);
+}

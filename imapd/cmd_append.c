@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * APPEND (RFC 3501 6.3.11, APPENDUID of RFC 4315 3). The message is never in memory: it goes from
- * the stream into the store as it comes. What is known to be refused is refused before it is sent; who sends it
- * without waiting (RFC 7888) has it skipped. OK means the message is on disk.
+ * APPEND (RFC 3501 6.3.11, APPENDUID of RFC 4315 3). The message is never in memory: it
+ * goes from the stream into the store as it comes. What is known to be refused is refused
+ * before it is sent; who sends it without waiting (RFC 7888) has it skipped. OK means the
+ * message is on disk.
  */
 #include "imapd/imapd.h"
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* EXPUNGE (RFC 3501 6.4.3) and UID EXPUNGE (RFC 4315 2.1). The end of the command tells what went. */
+/*
+ * EXPUNGE (RFC 3501 6.4.3) and UID EXPUNGE (RFC 4315 2.1). The end of the command tells
+ * what went.
+ */
 #include "imapd/imapd.h"
 
 enum next

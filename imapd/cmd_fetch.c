@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * FETCH (RFC 3501 6.4.5, 7.4.2), message by message, body by body, in slices. Small items go first and the
- * bodies last, whatever the order of the request: the texts the store lends live only until its next
- * call. A message that is gone is passed over, and the tagged answer says so (RFC 2180 4.1.2).
+ * FETCH (RFC 3501 6.4.5, 7.4.2), message by message, body by body, in slices. Small items
+ * go first and the bodies last, whatever the order of the request: the texts the store
+ * lends live only until its next call. A message that is gone is passed over, and the
+ * tagged answer says so (RFC 2180 4.1.2).
  */
 #include "common/mime/date.h"
 #include "imapd/imapd.h"
@@ -369,7 +370,10 @@ put_body(struct session *s)
 		before = out->n;
 		if (content_read(s->work.content, f->at, n, out) != STORE_OK ||
 		    out->n - before != n) {
-			/* The client was promised octets that are not there: no answer can follow. */
+			/*
+			 * The client was promised octets that are not there: no answer can
+			 * follow.
+			 */
 			log_error(&s->log, "body_unreadable", KV("uid", f->message.uid),
 			    KV("at", f->at));
 			return END;

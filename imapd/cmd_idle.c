@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * IDLE (RFC 2177): changes are told as they happen, whoever made them; keeper.c runs the step
- * when there may be some. Without a selected mailbox nothing is told, and DONE is waited for all the same.
+ * IDLE (RFC 2177): changes are told as they happen, whoever made them; keeper.c runs the
+ * step when there may be some. Without a selected mailbox nothing is told, and DONE is
+ * waited for all the same.
  */
 #include "common/base/clock.h"
 #include "imapd/imapd.h"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * LIST LSUB (RFC 3501 6.3.8, 6.3.9; RFC 5258, RFC 6154, RFC 5819's RETURN STATUS), XLIST, NAMESPACE (RFC
- * 2342). A failing store is answered NO, never by a shorter list: clients drop what is not listed.
+ * LIST LSUB (RFC 3501 6.3.8, 6.3.9; RFC 5258, RFC 6154, RFC 5819's RETURN STATUS), XLIST,
+ * NAMESPACE (RFC 2342). A failing store is answered NO, never by a shorter list: clients
+ * drop what is not listed.
  */
 #include "common/base/map.h"
 #include "imapd/imapd.h"
@@ -148,7 +149,10 @@ begin(struct session *s, struct listing **out)
 
 /* ---- LIST ---- */
 
-/* RFC 5258 3: all selections must hold, of the mailbox or, with RECURSIVEMATCH, of one below it. */
+/*
+ * RFC 5258 3: all selections must hold, of the mailbox or, with RECURSIVEMATCH, of one
+ * below it.
+ */
 static bool
 is_selected(const struct row *row, unsigned selection)
 {

@@ -99,9 +99,10 @@ read_response(struct session *s)
 static enum next
 start(struct session *s, const struct str *initial)
 {
-	struct sasl_reply reply = sasl_start(guest_sasl(s), s->req.authenticate.mechanism,
-	    initial);
+	struct sasl_reply reply;
 
+	sasl_end(guest_sasl(s));	/* of an earlier one that came to nothing */
+	reply = sasl_start(guest_sasl(s), s->req.authenticate.mechanism, initial);
 	return on_reply(s, &reply);
 }
 

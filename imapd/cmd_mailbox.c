@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* CREATE DELETE RENAME SUBSCRIBE UNSUBSCRIBE STATUS: RFC 3501 6.3.3 to 6.3.7, 6.3.10; RFC 6154 3. */
+/*
+ * CREATE DELETE RENAME SUBSCRIBE UNSUBSCRIBE STATUS: RFC 3501 6.3.3 to 6.3.7, 6.3.10; RFC
+ * 6154 3.
+ */
 #include "imapd/imapd.h"
 
 static enum next

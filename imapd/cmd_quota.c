@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * GETQUOTA GETQUOTAROOT (RFC 9208, RFC 2087): one root for the whole account. STORAGE counts units of 1024
- * octets, rounded so that "full" never looks like room. Without limits the list is empty.
+ * GETQUOTA GETQUOTAROOT (RFC 9208, RFC 2087): one root for the whole account. STORAGE
+ * counts units of 1024 octets, rounded so that "full" never looks like room. Without limits
+ * the list is empty.
  */
 #include "imapd/imapd.h"
 

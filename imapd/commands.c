@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * THE table: each command's name, when it is allowed, who reads its arguments, who does it, and what
- * the protocol wants of the dispatcher. UID is no row: see takes_uid (RFC 3501 6.4.8).
+ * THE table: each command's name, when it is allowed, who reads its arguments, who does it,
+ * and what the protocol wants of the dispatcher. UID is no row: see takes_uid (RFC 3501
+ * 6.4.8).
  */
 #include "imapd/imapd.h"
 

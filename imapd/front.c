@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A connection before login: greeting, TLS, the question who this is, and the hand-over to the
- * account's keeper. The frame of all fronts keeps the doors and the limits (common/daemon/front.h).
- * A guest is the connection, its session only the part until login.
+ * A connection before login: greeting, TLS, the question who this is, and the hand-over to
+ * the account's keeper. The frame of all fronts keeps the doors and the limits
+ * (common/daemon/front.h). A guest is the connection, its session only the part until
+ * login.
  */
 #include <stdlib.h>
 
@@ -252,7 +253,6 @@ on_answer(void *context, enum login_result result, struct str address, int keepe
 {
 	struct guest *guest = context;
 	struct session *s = guest->session;
-	const struct login_question *asked = s->work.own;
 
 	(void)address;	/* the keeper's log has it */
 	guest->question = NULL;
@@ -260,7 +260,8 @@ on_answer(void *context, enum login_result result, struct str address, int keepe
 		hand_over(guest, keeper_fd);
 		return;
 	}
-	log_info(&s->log, "login_failed", KV("user", asked->authcid), KV("why", refusal(result)));
+	/* auth's log has the name and the reason. */
+	log_debug(&s->log, "login_refused", KV("answer", refusal(result)));
 	if (result == LOGIN_WRONG)
 		guest->failures++;
 	if (guest->failures >= s->process->settings->login_failures) {

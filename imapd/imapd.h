@@ -109,7 +109,10 @@ struct session {
 
 /* session.c */
 void session_begin(struct session *, struct process *, struct stream *, enum state);
-/* Frees what the session holds, itself included; the stream, if still there, sends what is left and closes. */
+/*
+ * Frees what the session holds, itself included; the stream, if still there, sends what is
+ * left and closes.
+ */
 void session_end(struct session *);
 /* Runs steps until one waits. The session may be gone afterwards. */
 void session_run(struct session *);
@@ -127,7 +130,10 @@ void session_take(struct session *, size_t n);
  * CONTINUATION_MAX.
  */
 must_check enum parse session_line(struct session *, struct str *line, size_t *octets);
-/* The answer to the command: "OK ...", "NO ...", "BAD ...". Changes of the mailbox are told before it. */
+/*
+ * The answer to the command: "OK ...", "NO ...", "BAD ...". Changes of the mailbox are told
+ * before it.
+ */
 enum next finish(struct session *, const char *format, ...) printf_like(2, 3);
 /* "OK NAME completed" */
 enum next finish_done(struct session *);
@@ -216,7 +222,10 @@ must_check enum store_result section_find(struct content *, struct str header,
 /* ---- keeper.c ---- */
 
 struct account *room_account(const struct session *);
-/* This session changed the store: the account's other sessions and auth are told when it waits. */
+/*
+ * This session changed the store: the account's other sessions and auth are told when it
+ * waits.
+ */
 void room_changed(struct session *);
 /* After a session has run. */
 void room_settle(struct room *);

@@ -5,19 +5,14 @@
  * processes change comes by the store's event (common/daemon/keeper.h, maildir/store.h).
  */
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "imapd/imapd.h"
 
 struct room {
 	struct process *process;
 	struct keeper_frame frame;
-	struct account *account;	/* NULL: it could not be opened so far */
-	struct watch *watch;		/* its event, where it was opened late */
-	int maildir_fd;			/* to open it again */
+	struct account *account;	/* NULL: it could not be opened; the next keeper tries again */
 	struct buf address;
-	uint64_t quota_bytes;
-	uint64_t quota_messages;
 	struct usage reported;
 	TAILQ_HEAD(, session) sessions;
 	bool changed;
@@ -28,6 +23,7 @@ static void on_session(struct process *, const struct session_start *);
 static void on_event(struct process *);
 static bool work(struct process *);
 static int work_due_ms(struct process *);
+static void report_usage(struct room *);
 static void on_quota(struct process *, uint64_t bytes, uint64_t messages);
 static void on_closing(struct process *);
 static enum next welcome(struct session *);
@@ -35,36 +31,22 @@ static void on_user_end(struct session *);
 
 /* ---- the account ---- */
 
-static enum store_result
-open_account(struct room *room)
-{
-	const struct account_options options = {
-		.address = buf_str(&room->address),
-		.daemon = "imapd",
-		.quota_bytes = room->quota_bytes,
-		.quota_messages = room->quota_messages,
-	};
-	int fd = dup(room->maildir_fd);
-
-	if (fd < 0)
-		return STORE_BUSY;
-	return account_open(fd, &options, &room->account);
-}
-
 void
 keeper_start(struct process *process, const struct keeper_grant *grant, int maildir_fd)
 {
 	struct room *room = xcalloc(1, sizeof(*room));
+	const struct account_options options = {
+		.address = grant->address,
+		.daemon = "imapd",
+		.quota_bytes = grant->quota_bytes,
+		.quota_messages = grant->quota_messages,
+	};
 
 	room->process = process;
-	room->maildir_fd = maildir_fd;
-	room->quota_bytes = grant->quota_bytes;
-	room->quota_messages = grant->quota_messages;
 	buf_put(&room->address, grant->address);
 	TAILQ_INIT(&room->sessions);
 	process->state = room;
-	/* A failure was logged; each login tries again. */
-	if (open_account(room) != STORE_OK)
+	if (account_open(maildir_fd, &options, &room->account) != STORE_OK)
 		room->account = NULL;
 	room->frame = (struct keeper_frame){
 		.session = on_session,
@@ -76,29 +58,8 @@ keeper_start(struct process *process, const struct keeper_grant *grant, int mail
 		.closing = on_closing,
 	};
 	keeper_run(process, &room->frame);
-}
-
-static void
-on_watch(void *context, unsigned ready)
-{
-	struct room *room = context;
-
-	(void)ready;
-	on_event(room->process);
-}
-
-static bool
-has_account(struct room *room)
-{
 	if (room->account != NULL)
-		return true;
-	if (open_account(room) != STORE_OK) {
-		room->account = NULL;
-		return false;
-	}
-	room->watch = watch_new(room->process->loop, account_event_fd(room->account), WATCH_READ,
-	    on_watch, room);
-	return true;
+		report_usage(room);
 }
 
 struct account *
@@ -130,7 +91,9 @@ report_usage(struct room *room)
 
 	if (account_usage(room->account, &now) != STORE_OK)
 		return;
-	if (now.bytes == room->reported.bytes && now.messages == room->reported.messages)
+	if (now.bytes == room->reported.bytes && now.messages == room->reported.messages &&
+	    now.quota_bytes == room->reported.quota_bytes &&
+	    now.quota_messages == room->reported.quota_messages)
 		return;
 	room->reported = now;
 	keeper_report_usage(room->process, now.bytes, now.messages, now.quota_bytes,
@@ -232,9 +195,10 @@ welcome(struct session *s)
 		s->leaving = true;
 		return finish(s, "NO [LIMIT] Too many sessions of this account");
 	}
-	if (!has_account(s->room)) {
+	if (s->room->account == NULL) {
 		untagged(s, "BYE The mailbox cannot be opened now");
 		s->leaving = true;
+		keeper_leave(s->process);
 		return finish(s, "NO [UNAVAILABLE] The mailbox cannot be opened now; try again later");
 	}
 	return finish(s, "OK [%s] Welcome", buf_z(&capabilities));
@@ -254,10 +218,10 @@ on_quota(struct process *process, uint64_t bytes, uint64_t messages)
 {
 	struct room *room = process->state;
 
-	room->quota_bytes = bytes;
-	room->quota_messages = messages;
-	if (room->account != NULL)
-		account_set_quota(room->account, bytes, messages);
+	if (room->account == NULL)
+		return;
+	account_set_quota(room->account, bytes, messages);
+	report_usage(room);
 }
 
 static void
@@ -268,8 +232,7 @@ on_closing(struct process *process)
 
 	while ((s = TAILQ_FIRST(&room->sessions)) != NULL)
 		session_bye(s, "The server is stopping");
-	watch_free(room->watch);
-	room->watch = NULL;
-	account_close(room->account);
+	if (room->account != NULL)
+		account_close(room->account);
 	room->account = NULL;
 }

@@ -2,8 +2,9 @@
 #include "imapd/pattern.h"
 
 /*
- * "*" matches anything, "%" anything but the separator. Going back to the last "%", else to the last "*", is
- * enough: an earlier one could only take what the later one can take as well.
+ * "*" matches anything, "%" anything but the separator. Going back to the last "%", else to
+ * the last "*", is enough: an earlier one could only take what the later one can take as
+ * well.
  */
 bool
 pattern_matches(struct str pattern, struct str name, bool nocase)

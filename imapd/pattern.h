@@ -4,7 +4,10 @@
 
 #include "common/base/str.h"
 
-/* nocase: for INBOX, which is one name in any case. Never more than name.n * name.n * pattern.n steps. */
+/*
+ * nocase: for INBOX, which is one name in any case. Never more than name.n * name.n *
+ * pattern.n steps.
+ */
 bool pattern_matches(struct str pattern, struct str name, bool nocase);
 /* So many octets that are no wildcards: a shorter name cannot match. */
 size_t pattern_plain_length(struct str pattern);

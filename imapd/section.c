@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A section of a FETCH becomes octets: a range of the message as it is stored, or fields picked from a header
- * (RFC 3501 6.4.5). Messages are taken apart only when a part's number asks for it, once per message.
+ * A section of a FETCH becomes octets: a range of the message as it is stored, or fields
+ * picked from a header (RFC 3501 6.4.5). Messages are taken apart only when a part's number
+ * asks for it, once per message.
  */
 #include "common/mime/header.h"
 #include "common/mime/part.h"

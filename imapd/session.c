@@ -4,8 +4,9 @@
  *
  *	read_command -> the command's own steps -> tell_changes -> conclude -> read_command ...
  *
- * One command at a time, answered in order; what is pipelined stays in the stream (RFC 3501 5.5). No
- * step puts more than a little into an output that is full, and none works longer than a slice.
+ * One command at a time, answered in order; what is pipelined stays in the stream (RFC 3501
+ * 5.5). No step puts more than a little into an output that is full, and none works longer
+ * than a slice.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The selected mailbox as this session was told it: changes become EXISTS, RECENT, EXPUNGE, FETCH and
- * FLAGS (RFC 3501 7.2.6, 7.3, 7.4); sequence sets become messages of that same view.
+ * The selected mailbox as this session was told it: changes become EXISTS, RECENT, EXPUNGE,
+ * FETCH and FLAGS (RFC 3501 7.2.6, 7.3, 7.4); sequence sets become messages of that same
+ * view.
  */
 #include "imapd/imapd.h"
 
@@ -113,7 +114,10 @@ walk_begin(struct session *s, const struct sequence_set *sent, bool by_uid, stru
 	uint32_t max = by_uid ? largest_uid(s->mailbox) : exists;
 	struct uid_set set = sequence_set_resolve(sent, max, s->arena);
 
-	/* RFC 3501 section 9, seq-number: one that is not there is an error; 6.4.8: a uid is not. */
+	/*
+	 * RFC 3501 section 9, seq-number: one that is not there is an error; 6.4.8: a uid
+	 * is not.
+	 */
 	if (!by_uid && set.count > 0 && set.ranges[set.count - 1].last > exists)
 		return false;
 	*out = (struct walk){ .set = set, .by_uid = by_uid };

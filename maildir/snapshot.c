@@ -226,10 +226,11 @@ static bool
 update_row(struct folder *f, const struct row *row, const struct mailbox *by)
 {
 	size_t at = folder_position(f, row->uid);
-	struct row *old = &f->rows[at];
+	struct row *old;
 
-	if (at >= f->count || old->uid != row->uid)
+	if (at >= f->count || f->rows[at].uid != row->uid)
 		return false;
+	old = &f->rows[at];
 	if (old->dead || old->modseq >= row->modseq)
 		return true;
 	*old = *row;

@@ -354,6 +354,7 @@ free_inside(struct process *p)
 	login_forget(p);
 	timer_free(p->inside->last_moment);
 	process_close_doors(p);
+	free(p->inside->frame);	/* a keeper's; a front has freed its own */
 	free(p->inside);
 }
 

@@ -8,6 +8,7 @@
 
 static char *room;
 static size_t room_size;
+static char **environment __attribute__((used));	/* ours: environ may be taken from us at exit, and then it looks lost */
 
 void
 title_init(int argc, char **argv)
@@ -27,7 +28,8 @@ title_init(int argc, char **argv)
 			last = environ[i] + strlen(environ[i]);
 		moved[i] = xstrdup(environ[i]);
 	}
-	environ = moved;
+	environment = moved;
+	environ = environment;
 	room = argv[0];
 	room_size = (size_t)(last - argv[0]);
 }

@@ -8,6 +8,7 @@
 
 static char *room;
 static size_t room_size;
+static char **moved;	/* the environment, which libraries may move on */
 static char **environment __attribute__((used));	/* ours: environ may be taken from us at exit, and then it looks lost */
 
 void
@@ -15,7 +16,6 @@ title_init(int argc, char **argv)
 {
 	char *last = argv[0] + strlen(argv[0]);
 	size_t count = 0;
-	char **moved;
 
 	for (int i = 1; i < argc; i++)
 		if (argv[i] == last + 1)

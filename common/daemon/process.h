@@ -60,6 +60,12 @@ struct process_handlers {
  */
 _Noreturn void process_fail(struct process *, const char *format, ...) printf_like(2, 3);
 
+/*
+ * For a process that a role forks for one job, called there first: keeps only the standard descriptors,
+ * the log and `keep`, takes signals as usual, and ends when the role's process does.
+ */
+void process_became_helper(int keep);
+
 /* Called once by the role's start function. */
 void process_handle(struct process *, const struct process_handlers *);
 /* False (message dropped, fd closed) where there is no such peer now. fd -1: none; else owned. */

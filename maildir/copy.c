@@ -28,6 +28,7 @@ struct copy_job {
 	uint64_t keyword_map[KEYWORDS_MAX];	/* a source's keyword as the target's bit */
 	uint64_t keyword_known;
 	bool grew;
+	struct touch from;	/* of the source's cur/, for a move */
 	struct copy_one *ones;
 	size_t count;
 	size_t room;
@@ -186,6 +187,10 @@ copy_rows(struct copy_job *job, const struct uid_set *set)
 	}
 	if (r == STORE_OK && job->grew)
 		r = box_save_settings(a, job->target);
+	if (r == STORE_OK && job->move && job->count > 0) {
+		touch_begin(a, job->source.number, &job->m->folder->place, &job->from);
+		r = touch_doubt(a, job->source.number);
+	}
 	if (r == STORE_OK && job->count > 0)
 		r = box_save_counts(a, &job->source);
 	if (r == STORE_OK && job->count > 0 && job->target != &job->source)
@@ -304,7 +309,7 @@ finish(struct copy_job *job)
 {
 	struct folder *f = job->m->folder;
 	struct account *a = f->account;
-	struct touch to, from;
+	struct touch to;
 	enum store_result r = STORE_OK, one;
 
 	touch_begin(a, job->target->number, &job->place, &to);
@@ -321,11 +326,10 @@ finish(struct copy_job *job)
 		r = files_failed(&a->log, "sync", buf_str(&job->target->name));
 	if (!job->move || r != STORE_OK)
 		return r;
-	touch_begin(a, job->source.number, &f->place, &from);
 	for (size_t i = 0; i < job->count; i++)
 		expunge_file(&f->place, buf_str(&job->ones[i].from.base),
 		    buf_str(&job->ones[i].from.letters));
-	touch_end(a, &f->place, &from);
+	touch_end(a, &f->place, &job->from);
 	if (fsync(f->place.cur) != 0)
 		r = files_failed(&a->log, "sync", buf_str(&job->source.name));
 	return r;

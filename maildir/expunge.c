@@ -10,6 +10,7 @@ struct expunge_job {
 	struct box box;
 	uint64_t modseq;
 	struct buf names;	/* of files: base '\0' letters '\0' ... */
+	struct touch touch;
 };
 
 static enum store_result
@@ -77,9 +78,7 @@ remove_files(struct expunge_job *job)
 {
 	struct folder *f = job->m->folder;
 	struct str rest = buf_str(&job->names), base, letters;
-	struct touch touch;
 
-	touch_begin(f->account, f->box.number, &f->place, &touch);
 	while (rest.n > 0) {
 		base = str_sub(rest, 0, str_index(rest, '\0'));
 		rest = str_from(rest, base.n + 1);
@@ -87,7 +86,7 @@ remove_files(struct expunge_job *job)
 		rest = str_from(rest, letters.n + 1);
 		expunge_file(&f->place, base, letters);
 	}
-	touch_end(f->account, &f->place, &touch);
+	touch_end(f->account, &f->place, &job->touch);
 }
 
 enum store_result
@@ -108,6 +107,10 @@ mailbox_expunge(struct mailbox *m, const struct uid_set *only)
 		r = box_get(a, f->box.number, &job.box);
 	if (r == STORE_OK)
 		r = expunge_rows(&job, only);
+	if (r == STORE_OK && job.modseq != 0) {
+		touch_begin(a, job.box.number, &f->place, &job.touch);
+		r = touch_doubt(a, job.box.number);
+	}
 	if (r == STORE_OK && job.modseq != 0)
 		r = box_save_counts(a, &job.box);
 	r = txn_end(a, r);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "maildir/index.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 
@@ -141,8 +142,12 @@ index_open(struct account *a)
 	if (r != STORE_OK)
 		return r;
 	a->index_lost = true;
-	if (note_inode(a, &device, &inode) && inode != corrupt)
+	if (!note_inode(a, &device, &inode) && errno != ENOENT) {
+		a->index_lost = false;
+		r = files_failed(&a->log, "look at", STR("index.db"));
+	} else if (inode != corrupt) {
 		r = open_file(a);
+	}
 	if (a->index_lost) {
 		index_close(a);
 		r = rebuild_index(a);
@@ -195,9 +200,11 @@ open_file(struct account *a)
 	sqlite3_stmt *version = NULL;
 	int code, found = 0;
 
-	a->index_lost = !note_inode(a, &a->index_device, &a->index_inode);
+	a->index_lost = !note_inode(a, &a->index_device, &a->index_inode) && errno == ENOENT;
 	if (a->index_lost)
 		return STORE_OK;
+	if (a->index_inode == 0)
+		return files_failed(&a->log, "look at", STR("index.db"));
 	code = connect(a, SQLITE_OPEN_READWRITE);
 	if (code == SQLITE_OK)
 		code = sqlite3_prepare_v2(a->db, "PRAGMA user_version", -1, &version, NULL);
@@ -247,9 +254,16 @@ index_alive(struct account *a)
 
 	if (a->rebuilding)
 		return STORE_OK;
-	if (a->db != NULL && !a->index_lost && note_inode(a, &device, &inode) &&
-	    device == a->index_device && inode == a->index_inode)
-		return STORE_OK;
+	/* What has begun in one index is not gone on with in another. */
+	if (a->db != NULL && !sqlite3_get_autocommit(a->db))
+		return a->index_lost ? STORE_BUSY : STORE_OK;
+	if (a->db != NULL && !a->index_lost) {
+		if (note_inode(a, &device, &inode) && device == a->index_device &&
+		    inode == a->index_inode)
+			return STORE_OK;
+		if (inode == 0 && errno != ENOENT)
+			return files_failed(&a->log, "look at", STR("index.db"));
+	}
 	log_warn(&a->log, "index-lost", KV("corrupt", a->index_lost));
 	index_close(a);
 	r = index_open(a);

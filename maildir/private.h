@@ -350,6 +350,11 @@ struct touch {
 };
 
 void touch_begin(struct account *, int64_t box, const struct place *, struct touch *);
+/*
+ * In the transaction whose files are to be removed: where we die before the first of them
+ * is, the next opening looks at the directory all the same. After touch_begin.
+ */
+must_check enum store_result touch_doubt(struct account *, int64_t box);
 void touch_end(struct account *, const struct place *, const struct touch *);
 /* What is known of cur/; also from the scan. */
 void touch_note(struct account *, int64_t box, int64_t mtime);

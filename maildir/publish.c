@@ -128,6 +128,12 @@ touch_begin(struct account *a, int64_t box, const struct place *place, struct to
 		t->known = row.cur_mtime == t->before;
 }
 
+enum store_result
+touch_doubt(struct account *a, int64_t box)
+{
+	return index_do(a, Q_BOX_CUR_MTIME, BIND(V(0), V(box)));
+}
+
 void
 touch_end(struct account *a, const struct place *place, const struct touch *t)
 {

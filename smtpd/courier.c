@@ -150,7 +150,7 @@ look_for_end(void *context)
 	struct courier *c = context;
 
 	if (TAILQ_EMPTY(&c->jobs))
-		loop_stop(c->process->loop);
+		process_end(c->process);
 	else
 		timer_set(c->end, STOP_LOOK_MS);
 }
@@ -160,7 +160,7 @@ stop_now(void *context)
 {
 	struct courier *c = context;
 
-	loop_stop(c->process->loop);
+	process_end(c->process);
 }
 
 static void

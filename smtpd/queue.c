@@ -123,7 +123,7 @@ look_for_end(void *context)
 	struct queue *q = context;
 
 	if (schedule_is_idle(q))
-		loop_stop(q->process->loop);
+		process_end(q->process);
 	else
 		timer_set(q->poll, STOP_LOOK_MS);
 }
@@ -133,7 +133,7 @@ stop_now(void *context)
 {
 	struct queue *q = context;
 
-	loop_stop(q->process->loop);
+	process_end(q->process);
 }
 
 /* What the couriers have said to the end should be written down: else it is said twice. */

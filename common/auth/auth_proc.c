@@ -64,7 +64,7 @@ on_stop(struct process *p)
 	users_close(a->users);
 	free(a);
 	p->state = NULL;
-	loop_stop(p->loop);
+	process_end(p);
 }
 
 static void

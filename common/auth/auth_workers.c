@@ -239,7 +239,7 @@ on_pam_stop(struct process *p)
 		free_job(TAILQ_FIRST(&w->jobs));
 	free(w);
 	p->state = NULL;
-	loop_stop(p->loop);
+	process_end(p);
 }
 
 void

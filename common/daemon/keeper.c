@@ -233,8 +233,9 @@ on_stop(struct process *p)
 	k->frame->closing(p);
 	timer_free(k->work);
 	timer_free(k->leave);
-	k->work = k->leave = NULL;
 	process_end(p);
+	p->inside->frame = NULL;
+	free(k);
 }
 
 void

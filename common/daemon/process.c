@@ -16,6 +16,7 @@
 #include "common/base/log.h"
 #include "common/base/map.h"
 #include "common/daemon/crowd.h"
+#include "common/daemon/login.h"
 #include "common/daemon/messages.h"
 #include "common/daemon/process_inside.h"
 #include "common/daemon/title.h"
@@ -144,7 +145,7 @@ on_peer_message(void *context, struct ipc *ipc, struct msg *m)
 
 	(void)ipc;
 	if (p->inside->handlers.on_message == NULL)
-		return false;
+		return p->inside->ended;
 	return p->inside->handlers.on_message(p, peer->role, peer->index, m);
 }
 
@@ -267,6 +268,9 @@ stop(struct process *p)
 void
 process_end(struct process *p)
 {
+	p->inside->ended = true;
+	p->inside->handlers = (struct process_handlers){ 0 };
+	p->inside->on_drain = NULL;
 	loop_stop(p->loop);
 }
 
@@ -305,7 +309,7 @@ on_master_message(void *context, struct ipc *ipc, struct msg *m)
 		return true;
 	default:
 		if (p->inside->handlers.on_message == NULL)
-			return false;
+			return p->inside->ended;
 		return p->inside->handlers.on_message(p, ROLE_MASTER, 0, m);
 	}
 }
@@ -377,6 +381,7 @@ free_inside(struct process *p)
 		forget_peer(value);
 	map_free(p->inside->peers);
 	ipc_free(p->inside->master);
+	login_forget(p);
 	timer_free(p->inside->last_moment);
 	process_close_doors(p);
 	crowd_free(p->inside->crowd);

@@ -50,7 +50,7 @@ struct process_handlers {
 	void (*on_peer_lost)(struct process *, enum role, unsigned index);
 	void (*on_drained)(struct process *, enum role, unsigned index);
 	void (*on_reload)(struct process *);
-	/* SIGTERM: say goodbye and loop_stop soon (5 s at most); NULL: loop_stop at once. */
+	/* SIGTERM: say goodbye and process_end soon (5 s at most); NULL: process_end at once. */
 	void (*on_stop)(struct process *);
 };
 
@@ -65,6 +65,12 @@ _Noreturn void process_fail(struct process *, const char *format, ...) printf_li
  * the log and `keep`, takes signals as usual, and ends when the role's process does.
  */
 void process_became_helper(int keep);
+
+/*
+ * Ends the process as its role ends: after SIGTERM, when drained, when master is gone. None of its
+ * handlers is called any more, whatever still lies in the channels: its state may be freed.
+ */
+void process_end(struct process *);
 
 /* Called once by the role's start function. */
 void process_handle(struct process *, const struct process_handlers *);

@@ -28,9 +28,6 @@ _Noreturn void process_live(const struct process_birth *,
 /* The sockets of the doors are closed; others go on listening. */
 void process_close_doors(struct process *);
 
-/* Ends the process as its role ends: after SIGTERM, when drained, when master is gone. */
-void process_end(struct process *);
-
 /* The frames put themselves before the role's handlers. */
 struct process_inside {
 	struct ipc *master;
@@ -41,6 +38,7 @@ struct process_inside {
 	struct crowd *crowd;	/* fronts: their common counts */
 	unsigned crowd_slot;
 	bool stopping;
+	bool ended;
 	struct timer *last_moment;
 	void *frame;	/* front.c's or keeper.c's own */
 	void *login;	/* login.c's own */

@@ -8,13 +8,14 @@
 
 static char *room;
 static size_t room_size;
+static char **moved;	/* the environment, which libraries may move on */
+static char **environment __attribute__((used));	/* ours: environ may be taken from us at exit, and then it looks lost */
 
 void
 title_init(int argc, char **argv)
 {
 	char *last = argv[0] + strlen(argv[0]);
 	size_t count = 0;
-	char **moved;
 
 	for (int i = 1; i < argc; i++)
 		if (argv[i] == last + 1)
@@ -27,7 +28,8 @@ title_init(int argc, char **argv)
 			last = environ[i] + strlen(environ[i]);
 		moved[i] = xstrdup(environ[i]);
 	}
-	environ = moved;
+	environment = moved;
+	environ = environment;
 	room = argv[0];
 	room_size = (size_t)(last - argv[0]);
 }

@@ -46,7 +46,7 @@ def faults_of(report):
     lost = re.search(r"definitely lost: ([\d,]+) bytes", text)
     errors = re.search(r"ERROR SUMMARY: (\d+) errors", text)
     if (lost and lost[1] != "0") or (errors and errors[1] != "0"):
-        return re.sub(r"(?m)^==\d+== ?", "", text)[:3000]
+        return re.sub(r"(?m)^==\d+== ?", "", text)[:2500]
     return None if errors else f"{report}: the process ended without a summary"
 
 
@@ -56,7 +56,7 @@ def test_a_session_of_each_protocol_leaks_nothing_under_valgrind(folder):
     if Options.sanitizers:
         skip("a sanitizer build looks for itself")
     wrapper = ["valgrind", "-q", "--trace-children=yes", "--leak-check=full", "--show-leak-kinds=definite",
-               "--errors-for-leak-kinds=definite", "--child-silent-after-fork=no", "-v",
+               "--errors-for-leak-kinds=definite", "--child-silent-after-fork=no", "-v", "--vgdb=no",
                f"--log-file={folder}/valgrind.%p"]
     site = Site(f"{folder}/site", users=2, sandbox=False,
                 settings=["processes = 1", "connect_timeout = 60s"])
@@ -80,4 +80,4 @@ def test_a_session_of_each_protocol_leaks_nothing_under_valgrind(folder):
     wait_until("each process has written its report", lambda: len(reports) >= 10, 1)
     faults = [f for f in map(faults_of, sorted(reports)) if f]
     if faults:
-        raise AssertionError(f"{len(faults)} of {len(reports)} processes:\n" + "\n".join(faults[:3]))
+        raise AssertionError(f"{len(faults)} of {len(reports)} processes:\n" + "\n".join(faults[:8]))

@@ -20,6 +20,7 @@
 
 enum {
 	TRIES_MAX = 3,		/* workers that may die under one question */
+	WORKER_PATIENCE_MS = 5000,	/* for master to start one, where all are dead */
 	NO_WORKER = UINT32_MAX,
 };
 
@@ -40,6 +41,7 @@ struct login {
 	enum way way;
 	bool exists;
 	bool being_checked;	/* counted in check_count */
+	bool waiting;		/* there is no worker now */
 	int64_t began_ms;
 	struct str verifier;
 	struct keeper_grant grant;
@@ -322,10 +324,34 @@ send_to_pam_worker(struct login *l)
 static void
 send_to_worker(struct login *l)
 {
-	if (l->tries++ >= TRIES_MAX ||
-	    !(l->way == BY_PAM ? send_to_pam_worker(l) : send_to_hash_worker(l))) {
-		log_error(NULL, "login.no_worker", KV("way", l->way == BY_PAM ? "pam" : "hash"));
+	const char *way = l->way == BY_PAM ? "pam" : "hash";
+
+	if (l->tries >= TRIES_MAX) {
+		log_error(NULL, "login.kills_workers", KV("way", way), KV("sid", l->sid));
 		answer_later(l, LOGIN_UNAVAILABLE, 0);
+	} else if (l->way == BY_PAM ? send_to_pam_worker(l) : send_to_hash_worker(l)) {
+		l->tries++;
+	} else {
+		log_warn(NULL, "login.no_worker", KV("way", way), KV("sid", l->sid));
+		answer_later(l, LOGIN_UNAVAILABLE, WORKER_PATIENCE_MS);
+		l->waiting = true;
+	}
+}
+
+/* There is a worker again. */
+static void
+serve_waiting(struct auth *a, enum way way)
+{
+	struct login *l, *next;
+
+	for (l = TAILQ_FIRST(&a->logins); l != NULL; l = next) {
+		next = TAILQ_NEXT(l, entry);
+		if (!l->waiting || l->way != way)
+			continue;
+		l->waiting = false;
+		timer_stop(l->timer);
+		count_check(l, way == BY_HASH);
+		send_to_worker(l);
 	}
 }
 
@@ -440,6 +466,10 @@ auth_on_worker(struct auth *a, enum role role, unsigned index)
 	}
 	if (role == ROLE_QUEUE)
 		a->queue = index;
+	if (role == ROLE_AUTH_HASH)
+		serve_waiting(a, BY_HASH);
+	if (role == ROLE_AUTH_PAM)
+		serve_waiting(a, BY_PAM);
 }
 
 /* What a dead worker had in hand is given to another one. */

@@ -356,10 +356,17 @@ serve_waiting(struct auth *a, enum way way)
 }
 
 static void
-judge(struct login *l, bool right)
+answer_slowly(struct login *l, enum login_result result)
 {
 	int64_t took = clock_monotonic_ms() - l->began_ms;
 
+	rate_count(l->auth->failures, &l->peer_address);
+	answer_later(l, result, WRONG_DELAY_MS - took % WRONG_DELAY_MS);
+}
+
+static void
+judge(struct login *l, bool right)
+{
 	if (right && l->exists) {
 		if (l->way == BY_HASH)
 			remember(l);
@@ -367,8 +374,7 @@ judge(struct login *l, bool right)
 		answer(l);
 		return;
 	}
-	rate_count(l->auth->failures, &l->peer_address);
-	answer_later(l, LOGIN_WRONG, WRONG_DELAY_MS - took % WRONG_DELAY_MS);
+	answer_slowly(l, LOGIN_WRONG);
 }
 
 static struct login *
@@ -404,8 +410,9 @@ auth_on_pam_answer(struct auth *a, struct msg *m)
 	l = find_job(a, job);
 	if (l == NULL)
 		return true;
+	/* There are modules that call a wrong password an error of their own (pam_exec(8)). */
 	if (result == LOGIN_UNAVAILABLE)
-		answer_later(l, LOGIN_UNAVAILABLE, 0);
+		answer_slowly(l, LOGIN_UNAVAILABLE);
 	else
 		judge(l, result == LOGIN_OK);
 	return true;

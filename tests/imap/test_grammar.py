@@ -77,7 +77,7 @@ BAD = [
     b"* 1 FETCH (BODY (\"text\" \"plain\" NIL NIL NIL NIL 0 0))", b"* 1 FETCH (BODY (\"text\" \"plain\" NIL NIL NIL \"7bit\" 0))",
     b"* 1 FETCH (BODY (\"text\" \"plain\" () NIL NIL \"7bit\" 0 0))", b"* 1 FETCH (BODY (\"text\" \"plain\" (\"a\") NIL NIL \"7bit\" 0 0))",
     b"* 1 FETCH (BODY (\"text\" \"plain\" NIL NIL NIL \"7bit\" 0 0 NIL))", b"* 1 FETCH (BODY (\"message\" \"rfc822\" NIL NIL NIL \"7bit\" 0))",
-    b"* 1 FETCH (BODYSTRUCTURE (\"a\" \"b\" (\"n\" \"1\" \"N\" \"2\") NIL NIL \"7bit\" 0))", b"* 1 FETCH (BODYSTRUCTURE (\"multipart\" \"mixed\" NIL NIL NIL \"7bit\" 0))",
+    b"* 1 FETCH (BODYSTRUCTURE (\"multipart\" \"mixed\" NIL NIL NIL \"7bit\" 0))",
     b"* 1 FETCH (BODYSTRUCTURE (\"mixed\"))", b"* 1 FETCH (BODYSTRUCTURE ((\"a\" \"b\" NIL NIL NIL \"7bit\" 0)\"mixed\"))",
 ]
 

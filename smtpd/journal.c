@@ -15,10 +15,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/queue.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "common/base/id.h"
 #include "common/base/log.h"
 #include "smtpd/checksum.h"
@@ -30,6 +32,8 @@ enum {
 	RECORD_MAX = 32 * 1024 * 1024,	/* SUBMIT_TARGETS_MAX recipients with the longest addresses */
 	READ_CHUNK = 64 * 1024,
 	BOOT_ID_MAX = 64,
+	LOCK_PATIENCE_MS = 4000,
+	LOCK_PAUSE_US = 10000,
 };
 
 static const char magic[16] = "trivet-spool-1\n";
@@ -79,6 +83,20 @@ log_trouble(const char *what, const char *name)
 	    KV("error", strerror(errno)));
 }
 
+/* A killed master's queue may hang in a slow disk's fsync: two never work on one spool. */
+static bool
+lock_patiently(int dir)
+{
+	int64_t until = clock_monotonic_ms() + LOCK_PATIENCE_MS;
+
+	while (flock(dir, LOCK_EX | LOCK_NB) != 0) {
+		if (errno != EWOULDBLOCK || clock_monotonic_ms() > until)
+			return false;
+		usleep(LOCK_PAUSE_US);
+	}
+	return true;
+}
+
 struct journal *
 journal_open(struct loop *loop, const char *state_dir)
 {
@@ -89,7 +107,7 @@ journal_open(struct loop *loop, const char *state_dir)
 	if (state < 0 || (mkdirat(state, "spool", 0700) < 0 && errno != EEXIST))
 		return log_trouble("making spool", state_dir), NULL;
 	dir = openat(state, "spool", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	if (dir < 0 || fsync(state) < 0) {
+	if (dir < 0 || fsync(state) < 0 || !lock_patiently(dir)) {
 		log_trouble("opening spool", state_dir);
 		close_fd(&dir);
 		return NULL;

@@ -56,9 +56,9 @@ refuse_with(const struct master *m, const char *name, const char *format, ...)
 	refuse(m, name, buf_z(&why));
 }
 
-/* Held as long as we live: a lock that is there means a daemon that runs. */
+/* Held by master alone, as long as it lives: a lock that is there means a daemon that runs. */
 static void
-write_pid_file(const struct master *m)
+write_pid_file(struct master *m)
 {
 	scoped_buf path = BUF_INIT;
 	char earlier[32] = "";
@@ -82,6 +82,7 @@ write_pid_file(const struct master *m)
 	if (ftruncate(fd, 0) != 0 || dprintf(fd, "%d\n", (int)getpid()) < 0)
 		refuse_with(m, m->service->name, "cannot write %s: %s", buf_z(&path),
 		    strerror(errno));
+	m->pid_fd = fd;
 }
 
 /* Whom the others become, when root started us. */
@@ -171,6 +172,7 @@ service_main(const struct service *service, int argc, char **argv)
 	int log;
 
 	m->service = service;
+	m->pid_fd = -1;
 	m->ready_fd = take_ready_fd();
 	log_set_name(service->name, role_name(ROLE_MASTER));
 	config = parse_arguments(m, argc, argv);

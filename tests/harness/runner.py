@@ -195,7 +195,7 @@ class Run:
         if self.site is None:
             return ""
         text = ""
-        for name in ["log"] + [f"stderr/{n}" for n in sorted(os.listdir(f"{self.site.folder}/stderr"))]:
+        for name in ["log"] + [f"stderr/{n}" for n in self.site.stderr_names()]:
             tail = self.site.tail_of(name, 40, self.log_before if name == "log" else 0)
             if tail:
                 text += f"\n---- last lines of {name}\n{tail}"

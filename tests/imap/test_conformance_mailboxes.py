@@ -169,6 +169,19 @@ def test_delete_spares_children_and_inbox(site):
             s.no(f"DELETE {name}")
 
 
+def test_a_level_without_mailbox_cannot_be_used_as_one(site):
+    with new(site) as s:
+        s.ok("CREATE a/b")
+        s.ok("DELETE a")
+        if "\\noselect" in (s.ok('LIST "" a').attributes("a") or set()):
+            for command in ("SELECT a", "EXAMINE a", "STATUS a (MESSAGES)"):
+                s.no(command)
+            s.no("APPEND a ", Plus(MAIL))
+        s.ok("CREATE a")
+        s.ok("SELECT a")
+        equal(s.ok('LIST "" a').attributes("a"), {"\\haschildren"})
+
+
 def test_a_mailbox_made_again_has_another_uidvalidity_or_higher_uids(site):
     with new(site) as s:
         s.ok("CREATE box")

@@ -197,6 +197,23 @@ def test_selecting_anew_expunges_nothing(site):
         equal(s.exists, 1)
 
 
+def test_closing_what_was_examined_expunges_nothing(site):
+    with new(site, MAIL) as s:
+        s.ok("STORE 1 +FLAGS.SILENT (\\Deleted)")
+        s.ok("EXAMINE INBOX")
+        s.ok("CLOSE")
+        equal(s.ok("SELECT INBOX").number("EXISTS"), 1)
+
+
+def test_uidnext_is_no_higher_than_the_next_uid(site):
+    with new(site) as s:
+        for _ in range(3):
+            promised = s.ok("STATUS INBOX (UIDNEXT)").status()["UIDNEXT"]
+            uid = s.append("INBOX", MAIL)
+            equal(uid >= promised, True, f"{uid} >= {promised}")
+            equal(s.ok("STATUS INBOX (UIDNEXT)").status()["UIDNEXT"] > uid, True)
+
+
 def test_uid_expunge_takes_only_what_it_names(site):
     with new(site, MAIL, MAIL, MAIL) as s:
         s.ok("FETCH 1:* UID")
@@ -237,6 +254,7 @@ def test_search_finds_by_every_key(site):
             equal(s.ok("SEARCH HEADER ", literal(b"subject"), " ", literal(b"third")).found(), [3])
             equal(s.ok("SEARCH BODY ", literal(b"")).found(), [1, 2, 3])
         equal(s.ok('SEARCH CHARSET UTF-8 SUBJECT "é"').found(), [2])
+        equal((s.ok("SEARCH 2:500").found(), s.ok("SEARCH 500").found(), s.ok("SEARCH 500:*").found()), ([2, 3], [], [3]))
         equal(s.no("SEARCH CHARSET X-KLINGON SUBJECT x").code("BADCHARSET") is not None, True)
         s.ok("UID FETCH 1:* UID")
         equal(s.ok("UID SEARCH NOT 2").found(), [s.uids[0], s.uids[2]])
@@ -334,6 +352,9 @@ def test_partial_fetches_stop_at_the_end(site):
         for begin, count in ((0, 1), (0, size), (0, size + 1), (3, 5), (size - 1, 10), (size, 1), (size + 100, 1), (4294967295, 4294967295), (0, 4294967295)):
             items = s.ok(f"FETCH 1 BODY.PEEK[]<{begin}.{count}>").items()
             equal(items, {b"BODY[]<%d>" % begin: MAIL[begin:begin + count]})
+        equal(s.ok("FETCH 1 BODY.PEEK[HEADER.FIELDS ({7+}\r\nSubject)]").items(), {b"BODY[HEADER.FIELDS (Subject)]": b"Subject: s\r\n\r\n"})
+        equal(s.ok('FETCH 1 BODY.PEEK[HEADER.FIELDS ("Subject" FROM)]').items(),
+              {b"BODY[HEADER.FIELDS (Subject FROM)]": b"From: a@b.test\r\nSubject: s\r\n\r\n"})
         equal(s.ok("FETCH 1 BODY.PEEK[HEADER.FIELDS (Subject)]<3.4>").items(), {b"BODY[HEADER.FIELDS (Subject)]<3>": b"ject"})
         equal(s.ok("FETCH 1 BODY.PEEK[TEXT]<1.2>").items(), {b"BODY[TEXT]<1>": b"od"})
 

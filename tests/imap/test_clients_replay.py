@@ -587,7 +587,11 @@ def replay_of(name, script, port):
 
 def more_tests():
     return [replay_of(name, script, port) for name, script, port in (
-        ("thunderbird", THUNDERBIRD, "imaps_port"), ("thunderbird_with_few_capabilities", THUNDERBIRD_NARROW, "imap_port"),
-        ("roundcube", ROUNDCUBE, "imaps_port"), ("outlook", OUTLOOK, "imaps_port"), ("imapflow", IMAPFLOW, "imap_port"), ("aerc", AERC, "imap_port"),
-        ("alpine", ALPINE, "imap_port"), ("offlineimap", OFFLINEIMAP, "imap_port"), ("mbsync", MBSYNC, "imap_port"), ("neomutt", NEOMUTT, "imap_port"),
-        ("imapfilter", IMAPFILTER, "imap_port"), ("mail_imaptalk", IMAPTALK, "imap_port"), ("fetchmail_getmail_and_curl", FETCHERS, "imap_port"), ("k9", K9, "imap_port"))]
+        ("thunderbird", THUNDERBIRD, "imaps_port"), ("thunderbird_with_few_capabilities", THUNDERBIRD_NARROW,
+        "imap_port"),
+        ("roundcube", ROUNDCUBE, "imaps_port"), ("outlook", OUTLOOK, "imaps_port"),
+        ("imapflow", IMAPFLOW, "imap_port"), ("aerc", AERC, "imap_port"),
+        ("alpine", ALPINE, "imap_port"), ("offlineimap", OFFLINEIMAP, "imap_port"), ("mbsync", MBSYNC, "imap_port"),
+        ("neomutt", NEOMUTT, "imap_port"),
+        ("imapfilter", IMAPFILTER, "imap_port"), ("mail_imaptalk", IMAPTALK, "imap_port"),
+        ("fetchmail_getmail_and_curl", FETCHERS, "imap_port"), ("k9", K9, "imap_port"))]

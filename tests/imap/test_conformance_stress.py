@@ -88,7 +88,8 @@ class Storm:
         if what < 5:
             return f"{uid}STORE {numbers} {verb}FLAGS{silent} ({flags})"
         if what == 5:
-            return f"{uid}SEARCH {self.random.choice(('ALL', 'UNSEEN', 'DELETED', 'NOT KEYWORD Two', 'SUBJECT 1', 'BODY x'))}"
+            keys = ("ALL", "UNSEEN", "DELETED", "NOT KEYWORD Two", "SUBJECT 1", "BODY x")
+            return f"{uid}SEARCH {self.random.choice(keys)}"
         if what == 6:
             return f"{uid}COPY {numbers} {self.random.choice(BOXES)}"
         if what == 7:
@@ -97,7 +98,8 @@ class Storm:
             return "EXPUNGE"
         if what == 9:
             return f"UID FETCH {numbers} BODY[]"
-        return self.random.choice(("NOOP", "CHECK", f"STATUS {self.random.choice(BOXES)} (MESSAGES RECENT UIDNEXT UNSEEN)"))
+        return self.random.choice(("NOOP", "CHECK",
+                f"STATUS {self.random.choice(BOXES)} (MESSAGES RECENT UIDNEXT UNSEEN)"))
 
     def turn(self):
         chosen = self.random.sample(self.readers, self.random.randint(1, 3))
@@ -130,7 +132,8 @@ class Storm:
             reader.ok("NOOP")
             uids, flags, subjects = told[reader.box]
             equal(reader.exists, len(uids), f"EXISTS of {reader.box}")
-            equal([u for u in reader.uids if u], [u for u, mine in zip(uids, reader.uids) if mine], f"UIDs of {reader.box}")
+            equal([u for u in reader.uids if u], [u for u, mine in zip(uids, reader.uids) if mine],
+                    f"UIDs of {reader.box}")
             # What it was told by untagged FETCH or asked for must be true still.
             equal({u: f for u, f in reader.flags.items() if u in flags},
                   {u: flags[u] for u in reader.flags if u in flags}, f"flags in {reader.box}")

@@ -77,6 +77,21 @@ open_database(struct users *users, enum users_mode mode, char **why)
 	return true;
 }
 
+/*
+ * When root is the first to open the file, SQLite makes -wal and -shm as root's and gives them
+ * to the file's owner a moment later; a daemon that comes in between can't open them yet.
+ */
+static void
+wait_for_wal(struct users *users)
+{
+	for (int tries = 0; tries < USERS_WAL_TRIES; tries++) {
+		sqlite3_exec(users->db, "PRAGMA user_version", NULL, NULL, NULL);
+		if ((sqlite3_errcode(users->db) & 0xff) != SQLITE_CANTOPEN)
+			return;
+		usleep(USERS_WAL_MS * 1000);
+	}
+}
+
 static bool
 set_up(struct users *users, enum users_mode mode, char **why)
 {
@@ -87,6 +102,7 @@ set_up(struct users *users, enum users_mode mode, char **why)
 		"PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;";
 	int schema;
 
+	wait_for_wal(users);
 	if (sqlite3_exec(users->db, mode == USERS_WRITE ? for_writing : for_reading,
 	    NULL, NULL, NULL) != SQLITE_OK) {
 		*why = users_explain("%s: cannot be used: %s", users->path, sqlite3_errmsg(users->db));

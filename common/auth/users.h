@@ -28,6 +28,8 @@ enum {
 	USERS_ALIAS_DEPTH = 10,		/* an alias of an alias of ... */
 	USERS_TARGETS_MAX = 1000,	/* addresses one address may expand to, in all steps */
 	USERS_BUSY_MS = 5000,
+	USERS_WAL_TRIES = 100,		/* to open -wal and -shm, so many milliseconds apart: */
+	USERS_WAL_MS = 10,
 };
 
 struct account {

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -16,6 +17,10 @@
 #include "common/base/log.h"
 
 #define assert_str(a, b) assert_true(str_eq((a), (b)))
+
+enum {
+	NOBODY = 65534,
+};
 
 struct fixture {
 	char folder[32];
@@ -546,6 +551,46 @@ files_of_other_versions_are_told_or_updated(void **state)
 	assert_int_equal(st.st_mode & 0777, 0600);
 }
 
+/* In a child that is not root: root may open what belongs to nobody else. */
+static int
+opened_by_an_ordinary_user(const char *path)
+{
+	struct users *users;
+	char *why = NULL;
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		if (geteuid() == 0 && (setgid(NOBODY) != 0 || setuid(NOBODY) != 0))
+			_exit(2);
+		users = users_open(path, USERS_READ, &why);
+		_exit(users != NULL ? 0 : 1);
+	}
+	assert_int_equal(usleep(100000), 0);
+	return waitpid(pid, &status, WNOHANG) == pid ? WEXITSTATUS(status) : -(int)pid;
+}
+
+static void
+a_journal_that_is_not_yet_given_away_is_waited_for(void **state)
+{
+	struct fixture *f = *state;
+	char wal[80];
+	int status, child;
+
+	users_close(f->users);
+	f->users = NULL;
+	snprintf(wal, sizeof(wal), "%s-wal", f->path);
+	assert_int_equal(chmod(f->folder, 0777), 0);
+	assert_int_equal(chmod(f->path, 0666), 0);
+	fclose(fopen(wal, "w"));
+	assert_int_equal(chmod(wal, 0), 0);
+	child = opened_by_an_ordinary_user(f->path);
+	assert_true(child < 0);		/* it waits */
+	assert_int_equal(chmod(wal, 0666), 0);
+	assert_int_equal(waitpid(-child, &status, 0), -child);
+	assert_int_equal(status, 0);
+}
+
 static void
 a_migration_that_fails_leaves_the_file_alone(void **state)
 {
@@ -624,6 +669,7 @@ main(void)
 		WITH_FILE(lists_are_in_order_and_by_domain),
 		WITH_FILE(a_reader_sees_what_a_writer_does),
 		WITH_FILE(files_of_other_versions_are_told_or_updated),
+		WITH_FILE(a_journal_that_is_not_yet_given_away_is_waited_for),
 		WITH_FILE(a_migration_that_fails_leaves_the_file_alone),
 		WITH_FILE(root_is_no_mail_account),
 		cmocka_unit_test(pam_without_its_service_lets_nobody_in),

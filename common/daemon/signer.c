@@ -12,6 +12,7 @@
 struct signer {
 	struct tls_key *key;
 	struct buf chain;
+	bool has_front;
 };
 
 static void
@@ -21,6 +22,7 @@ on_peer(struct process *p, enum role role, unsigned index, struct str label)
 	struct buf m = BUF_INIT;
 
 	(void)label;
+	s->has_front = true;
 	msg_begin(&m, MSG_CERTIFICATE);
 	msg_put_str(&m, buf_str(&s->chain));
 	process_send(p, role, index, &m, -1);
@@ -49,7 +51,7 @@ on_message(struct process *p, enum role from, unsigned index, struct msg *m)
 }
 
 static void
-on_stop(struct process *p)
+finish(struct process *p)
 {
 	struct signer *s = p->state;
 
@@ -65,7 +67,17 @@ on_peer_lost(struct process *p, enum role role, unsigned index)
 {
 	(void)role;
 	(void)index;
-	on_stop(p);
+	finish(p);
+}
+
+/* The front says its goodbyes first, and some of its clients may be in a handshake. */
+static void
+on_stop(struct process *p)
+{
+	struct signer *s = p->state;
+
+	if (!s->has_front)
+		finish(p);
 }
 
 void

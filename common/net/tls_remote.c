@@ -352,12 +352,11 @@ provider_init(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *core, const O
 static bool
 load_provider(void)
 {
-	static bool loaded;
+	static OSSL_PROVIDER *ours;	/* for good */
 
-	if (!loaded)
-		loaded = OSSL_PROVIDER_add_builtin(NULL, PROVIDER, provider_init) == 1 &&
-		    OSSL_PROVIDER_try_load(NULL, PROVIDER, 1) != NULL;
-	return loaded;
+	if (ours == NULL && OSSL_PROVIDER_add_builtin(NULL, PROVIDER, provider_init) == 1)
+		ours = OSSL_PROVIDER_try_load(NULL, PROVIDER, 1);
+	return ours != NULL;
 }
 
 EVP_PKEY *

@@ -21,7 +21,7 @@ static const char *const names[] = {
 	"ec.crt", "ec.key", "p384.crt", "p384.key", "rsa.crt", "rsa.key", "ed.crt", "ed.key",
 };
 static struct tls_context *server, *client;
-static struct tls_key *keys[16];
+static struct tls_key *keys[32];
 static size_t key_count;
 
 static char

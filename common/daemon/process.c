@@ -20,6 +20,7 @@
 #include "common/daemon/messages.h"
 #include "common/daemon/process_inside.h"
 #include "common/daemon/title.h"
+#include "common/net/stream.h"
 
 enum { LAST_MOMENT_MS = 5000 };
 
@@ -411,6 +412,7 @@ free_inside(struct process *p)
 	map_free(p->inside->peers);
 	ipc_free(p->inside->master);
 	login_forget(p);
+	stream_finish_none();
 	timer_free(p->inside->last_moment);
 	process_close_doors(p);
 	crowd_free(p->inside->crowd);

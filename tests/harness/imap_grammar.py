@@ -352,15 +352,12 @@ class Response:
     def body_fld_param(self):
         if self.nil():
             return
-        self.need(b"(")
-        names = self.several(self.param)
-        self.no_twins([name.upper() for name in names], "parameter")
+        self.parenthesised(self.param, may_be_empty=False)
 
     def param(self):
-        name = self.string()
+        self.string()
         self.sp()
         self.string()
-        return name
 
     def body_fields(self):
         """body-fields, the type and subtype taken"""

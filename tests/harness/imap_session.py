@@ -86,7 +86,7 @@ class Session:
     slow = []       # (seconds, command) of those that took long, over all sessions
 
     def __init__(self, site, user=None, port="imap_port", timeout=10):
-        self.site = site
+        self.user = user
         self.socket = socket.create_connection((site.host, getattr(site, port)), timeout * slow_build())
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if port == "imaps_port":

@@ -19,6 +19,7 @@
 #include "common/base/log.h"
 #include "common/base/map.h"
 #include "common/daemon/messages.h"
+#include "common/daemon/signer.h"
 #include "common/daemon/title.h"
 
 enum {
@@ -123,6 +124,8 @@ key_of_pid(const pid_t *pid)
 static void
 free_child(struct child *c)
 {
+	if (c->partner != NULL)
+		c->partner->partner = NULL;
 	TAILQ_REMOVE(&c->master->children, c, entry);
 	map_remove(c->master->pids, key_of_pid(&c->pid));
 	ipc_free(c->ipc);
@@ -163,15 +166,25 @@ forget_master(struct master *m, struct process_birth *birth)
 	signal(SIGPIPE, SIG_IGN);
 }
 
-/* PAM's modules need what master has; keepers change by themselves, to their account's user. */
 static void
-drop_privileges(const struct master *m, enum role role)
+become_user(const struct master *m)
 {
-	if (m->uid == (uid_t)-1 || role == ROLE_AUTH_PAM || role == ROLE_KEEPER)
+	if (m->uid == (uid_t)-1)
 		return;
 	if (setgroups(0, NULL) != 0 || setresgid(m->gid, m->gid, m->gid) != 0 ||
 	    setresuid(m->uid, m->uid, m->uid) != 0)
 		fatal("cannot become user id %u: errno %d", (unsigned)m->uid, errno);
+}
+
+/*
+ * PAM's modules need what master has; keepers change by themselves, to their account's user, and
+ * signers when they have read the key.
+ */
+static void
+drop_privileges(const struct master *m, enum role role)
+{
+	if (role != ROLE_AUTH_PAM && role != ROLE_KEEPER && role != ROLE_SIGNER)
+		become_user(m);
 }
 
 struct child *
@@ -237,7 +250,6 @@ master_fork(struct master *m, enum role role, const char *label,
 static void
 start_role(struct process *p, void *context)
 {
-	(void)context;
 	switch (p->role) {
 	case ROLE_FRONT: p->service->front_start(p); break;
 	case ROLE_AUTH: p->service->auth->start(p); break;
@@ -245,7 +257,11 @@ start_role(struct process *p, void *context)
 	case ROLE_AUTH_PAM: p->service->auth->pam_start(p); break;
 	case ROLE_QUEUE: p->service->queue_start(p); break;
 	case ROLE_COURIER: p->service->courier_start(p); break;
-	case ROLE_MASTER: case ROLE_KEEPER: case ROLE_SIGNER: case ROLE_RECORDER: case ROLE_COUNT:
+	case ROLE_SIGNER:
+		signer_start(p);
+		become_user(context);
+		break;
+	case ROLE_MASTER: case ROLE_KEEPER: case ROLE_RECORDER: case ROLE_COUNT:
 		fatal("nobody starts a %s this way", role_name(p->role));
 	}
 }
@@ -267,7 +283,7 @@ static bool
 start_missing_of(struct master *m, enum role role)
 {
 	while (count_of(m, role) < m->roles[role].count)
-		if (master_fork(m, role, NULL, start_role, NULL) == NULL)
+		if (master_fork(m, role, NULL, start_role, m) == NULL)
 			return false;
 	return true;
 }
@@ -291,6 +307,7 @@ start_missing(void *context)
 		if (r->not_before_ms > now && r->not_before_ms < next)
 			next = r->not_before_ms;
 	}
+	signers_join(m);
 	if (next != INT64_MAX)
 		timer_set(m->restart, next - now);
 }
@@ -383,6 +400,8 @@ run_message(struct child *from, struct msg *msg)
 	}
 	if (msg->type == MSG_FAILED)
 		return on_failed(from, msg);
+	if (from->role == ROLE_FRONT && msg->type == MSG_SIGNER_FAILED)
+		return signers_on_failed(from, msg);
 	if (from->role == ROLE_AUTH && msg->type == MSG_SESSION_WANTED)
 		return keepers_on_session_wanted(from->master, msg);
 	if (from->role == ROLE_AUTH && msg->type == MSG_KEEPER_WANTED)
@@ -406,13 +425,17 @@ on_message(void *context, struct ipc *ipc, struct msg *msg)
 	return false;
 }
 
-static void
-kill_child(void *context)
+void
+master_kill(struct child *c)
 {
-	struct child *c = context;
-
 	log_warn(NULL, "process.kill", KV("role", role_name(c->role)), KV("pid", (int)c->pid));
 	kill(c->pid, SIGKILL);
+}
+
+static void
+kill_late(void *context)
+{
+	master_kill(context);
 }
 
 /* A child that sent rubbish, or one that is about to exit: it closes its channel first. */
@@ -426,10 +449,10 @@ on_closed(void *context, struct ipc *ipc)
 	c->ipc = NULL;
 	c->leaving = c->role == ROLE_KEEPER;
 	if (c->broke_rules) {
-		kill_child(c);
+		master_kill(c);
 		return;
 	}
-	c->grace = timer_new(c->master->loop, kill_child, c);
+	c->grace = timer_new(c->master->loop, kill_late, c);
 	timer_set(c->grace, GRACE_MS);
 }
 
@@ -466,6 +489,7 @@ bury(struct child *c, int status)
 		    KV("restart_ms", wait));
 	if (c->role == ROLE_KEEPER)
 		keepers_on_death(c);
+	signers_on_death(c);
 	crowd_give_back(m->crowd, c->crowd_slot);
 	if (restart)
 		m->roles[c->role].not_before_ms = clock_monotonic_ms() + wait;
@@ -552,6 +576,7 @@ on_hangup(void *context)
 			c->draining = true;
 			send_word(c, MSG_DRAIN, process_open_log(m->settings));
 		}
+	signers_on_reload(m);
 	log_info(NULL, "reload");
 	start_missing(m);
 }
@@ -563,7 +588,7 @@ kill_rest(void *context)
 	struct child *c;
 
 	TAILQ_FOREACH(c, &m->children, entry)
-		kill_child(c);
+		master_kill(c);
 }
 
 static void

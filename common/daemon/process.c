@@ -195,6 +195,35 @@ process_send(struct process *p, enum role to, unsigned index, struct buf *messag
 }
 
 bool
+process_ask(struct process *p, enum role to, unsigned index, struct buf *message, int64_t ms,
+    struct buf *answer)
+{
+	struct peer *peer = find_peer(p, to, index);
+
+	if (peer == NULL) {
+		buf_wipe(message);
+		return false;
+	}
+	return ipc_ask(peer->ipc, message, ms, answer);
+}
+
+bool
+process_next_peer(const struct process *p, enum role role, size_t *at, unsigned *index)
+{
+	struct str key;
+	void *value;
+
+	while (map_next(p->inside->peers, at, &key, &value)) {
+		const struct peer *peer = value;
+
+		*index = peer->index;
+		if (peer->role == role)
+			return true;
+	}
+	return false;
+}
+
+bool
 process_has_peer(const struct process *p, enum role role, unsigned index)
 {
 	return find_peer(p, role, index) != NULL;

@@ -19,7 +19,7 @@ enum role {
 	ROLE_KEEPER,
 	ROLE_QUEUE,
 	ROLE_COURIER,
-	ROLE_SIGNER,		/* not started yet: keys are used through common/net/tls */
+	ROLE_SIGNER,		/* one for each front: holds the private key */
 	ROLE_RECORDER,		/* not started yet: lines go through common/base/log's sink */
 	ROLE_COUNT
 };
@@ -76,6 +76,14 @@ void process_end(struct process *);
 void process_handle(struct process *, const struct process_handlers *);
 /* False (message dropped, fd closed) where there is no such peer now. fd -1: none; else owned. */
 bool process_send(struct process *, enum role to, unsigned index, struct buf *message, int fd);
+/*
+ * Sends and waits for the answer, ms at most: the process does nothing else meanwhile. For a peer that only
+ * answers (signers). False: no answer, and the channel has been ended.
+ */
+bool process_ask(struct process *, enum role to, unsigned index, struct buf *message, int64_t ms,
+    struct buf *answer);
+/* The peers of a role, one after the other; begin with *at 0. False: no more. */
+bool process_next_peer(const struct process *, enum role, size_t *at, unsigned *index);
 bool process_has_peer(const struct process *, enum role, unsigned index);
 bool process_is_full(const struct process *, enum role, unsigned index);
 /* The fronts' listening sockets, one for each address of each door, in order. */

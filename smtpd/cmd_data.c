@@ -141,13 +141,14 @@ take_data(struct session *s)
 		submit_abandon(data->submission);
 		data->submission = NULL;
 	}
-	if (data->submission == NULL)
-		return;
+	/* Of a bad message too: the log says which one it was. */
 	if (!head_is_over(&data->head)) {
 		buf_clear(&data->finished);
 		head_take(&data->head, buf_str(&data->passed), &data->finished);
 		body = &data->finished;
 	}
+	if (data->submission == NULL)
+		return;
 	submit_write(data->submission, buf_str(body));
 }
 

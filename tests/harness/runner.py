@@ -66,6 +66,12 @@ def only_long(function):
     return function
 
 
+def not_with_sanitizers(function):
+    """Decorator: makes no sense in a build that has them."""
+    function.not_with_sanitizers = True
+    return function
+
+
 def slow_build():
     """How many times slower a sanitizer build may be."""
     return 3 if Options.sanitizers else 1
@@ -230,6 +236,8 @@ def parse(argv):
 
 
 def wanted(args, module, function):
+    if getattr(function, "not_with_sanitizers", False) and Options.sanitizers:
+        return False
     if getattr(function, "only_long", False) and not (Options.long or args.list):
         return False
     words = (args.only or "").replace("_", " ")

@@ -317,7 +317,8 @@ publish(struct deliver *d, struct prepared *p)
 	enum store_result result = append_publish(p->append, true, &appended);
 
 	if (result == STORE_OK)
-		log_debug(&p->log, "published", KV("uid", appended.uid),
+		log_info(&p->log, "published", KV("to", buf_str(&d->address)),
+		    KV("folder", "INBOX"), KV("uid", appended.uid),
 		    KV("was_there", appended.was_there));
 	else
 		append_abandon(p->append);

@@ -446,6 +446,8 @@ lose_keeper(struct keepers *k, struct door *door)
 		if (d->again)
 			continue;
 		d->again = d->retry = true;
+		log_info(&d->message->log, "interrupted",
+		    KV("to", d->message->record.recipients[d->n].address));
 		set_step(d, WAITING);
 	}
 	/* What a second keeper died of waits for the schedule. */

@@ -5,6 +5,7 @@
  */
 #include "common/auth/auth_proc.h"
 #include "smtpd/smtpd.h"
+#include "smtpd/trace.h"
 
 static const struct service_door doors[] = {
 	{ "smtp", offsetof(struct settings, smtp_listen), DOOR_STARTTLS, PURPOSE_MX },
@@ -24,6 +25,7 @@ static const struct service service = {
 	.keeper_start = deliver_keeper_start,
 	.queue_start = queue_start,
 	.courier_start = courier_start,
+	.trace = &trace_reader,
 };
 
 int

@@ -187,12 +187,14 @@ on_deferred(struct message *m, uint32_t n)
 	row->state = ROW_WAITING;
 	if (row->next_at > 0) {
 		log_info(&m->log, "deferred", KV("to", m->record.recipients[n].address),
+		    KV("given", m->record.recipients[n].given),
 		    KV("attempts", row->attempts), KV("next_in", row->next_at - now),
 		    KV("status", row->status), KV("answer", row->answer),
 		    KV("host", row->host));
 		return;
 	}
 	log_info(&m->log, "expired", KV("to", m->record.recipients[n].address),
+	    KV("given", m->record.recipients[n].given),
 	    KV("attempts", row->attempts), KV("status", row->status),
 	    KV("answer", row->answer), KV("host", row->host));
 	row->next_at = now;
@@ -209,6 +211,7 @@ on_sent(struct message *m, uint32_t n, const struct answer *answer)
 		    KV("given", recipient->given));
 	else
 		log_info(&m->log, "relayed", KV("to", recipient->address),
+		    KV("given", recipient->given),
 		    KV("host", answer->host), KV("tls", answer->secure),
 		    KV("answer", answer->text));
 	m->recipients[n].row.state = ROW_DONE;
@@ -232,6 +235,7 @@ message_outcome(struct message *m, uint32_t n, const struct answer *answer)
 		break;
 	case OUTCOME_FAILED:
 		log_info(&m->log, "rejected", KV("to", m->record.recipients[n].address),
+		    KV("given", m->record.recipients[n].given),
 		    KV("status", r->row.status), KV("answer", r->row.answer),
 		    KV("host", r->row.host));
 		/* Told when the rest has settled; until then no other attempt takes it. */

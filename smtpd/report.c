@@ -10,6 +10,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/id.h"
+#include "common/mime/header.h"
 #include "smtpd/bounce.h"
 #include "smtpd/queue.h"
 
@@ -167,6 +168,21 @@ write_body(struct report *r)
 /* ---- handing it in ---- */
 
 static void
+log_headers(const struct report *r)
+{
+	scoped_buf id = BUF_INIT, subject = BUF_INIT;
+	struct header_field field;
+
+	if (header_find(buf_str(&r->body), STR("Message-ID"), &field))
+		header_put_unfolded(&id, field.value);
+	if (header_find(buf_str(&r->body), STR("Subject"), &field))
+		header_put_unfolded(&subject, field.value);
+	log_info(NULL, "message.headers", KV("trace", buf_str(&r->id)),
+	    KV("message_id", buf_str(&id)), KV("subject", buf_str(&subject)),
+	    KV("about", r->message->record.trace));
+}
+
+static void
 submit_report(struct report *r, const struct target *targets, size_t count)
 {
 	const struct message *m = r->message;
@@ -182,6 +198,7 @@ submit_report(struct report *r, const struct target *targets, size_t count)
 	struct submit_options options = { .trace = buf_str(&r->id), .sid = STR_EMPTY,
 		.hello = STR_EMPTY };
 
+	log_headers(r);
 	intake_submit(m->queue, &envelope, &credential, &options, buf_str(&r->body), on_answer, r);
 }
 

@@ -7,6 +7,7 @@
 #include "common/daemon/master.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <signal.h>
 #include <stdio.h>
@@ -150,6 +151,14 @@ forget_master(struct master *m, struct process_birth *birth)
 	loop_free(m->loop);
 	close_fd(&m->ready_fd);
 	close_fd(&m->pid_fd);
+	if (birth->role == ROLE_RECORDER) {
+		close(m->log_pipe);
+	} else {
+		recorder_use(m->log_pipe);
+		close(m->files.pipe);
+		if (m->files.log != STDERR_FILENO)
+			close(m->files.log);
+	}
 	if (birth->role == ROLE_FRONT) {
 		birth->doors = m->doors;
 		birth->door_count = m->door_count;
@@ -250,7 +259,10 @@ master_fork(struct master *m, enum role role, const char *label,
 static void
 start_role(struct process *p, void *context)
 {
+	struct master *m = context;
+
 	switch (p->role) {
+	case ROLE_RECORDER: recorder_start(p, &m->files); break;
 	case ROLE_FRONT: p->service->front_start(p); break;
 	case ROLE_AUTH: p->service->auth->start(p); break;
 	case ROLE_AUTH_HASH: p->service->auth->hash_start(p); break;
@@ -259,9 +271,9 @@ start_role(struct process *p, void *context)
 	case ROLE_COURIER: p->service->courier_start(p); break;
 	case ROLE_SIGNER:
 		signer_start(p);
-		become_user(context);
+		become_user(m);
 		break;
-	case ROLE_MASTER: case ROLE_KEEPER: case ROLE_RECORDER: case ROLE_COUNT:
+	case ROLE_MASTER: case ROLE_KEEPER: case ROLE_COUNT:
 		fatal("nobody starts a %s this way", role_name(p->role));
 	}
 }
@@ -395,6 +407,8 @@ run_message(struct child *from, struct msg *msg)
 {
 	if (msg->type == MSG_READY) {
 		from->ready = true;
+		if (from->role == ROLE_RECORDER)
+			recorder_use(from->master->log_pipe);
 		look_whether_all_are_ready(from->master);
 		return true;
 	}
@@ -474,6 +488,27 @@ back_off(struct master *m, const struct child *c)
 }
 
 static void
+send_word(struct child *c, enum message_type word, int fd)
+{
+	struct buf m = BUF_INIT;
+
+	msg_begin(&m, word);
+	master_send(c, &m, fd);
+}
+
+/* The recorder goes last: it hears what the others have to say to their end. */
+static void
+end_with_recorder(struct master *m)
+{
+	struct child *c = TAILQ_FIRST(&m->children);
+
+	if (c == NULL)
+		loop_stop(m->loop);
+	else if (c->role == ROLE_RECORDER && TAILQ_NEXT(c, entry) == NULL)
+		send_word(c, MSG_STOP, -1);
+}
+
+static void
 bury(struct child *c, int status)
 {
 	struct master *m = c->master;
@@ -498,8 +533,8 @@ bury(struct child *c, int status)
 		timer_set(m->restart, 0);
 	else if (restart)
 		give_up_start(m, STR("one of its processes died at the start; the log says which"));
-	if (m->stopping && TAILQ_EMPTY(&m->children))
-		loop_stop(m->loop);
+	if (m->stopping)
+		end_with_recorder(m);
 }
 
 bool
@@ -535,13 +570,24 @@ on_child_signal(void *context)
 
 /* ---- signals from the administrator ---- */
 
+/* A file that was moved away gets a successor. Where none can be opened, all stays as it is. */
 static void
-send_word(struct child *c, enum message_type word, int fd)
+reopen_log(struct master *m)
 {
-	struct buf m = BUF_INIT;
+	int log = recorder_open_log(m->settings);
 
-	msg_begin(&m, word);
-	master_send(c, &m, fd);
+	if (log < 0)
+		return;
+	if (m->files.log != STDERR_FILENO)
+		close(m->files.log);
+	m->files.log = log;
+}
+
+/* A copy of the log's descriptor for the recorder, or -1. */
+static int
+log_for(const struct master *m, const struct child *c)
+{
+	return c->role == ROLE_RECORDER ? fcntl(m->files.log, F_DUPFD_CLOEXEC, 0) : -1;
 }
 
 static void
@@ -551,7 +597,6 @@ on_hangup(void *context)
 	struct settings *fresh;
 	struct child *c;
 	char *why;
-	int log;
 
 	fresh = settings_read(m->settings->config_path, &why);
 	if (fresh == NULL) {
@@ -566,15 +611,13 @@ on_hangup(void *context)
 	settings_free(m->settings);
 	m->settings = fresh;
 	master_count_roles(m);
-	log = process_open_log(m->settings);
-	if (log >= 0)
-		process_use_log(log);
+	reopen_log(m);
 	TAILQ_FOREACH(c, &m->children, entry)
 		if (c->role != ROLE_FRONT) {
-			send_word(c, MSG_RELOAD, process_open_log(m->settings));
+			send_word(c, MSG_RELOAD, log_for(m, c));
 		} else {
 			c->draining = true;
-			send_word(c, MSG_DRAIN, process_open_log(m->settings));
+			send_word(c, MSG_DRAIN, -1);
 		}
 	signers_on_reload(m);
 	log_info(NULL, "reload");
@@ -602,10 +645,10 @@ on_terminate(void *context)
 	m->stopping = true;
 	log_info(NULL, "stop");
 	TAILQ_FOREACH(c, &m->children, entry)
-		send_word(c, MSG_STOP, -1);
+		if (c->role != ROLE_RECORDER)
+			send_word(c, MSG_STOP, -1);
 	timer_set(m->last_moment, STOP_MS);
-	if (TAILQ_EMPTY(&m->children))
-		loop_stop(m->loop);
+	end_with_recorder(m);
 }
 
 _Noreturn void
@@ -638,5 +681,6 @@ master_run(struct master *m)
 	doors_close(m->doors, m->door_count);
 	settings_free(m->settings);
 	log_info(NULL, "stopped");
+	recorder_copy_rest(&m->files);
 	exit(m->started ? 0 : 1);
 }

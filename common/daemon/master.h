@@ -7,6 +7,7 @@
 
 #include "common/daemon/keeper.h"
 #include "common/daemon/process_inside.h"
+#include "common/daemon/recorder.h"
 
 struct master;
 
@@ -59,6 +60,8 @@ struct master {
 	struct timer *last_moment;
 	bool started;		/* everybody was ready once */
 	bool stopping;
+	struct recorder_files files;	/* of the log: the recorder's */
+	int log_pipe;		/* the end for all others */
 	int ready_fd;		/* where `trivet start` waits, or -1 */
 	int pid_fd;		/* the pid file, locked; no child has it */
 	uid_t uid;		/* what children become; (uid_t)-1: stay */

@@ -12,6 +12,7 @@
 
 enum role {
 	ROLE_MASTER,
+	ROLE_RECORDER,		/* writes the log; started first */
 	ROLE_FRONT,
 	ROLE_AUTH,
 	ROLE_AUTH_HASH,		/* auth's worker: password hashes */
@@ -20,7 +21,6 @@ enum role {
 	ROLE_QUEUE,
 	ROLE_COURIER,
 	ROLE_SIGNER,		/* one for each front: holds the private key */
-	ROLE_RECORDER,		/* not started yet: lines go through common/base/log's sink */
 	ROLE_COUNT
 };
 
@@ -106,6 +106,7 @@ struct service_door {
 };
 
 struct keeper_grant;
+struct recorder_reader;
 
 /* auth and its workers, from common/auth: handed in, because this shelf does not know that one. */
 struct auth_roles {
@@ -125,6 +126,7 @@ struct service {
 	void (*keeper_start)(struct process *, const struct keeper_grant *, int maildir_fd);
 	void (*queue_start)(struct process *);		/* smtpd only, else NULL */
 	void (*courier_start)(struct process *);	/* smtpd only, else NULL */
+	const struct recorder_reader *trace;		/* smtpd only, else NULL */
 };
 
 /* main() of all three daemons: `NAME [-c CONFIG]`, in the foreground. */

@@ -181,6 +181,8 @@ class Elsewhere:
         with open(self.site.log, encoding="utf-8") as f:
             for line in f:
                 parts = line.rstrip("\n").split(" ", 4)
+                if len(parts) < 4:      # torn
+                    continue
                 fields = dict(re.findall(r'(\w+)=("(?:[^"\\]|\\.)*"|\S*)', parts[4] if len(parts) > 4 else ""))
                 fields = {k: v.strip('"') for k, v in fields.items()}
                 if (trace is None or fields.get("trace") == trace) and (word is None or parts[3] == word):

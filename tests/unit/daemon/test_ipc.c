@@ -314,6 +314,22 @@ handover_carries_words_and_descriptor(void **state)
 	close(pipe_ends[1]);
 }
 
+static void
+handover_half_said_by_who_left_is_bad(void **state)
+{
+	scoped_buf storage = BUF_INIT;
+	struct handover_words got;
+	int ends[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
+	assert_int_equal(write(ends[0], "\2\0\0", 3), 3);
+	assert_int_equal(handover_receive(ends[1], &storage, &got), MORE);
+	close(ends[0]);
+	assert_int_equal(handover_receive(ends[1], &storage, &got), BAD);
+	close(ends[1]);
+}
+
 /* A client that sent much before it had its answer. */
 static void
 handover_carries_a_full_input(void **state)
@@ -353,6 +369,7 @@ main(void)
 		cmocka_unit_test(a_message_comes_without_the_descriptor_that_had_no_place),
 		cmocka_unit_test(getters_stop_at_the_first_fault),
 		cmocka_unit_test(handover_carries_words_and_descriptor),
+		cmocka_unit_test(handover_half_said_by_who_left_is_bad),
 		cmocka_unit_test(handover_carries_a_full_input),
 	};
 

@@ -73,6 +73,38 @@ process_is_full(const struct process *p, enum role role, unsigned index)
 	return false;
 }
 
+/* No signer answers here: a handshake fails, as with one that died. */
+bool
+process_ask(struct process *p, enum role to, unsigned index, struct buf *message, int64_t ms,
+    struct buf *answer)
+{
+	(void)p;
+	(void)to;
+	(void)index;
+	(void)ms;
+	(void)answer;
+	buf_wipe(message);
+	return false;
+}
+
+bool
+process_next_peer(const struct process *p, enum role role, size_t *at, unsigned *index)
+{
+	(void)p;
+	(void)role;
+	if (*at >= ROLE_PEERS)
+		return false;
+	*index = (unsigned)(*at)++;
+	return true;
+}
+
+enum log_level
+process_log_level(const struct settings *settings)
+{
+	(void)settings;
+	return LOG_LEVEL_ERROR;
+}
+
 const struct process_door *
 process_doors(const struct process *p, size_t *count)
 {

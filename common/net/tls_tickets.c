@@ -19,11 +19,14 @@ tls_use_ticket_keys(struct str new_current, struct str new_previous)
 {
 	if (new_current.n != TLS_TICKET_KEY || (new_previous.n != 0 && new_previous.n != TLS_TICKET_KEY))
 		fatal("a ticket key of %zu octets", new_current.n);
-	if (new_previous.n > 0)
+	/* The same key told again leaves the one before as it is. */
+	if (new_previous.n == 0 && has_current &&
+	    memcmp(current, new_current.p, TLS_TICKET_KEY) != 0)
+		new_previous = (struct str){ current, TLS_TICKET_KEY };
+	if (new_previous.n > 0) {
 		memcpy(previous, new_previous.p, TLS_TICKET_KEY);
-	else if (has_current && memcmp(current, new_current.p, TLS_TICKET_KEY) != 0)
-		memcpy(previous, current, TLS_TICKET_KEY);
-	has_previous |= has_current || new_previous.n > 0;
+		has_previous = true;
+	}
 	memcpy(current, new_current.p, TLS_TICKET_KEY);
 	has_current = true;
 }

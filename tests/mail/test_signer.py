@@ -349,3 +349,17 @@ def test_faults_of_the_key_are_told_at_the_start(fresh):
         wait_until("nothing is left running", lambda: not fresh.processes())
     fresh.set(tls_key=path)
     fresh.start()
+
+
+def test_a_broken_key_at_a_reload_is_told_and_heals_when_it_is_put_right(fresh):
+    held = imap(fresh, 1, port="imaps_port")
+    path = f"{fresh.folder}/server.key"
+    os.rename(path, path + ".away")
+    fresh.reload()
+    wait_until("the log tells which file", lambda: re.search(r"imapd\[signer\] process.failed .*server\.key: No such file",
+                                                             fresh.tail_of("log", 200)))
+    held.noop()
+    os.rename(path + ".away", path)
+    fresh.reload()
+    imap(fresh, 2, port="imaps_port").logout()
+    held.logout()

@@ -363,6 +363,12 @@ tickets_are_taken_under_two_keys_by_all_servers_of_a_service(void **state)
 		/* One that was started again and knows no previous key. */
 		assert_true(is_resumed(one, one, versions[i], ticket_key('c', c), STR_EMPTY));
 		assert_false(is_resumed(one, one, versions[i], ticket_key('d', d), (struct str){ a, sizeof(a) }));
+		/* The same one told again forgets nothing. */
+		tls_use_ticket_keys(ticket_key('a', a), STR_EMPTY);
+		tls_use_ticket_keys(ticket_key('b', b), STR_EMPTY);
+		assert_true(is_resumed(one, one, versions[i], ticket_key('c', c), STR_EMPTY));
+		tls_use_ticket_keys(ticket_key('d', d), STR_EMPTY);
+		assert_true(is_resumed(one, one, versions[i], ticket_key('d', d), STR_EMPTY));
 	}
 	tls_context_free(one);
 	tls_context_free(other);

@@ -22,7 +22,13 @@ enum {
 	NAME_MAX_OCTETS = 500,	/* of an address or Message-ID that is found again */
 };
 
-enum statement { BEGIN, COMMIT, ADD_EVENT, ADD_SUBJECT, OLDEST, PRUNE, PRUNE_SUBJECTS, PAGES, STATEMENT_COUNT };
+enum statement {
+	BEGIN, COMMIT, ADD_EVENT, ADD_SUBJECT, OLDEST, PRUNE, PRUNE_SUBJECTS, PAGES, STATEMENT_COUNT
+};
+
+static const char octets_in_use[] =
+	"SELECT (page_count - freelist_count) * page_size"
+	" FROM pragma_page_count, pragma_freelist_count, pragma_page_size";
 
 static const char *const texts[STATEMENT_COUNT] = {
 	[BEGIN] = "BEGIN IMMEDIATE",
@@ -32,8 +38,7 @@ static const char *const texts[STATEMENT_COUNT] = {
 	[OLDEST] = "SELECT id, at, (SELECT max(id) FROM event) FROM event ORDER BY id LIMIT 1",
 	[PRUNE] = "DELETE FROM event WHERE id < ? AND at < ?",
 	[PRUNE_SUBJECTS] = "DELETE FROM subject WHERE event < ?",
-	[PAGES] = "SELECT (p.page_count - f.freelist_count) * s.page_size FROM pragma_page_count AS p,"
-	    " pragma_freelist_count AS f, pragma_page_size AS s",
+	[PAGES] = octets_in_use,
 };
 
 static const char schema[] =
@@ -159,7 +164,8 @@ open_db(void *context)
 		timer_set(t->again, AGAIN_MS);
 		return;
 	}
-	if (!try_open(t)) {
+	/* Of another version it has been removed: once more. */
+	if (!try_open(t) && (t->db != NULL || !try_open(t))) {
 		fail(t, "opening");
 		return;
 	}

@@ -152,6 +152,7 @@ forget_master(struct master *m, struct process_birth *birth)
 	close_fd(&m->ready_fd);
 	close_fd(&m->pid_fd);
 	if (birth->role == ROLE_RECORDER) {
+		recorder_use(m->files.log);
 		close(m->log_pipe);
 	} else {
 		recorder_use(m->log_pipe);

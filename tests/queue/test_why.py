@@ -2,12 +2,14 @@
 """trivet why: every fate a message can have is told rightly; and the log that it comes from: written by the
 recorder alone, through full disks, logrotate and its own death, and slowing nobody."""
 
+import contextlib
 import glob
 import json
 import os
 import re
 import resource
 import signal
+import sqlite3
 import time
 
 from remote import elsewhere
@@ -384,6 +386,27 @@ def test_what_is_old_or_too_much_is_forgotten(folder):
         wait_why(e, "A new one", event="message.accepted")
         wait_until("the old one is gone", lambda: not why(e, "An old one"))
         equal(len(why(e, "A new one")), 1)
+
+
+def test_no_more_is_kept_than_may_be(folder):
+    with elsewhere(folder, trace_size="1M") as e:
+        c = smtp(e.site)
+        for _ in range(80):
+            c.send(b"".join(b"EHLO n%d.test\r\n" % n for n in range(100)))
+            for _ in range(100):
+                equal(c.getreply()[0], 250)
+        c.quit()
+        send(e.site, subject="The newest")
+        wait_why(e, "The newest", event="message.accepted")
+
+        def used():
+            db = sqlite3.connect(f"file:{e.site.folder}/state/trace.db?mode=ro", uri=True)
+            with contextlib.closing(db):
+                pages, unused, size = (db.execute(f"PRAGMA {p}").fetchone()[0]
+                                       for p in ("page_count", "freelist_count", "page_size"))
+                return (pages - unused) * size
+        wait_until("the oldest is gone", lambda: used() <= 1 << 20)
+        equal(len(why(e, "The newest")), 1)
 
 
 def test_a_broken_trace_db_is_made_anew(folder):

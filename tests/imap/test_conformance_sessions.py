@@ -221,7 +221,7 @@ def test_who_deletes_the_selected_mailbox_stays_connected(site):
         s.ok("SELECT INBOX")
 
 
-# ---- RFC 2177 ----
+# ---- RFC 2177 3 ----
 
 def test_idle_tells_what_others_do(site):
     one, two = pair(site, 2)

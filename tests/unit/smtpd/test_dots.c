@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+/* RFC 5321 4.5.3.1.6, RFC 6409 8.2, 8.3. */
 /* DATA: what ends it and what does not, and what happens to the header on the way. */
 #include <setjmp.h>
 #include <stdarg.h>

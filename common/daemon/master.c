@@ -32,7 +32,7 @@ enum {
 static const enum role pairs[][2] = {
 	{ ROLE_FRONT, ROLE_AUTH }, { ROLE_AUTH, ROLE_AUTH_HASH }, { ROLE_AUTH, ROLE_AUTH_PAM },
 	{ ROLE_FRONT, ROLE_QUEUE }, { ROLE_QUEUE, ROLE_AUTH }, { ROLE_QUEUE, ROLE_COURIER },
-	{ ROLE_QUEUE, ROLE_KEEPER },
+	{ ROLE_QUEUE, ROLE_KEEPER }, { ROLE_QUEUE, ROLE_SYNCER },
 };
 
 static void start_missing(void *context);
@@ -222,6 +222,7 @@ start_role(struct process *p, void *context)
 	case ROLE_AUTH_PAM: p->service->auth->pam_start(p); break;
 	case ROLE_QUEUE: p->service->queue_start(p); break;
 	case ROLE_COURIER: p->service->courier_start(p); break;
+	case ROLE_SYNCER: p->service->syncer_start(p); break;
 	case ROLE_MASTER: case ROLE_KEEPER: case ROLE_SIGNER: case ROLE_RECORDER: case ROLE_COUNT:
 		fatal("nobody starts a %s this way", role_name(p->role));
 	}

@@ -19,6 +19,7 @@ enum role {
 	ROLE_KEEPER,
 	ROLE_QUEUE,
 	ROLE_COURIER,
+	ROLE_SYNCER,		/* the queue's: what blocks for long on the way to the disk */
 	ROLE_SIGNER,		/* not started yet: keys are used through common/net/tls */
 	ROLE_RECORDER,		/* not started yet: lines go through common/base/log's sink */
 	ROLE_COUNT
@@ -111,6 +112,8 @@ struct service {
 	void (*keeper_start)(struct process *, const struct keeper_grant *, int maildir_fd);
 	void (*queue_start)(struct process *);		/* smtpd only, else NULL */
 	void (*courier_start)(struct process *);	/* smtpd only, else NULL */
+	void (*syncer_start)(struct process *);		/* smtpd only, else NULL */
+	unsigned syncers;				/* how many of them */
 };
 
 /* main() of all three daemons: `NAME [-c CONFIG]`, in the foreground. */

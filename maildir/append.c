@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -28,6 +29,7 @@ struct append {
 	struct buf recipient;
 	bool once;		/* trace and recipient are set */
 	bool retry;
+	bool renew;
 	struct buf token;
 	struct buf prefix;	/* the name in tmp/ */
 	int fd;
@@ -85,6 +87,7 @@ append_begin(struct account *a, const struct append_options *o, struct append **
 	buf_put(&p->recipient, o->recipient);
 	p->once = o->trace.n > 0 && o->recipient.n > 0;
 	p->retry = o->retry;
+	p->renew = o->renew;
 	if (p->once)
 		publish_put_token(&p->token, o->trace, o->recipient);
 	publish_put_prefix(&p->prefix, clock_now(), buf_str(&p->token));
@@ -353,6 +356,7 @@ append_abandon(struct append *p)
 struct token_search {
 	struct str token;
 	uint32_t uid;
+	struct buf name;
 };
 
 static bool
@@ -369,10 +373,38 @@ see_token(void *arg, struct str text)
 	    unique.p[s->token.n] != '-')
 		return true;
 	s->uid = name.uid;
+	buf_put(&s->name, text);
 	return false;
 }
 
-/* Only after a rebuild does the index not know; a retry then looks through all names. */
+/* What we wrote becomes that file: readers of the old one keep it until they close it. */
+static enum store_result
+take_place(struct append *p, int cur, struct buf *name)
+{
+	if (renameat(p->place.tmp, buf_z(&p->prefix), cur, buf_z(name)) == 0)
+		return STORE_OK;
+	return files_failed(&p->account->log, "renew", buf_str(name));
+}
+
+static enum store_result
+look_in_box(struct append *p, int64_t number, struct token_search *s, struct appended *out)
+{
+	scoped_box box = BOX_NONE;
+	scoped_place place = PLACE_CLOSED;
+
+	if (box_get(p->account, number, &box) != STORE_OK ||
+	    place_open(p->account, buf_str(&box.name), &place) != STORE_OK)
+		return STORE_OK;
+	if (!files_list(place.cur, see_token, s))
+		return files_failed(&p->account->log, "list", buf_str(&box.name));
+	if (s->uid == 0)
+		return STORE_OK;
+	*out = (struct appended){ .uidvalidity = box.uidvalidity, .uid = s->uid,
+		.was_there = true };
+	return p->renew ? take_place(p, place.cur, &s->name) : STORE_OK;
+}
+
+/* Where the index does not know, or may not be believed, a retry looks through all names. */
 static enum store_result
 find_by_token(struct append *p, struct appended *out)
 {
@@ -382,35 +414,88 @@ find_by_token(struct append *p, struct appended *out)
 	int64_t number;
 
 	for (size_t i = 0; r == STORE_OK && i < numbers.n && s.uid == 0; i += sizeof(number)) {
-		scoped_box box = BOX_NONE;
-		scoped_place place = PLACE_CLOSED;
-
 		memcpy(&number, numbers.p + i, sizeof(number));
-		if (box_get(p->account, number, &box) != STORE_OK ||
-		    place_open(p->account, buf_str(&box.name), &place) != STORE_OK)
-			continue;
-		if (!files_list(place.cur, see_token, &s))
-			r = files_failed(&p->account->log, "list", buf_str(&box.name));
-		if (s.uid != 0)
-			*out = (struct appended){ .uidvalidity = box.uidvalidity, .uid = s.uid,
-				.was_there = true };
+		r = look_in_box(p, number, &s, out);
 	}
+	buf_free(&s.name);
+	return r;
+}
+
+struct earlier {
+	bool known;
+	struct buf box_id;
+	struct appended appended;
+};
+
+static enum store_result
+ask_index(struct append *p, struct earlier *out)
+{
+	struct account *a = p->account;
+	sqlite3_stmt *q = index_ask(a, Q_DELIVERY_GET, BIND(V(buf_str(&p->trace)),
+	    V(buf_str(&p->recipient))));
+
+	out->known = index_row(a, q);
+	if (out->known) {
+		out->appended = (struct appended){
+			.uid = (uint32_t)sqlite3_column_int64(q, 0),
+			.uidvalidity = (uint32_t)sqlite3_column_int64(q, 1), .was_there = true };
+		buf_put_z(&out->box_id, (const char *)sqlite3_column_text(q, 2));
+	}
+	return index_end(a, q);
+}
+
+/* Its row is there and its file is lost: it gets ours. Without a row it is published anew. */
+static enum store_result
+restore(struct append *p, const struct earlier *earlier, struct appended *out)
+{
+	struct account *a = p->account;
+	scoped_box box = BOX_NONE;
+	scoped_message row = MESSAGE_NONE;
+	scoped_place place = PLACE_CLOSED;
+	scoped_buf name = BUF_INIT;
+	enum store_result r = box_by_id(a, buf_str(&earlier->box_id), &box);
+
+	if (r == STORE_OK)
+		r = place_open(a, buf_str(&box.name), &place);
+	if (r == STORE_OK)
+		r = message_get(a, box.number, earlier->appended.uid, &row);
+	if (r == STORE_NO_SUCH || r == STORE_GONE)
+		return index_do(a, Q_DELIVERY_DROP, BIND(V(buf_str(&p->trace)),
+		    V(buf_str(&p->recipient))));
+	if (r != STORE_OK)
+		return r;
+	file_name_put(&name, buf_str(&row.base), buf_str(&row.letters));
+	r = take_place(p, place.cur, &name);
+	if (r == STORE_OK)
+		*out = earlier->appended;
 	return r;
 }
 
 static enum store_result
 find_earlier(struct append *p, struct appended *out)
 {
-	struct account *a = p->account;
-	sqlite3_stmt *q = index_ask(a, Q_DELIVERY_GET, BIND(V(buf_str(&p->trace)),
-	    V(buf_str(&p->recipient))));
-	enum store_result r;
+	struct earlier earlier = { 0 };
+	enum store_result r = ask_index(p, &earlier);
 
-	if (index_row(a, q))
-		*out = (struct appended){ .uid = (uint32_t)sqlite3_column_int64(q, 0),
-			.uidvalidity = (uint32_t)sqlite3_column_int64(q, 1), .was_there = true };
-	r = index_end(a, q);
-	if (r == STORE_OK && !out->was_there && p->retry)
+	if (r == STORE_OK && earlier.known && !p->renew)
+		*out = earlier.appended;
+	else if (r == STORE_OK && p->retry)
 		r = find_by_token(p, out);
+	if (r == STORE_OK && earlier.known && !out->was_there)
+		r = restore(p, &earlier, out);
+	buf_free(&earlier.box_id);
 	return r;
+}
+
+bool
+append_was_made(struct account *a, struct str trace, struct str recipient)
+{
+	sqlite3_stmt *q;
+	bool found;
+
+	if (index_alive(a) != STORE_OK)
+		return false;
+	q = index_ask(a, Q_DELIVERY_GET, BIND(V(trace), V(recipient)));
+	found = index_row(a, q);
+	return index_end(a, q) == STORE_OK && found;
 }

@@ -195,7 +195,7 @@ open_message(struct intake *in)
 		return !in->answer_due;
 	in->record.recipients = (const struct record_recipient *)(const void *)in->recipients.p;
 	if (in->record.count == 0 || q->stopping ||
-	    map_get(q->messages, in->record.trace) || rows_have(q->rows, in->record.trace)) {
+	    map_get(q->messages, in->record.trace) || journal_knows(q->journal, in->record.trace)) {
 		answer_later(in, SUBMIT_TRY_LATER);
 		return false;
 	}
@@ -336,11 +336,11 @@ receive_end(struct intake *in)
 		return;
 	}
 	m = in->message;
-	if (!journal_finish(m->entry) || !journal_entry_open(m->entry, &m->spooled)) {
+	if (!journal_finish(m->entry, &m->body)) {
 		answer_later(in, SUBMIT_TRY_LATER);
 		return;
 	}
-	m->record.size = m->spooled.size;
+	m->record.size = m->body.size;
 	in->phase = VERDICTS;
 	timer_set(in->timer, WAIT_MS);
 	for (uint32_t n = 0; n < m->record.count; n++) {

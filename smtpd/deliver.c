@@ -19,6 +19,7 @@
 enum {
 	PREPARED_MAX = 256,		/* copies written and not published; the queue keeps to 32 */
 	COPY_CHUNK = 128 * 1024,
+	USAGE_MS = 200,			/* how full it is now is told at most this often */
 };
 
 struct prepared {
@@ -37,6 +38,8 @@ struct deliver {
 	int files;		/* a file without a name, for syncing all of its file system; -1: none */
 	bool told_files;	/* to this queue: */
 	unsigned files_queue;
+	struct timer *usage;
+	bool usage_due;
 	TAILQ_HEAD(, prepared) all;
 	size_t count;
 };
@@ -52,6 +55,7 @@ static void on_quota(struct process *, uint64_t bytes, uint64_t messages);
 static void closing(struct process *);
 static bool is_busy(struct process *);
 static void report_usage(struct deliver *);
+static void on_usage_due(void *context);
 
 void
 deliver_keeper_start(struct process *process, const struct keeper_grant *grant, int maildir_fd)
@@ -77,6 +81,7 @@ deliver_keeper_start(struct process *process, const struct keeper_grant *grant, 
 	else
 		log_error(NULL, "account_unusable", KV("account", grant->address));
 	process->state = d;
+	d->usage = timer_new(process->loop, on_usage_due, d);
 	keeper_run(process, &d->frame);
 	if (!d->account)
 		keeper_leave(process);
@@ -103,9 +108,27 @@ report_usage(struct deliver *d)
 {
 	struct usage usage;
 
+	d->usage_due = false;
 	if (d->account && account_usage(d->account, &usage) == STORE_OK)
 		keeper_report_usage(d->process, usage.bytes, usage.messages, usage.quota_bytes,
 		    usage.quota_messages);
+}
+
+static void
+on_usage_due(void *context)
+{
+	struct deliver *d = context;
+
+	if (d->usage_due)
+		report_usage(d);
+}
+
+static void
+report_usage_soon(struct deliver *d)
+{
+	if (!d->usage_due && d->usage)
+		timer_set(d->usage, USAGE_MS);
+	d->usage_due = true;
 }
 
 static void
@@ -374,7 +397,7 @@ publish(struct deliver *d, struct prepared *p)
 		append_abandon(p->append);
 	tell(d, p->queue, MSG_DELIVERED, p->number, verdict_of(result));
 	prepared_free(d, p);
-	report_usage(d);
+	report_usage_soon(d);
 	keeper_work_soon(d->process);
 }
 
@@ -432,6 +455,9 @@ closing(struct process *process)
 
 	while (!TAILQ_EMPTY(&d->all))
 		abandon(d, TAILQ_FIRST(&d->all));
+	on_usage_due(d);
+	timer_free(d->usage);
+	d->usage = NULL;
 	if (d->account)
 		account_close(d->account);
 	d->account = NULL;

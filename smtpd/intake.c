@@ -223,12 +223,29 @@ receive_bytes(struct intake *in, struct str bytes)
 		fingerprint_add(in->hash, bytes);
 }
 
+static bool
+receive_several(struct queue *q, unsigned front, struct msg *m)
+{
+	struct msg one;
+
+	while (m->rest.n > 0) {
+		struct str message = msg_get_str(m);
+
+		if (m->bad || !msg_parse(message, &one) || one.type == MSG_SUBMIT_SEVERAL ||
+		    !intake_on_message(q, front, &one))
+			return false;
+	}
+	return true;
+}
+
 bool
 intake_on_message(struct queue *q, unsigned front, struct msg *m)
 {
 	struct intake *in;
 	struct str bytes;
 
+	if (m->type == MSG_SUBMIT_SEVERAL)
+		return receive_several(q, front, m);
 	if (m->type == MSG_SUBMIT_BEGIN)
 		return receive_begin(q, front, m);
 	in = find(q, front, msg_get_u64(m));

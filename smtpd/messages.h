@@ -15,6 +15,7 @@ enum smtpd_message_type {
 	MSG_SUBMIT_BYTES,	/* u64 submission, str bytes; repeated */
 	MSG_SUBMIT_END,		/* u64 submission */
 	MSG_SUBMIT_ABANDON,	/* u64 submission: the client left; may cross the answer */
+	MSG_SUBMIT_SEVERAL,	/* str message, repeated: any of these, one after the other */
 	/* queue -> front; may come before END where the submission has failed already */
 	MSG_SUBMIT_ANSWER,	/* u64 submission, u8 submit_result */
 

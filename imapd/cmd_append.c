@@ -10,6 +10,7 @@
 struct appending {
 	uint64_t left;			/* octets still to come */
 	enum store_result result;	/* of the writing so far */
+	bool holds_nul;
 };
 
 static enum next receive_message(struct session *);
@@ -72,7 +73,9 @@ receive_message(struct session *s)
 	struct appending *appending = s->work.own;
 	struct str bytes = str_sub(buf_str(stream_input(s->stream)), 0, appending->left);
 
-	if (bytes.n > 0 && appending->result == STORE_OK)
+	/* RFC 3501 4.3.1: no NUL in a literal. */
+	appending->holds_nul |= str_has_char(bytes, '\0');
+	if (bytes.n > 0 && appending->result == STORE_OK && !appending->holds_nul)
 		appending->result = append_write(s->work.append, bytes);
 	session_take(s, bytes.n);
 	appending->left -= bytes.n;
@@ -90,6 +93,8 @@ cmd_append_done(struct session *s)
 	enum store_result result = appending->result;
 	struct appended appended;
 
+	if (appending->holds_nul)
+		return finish(s, "NO [CANNOT] A message cannot hold a NUL");
 	if (result == STORE_OK)
 		result = append_publish(s->work.append, true, &appended);
 	if (result != STORE_OK)

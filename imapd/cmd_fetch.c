@@ -378,6 +378,7 @@ put_body(struct session *s)
 			    KV("at", f->at));
 			return END;
 		}
+		mask_nul(out, before);
 		f->at += n;
 		f->left -= n;
 	}

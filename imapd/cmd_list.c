@@ -10,14 +10,15 @@
 
 struct row {
 	struct mailbox_info info;
-	bool child_subscribed;		/* somewhere below it */
-	bool child_special;
+	bool child_meets;		/* one somewhere below it meets the criteria */
+	bool hidden_child_meets;	/* and one of those matches no pattern */
 };
 
 struct listing {
 	struct row *rows;
 	size_t count;
 	size_t next;
+	unsigned criteria;		/* LIST_SUBSCRIBED, LIST_SPECIAL_USE */
 	struct str *patterns;		/* reference and pattern in one */
 	size_t pattern_count;
 };
@@ -68,6 +69,22 @@ take_patterns(struct session *s, struct listing *l)
 
 /* ---- rows ---- */
 
+/* RFC 5258 3: all criteria must hold, of the same mailbox. */
+static bool
+meets(const struct listing *l, const struct mailbox_info *info)
+{
+	if ((l->criteria & LIST_SUBSCRIBED) && !info->subscribed)
+		return false;
+	return !(l->criteria & LIST_SPECIAL_USE) || info->special_use != 0;
+}
+
+/* Does it count for the levels above it? */
+static bool
+counts(const struct listing *l, const struct mailbox_info *info)
+{
+	return l->criteria != 0 && meets(l, info);
+}
+
 static struct row *
 row_for(struct listing *l, struct map *by_name, struct str name)
 {
@@ -87,6 +104,7 @@ static void
 mark_levels_above(struct listing *l, struct map *by_name, const struct row *row)
 {
 	struct str name = row->info.name;
+	bool hidden = !row_matches(l, row);
 
 	for (size_t i = 0; i < name.n; i++) {
 		struct row *above;
@@ -94,8 +112,8 @@ mark_levels_above(struct listing *l, struct map *by_name, const struct row *row)
 		if (name.p[i] != '/' || i == 0)
 			continue;
 		above = row_for(l, by_name, str_sub(name, 0, i));
-		above->child_subscribed |= row->info.subscribed;
-		above->child_special |= row->info.special_use != 0;
+		above->child_meets = true;
+		above->hidden_child_meets |= hidden;
 	}
 }
 
@@ -116,7 +134,7 @@ make_rows(struct session *s, struct listing *l, const struct mailbox_info *infos
 	size_t room = count;
 
 	for (size_t i = 0; i < count; i++)
-		if (infos[i].subscribed || infos[i].special_use != 0)
+		if (counts(l, &infos[i]))
 			room += levels_above(&infos[i]);
 	l->rows = arena_array(s->arena, struct row, room);
 	l->count = count;
@@ -125,13 +143,13 @@ make_rows(struct session *s, struct listing *l, const struct mailbox_info *infos
 		map_set(by_name, infos[i].name, &l->rows[i]);
 	}
 	for (size_t i = 0; i < count; i++)
-		if (infos[i].subscribed || infos[i].special_use != 0)
+		if (counts(l, &infos[i]))
 			mark_levels_above(l, by_name, &l->rows[i]);
 	map_free(by_name);
 }
 
 static enum store_result
-begin(struct session *s, struct listing **out)
+begin(struct session *s, unsigned criteria, struct listing **out)
 {
 	struct listing *l = arena_one(s->arena, struct listing);
 	struct mailbox_info *infos;
@@ -140,6 +158,7 @@ begin(struct session *s, struct listing **out)
 
 	if (result != STORE_OK)
 		return result;
+	l->criteria = criteria;
 	take_patterns(s, l);
 	make_rows(s, l, infos, count);
 	s->work.own = l;
@@ -150,21 +169,16 @@ begin(struct session *s, struct listing **out)
 /* ---- LIST ---- */
 
 /*
- * RFC 5258 3: all selections must hold, of the mailbox or, with RECURSIVEMATCH, of one
- * below it.
+ * RFC 5258 3.3, rule 2: one that does not meet the criteria is told for a child that does,
+ * but not for a child that is told itself.
  */
 static bool
-is_selected(const struct row *row, unsigned selection)
+is_selected(const struct listing *l, const struct row *row, unsigned selection)
 {
-	bool recursive = selection & LIST_RECURSIVEMATCH;
-
-	if (!(selection & (LIST_SUBSCRIBED | LIST_SPECIAL_USE)))
+	if (l->criteria == 0)
 		return row->info.exists;
-	if ((selection & LIST_SUBSCRIBED) && !row->info.subscribed &&
-	    !(recursive && row->child_subscribed))
-		return false;
-	return !(selection & LIST_SPECIAL_USE) || row->info.special_use != 0 ||
-	    (recursive && row->child_special);
+	return meets(l, &row->info) ||
+	    ((selection & LIST_RECURSIVEMATCH) && row->hidden_child_meets);
 }
 
 /* The names that XLIST's clients look for. */
@@ -205,16 +219,15 @@ put_attributes(struct buf *out, struct session *s, const struct row *row)
 static void
 put_child_info(struct buf *out, const struct row *row, unsigned selection)
 {
-	bool subscribed = (selection & LIST_SUBSCRIBED) && row->child_subscribed;
-	bool special = (selection & LIST_SPECIAL_USE) && row->child_special;
+	const char *special = selection & LIST_SUBSCRIBED ? " \"SPECIAL-USE\"" : "\"SPECIAL-USE\"";
 
-	if (!(selection & LIST_RECURSIVEMATCH) || (!subscribed && !special))
+	if (!(selection & LIST_RECURSIVEMATCH) || !row->child_meets)
 		return;
 	buf_put_z(out, " (\"CHILDINFO\" (");
-	if (subscribed)
-		buf_put_z(out, special ? "\"SUBSCRIBED\" " : "\"SUBSCRIBED\"");
-	if (special)
-		buf_put_z(out, "\"SPECIAL-USE\"");
+	if (selection & LIST_SUBSCRIBED)
+		buf_put_z(out, "\"SUBSCRIBED\"");
+	if (selection & LIST_SPECIAL_USE)
+		buf_put_z(out, special);
 	buf_put_z(out, "))");
 }
 
@@ -273,7 +286,7 @@ list_rows(struct session *s)
 		if (session_must_wait(s))
 			return WAIT;
 		row = &l->rows[l->next];
-		if (is_selected(row, s->req.list.selection) && row_matches(l, row))
+		if (is_selected(l, row, s->req.list.selection) && row_matches(l, row))
 			list_row(s, row);
 	}
 	return finish_done(s);
@@ -291,7 +304,7 @@ cmd_list(struct session *s)
 		untagged(s, "%s (\\Noselect) \"/\" \"\"", s->command->name);
 		return finish_done(s);
 	}
-	result = begin(s, &l);
+	result = begin(s, list->selection & (LIST_SUBSCRIBED | LIST_SPECIAL_USE), &l);
 	if (result != STORE_OK)
 		return finish_result(s, result, ABOUT_MAILBOX);
 	s->step = list_rows;
@@ -325,7 +338,7 @@ lsub_rows(struct session *s)
 		if (session_must_wait(s))
 			return WAIT;
 		row = &l->rows[l->next];
-		if ((row->info.subscribed || (shows_levels && row->child_subscribed)) &&
+		if ((row->info.subscribed || (shows_levels && row->child_meets)) &&
 		    row_matches(l, row))
 			lsub_row(s, row);
 	}
@@ -342,7 +355,7 @@ cmd_lsub(struct session *s)
 		untagged(s, "LSUB (\\Noselect) \"/\" \"\"");
 		return finish_done(s);
 	}
-	result = begin(s, &l);
+	result = begin(s, LIST_SUBSCRIBED, &l);
 	if (result != STORE_OK)
 		return finish_result(s, result, ABOUT_MAILBOX);
 	s->step = lsub_rows;

@@ -149,6 +149,11 @@ void put_quoted(struct buf *, struct str);
 /* A quoted string where that can hold it, else a literal. */
 void put_string(struct buf *, struct str);
 void put_literal(struct buf *, struct str);
+/*
+ * RFC 3501 section 9: a literal has no NUL. Mail that came by other ways may; from `from` on
+ * each becomes the octet 0x80, so that sizes and offsets stay.
+ */
+void mask_nul(struct buf *, size_t from);
 /* Modified UTF-7, quoted. False, and nothing put, for a name that cannot be told. */
 must_check bool put_mailbox(struct buf *, struct str name);
 /* "(\Seen word)" */

@@ -14,7 +14,9 @@ take_tag(struct lexer *lexer, struct str *out)
 
 	while (lexer->at < lexer->n && lex_is_tag_char(lexer->p[lexer->at]))
 		lexer->at++;
-	if (lexer->at == begin || lexer->at - begin > TAG_MAX) {
+	/* What other octets go on is no tag: not even its begin is echoed. */
+	if (lexer->at == begin || lexer->at - begin > TAG_MAX ||
+	    !(lex_at_end(lexer) || lex_peek(lexer, ' '))) {
 		lexer->at = begin;
 		return lex_fail(lexer, "a tag");
 	}

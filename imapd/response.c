@@ -44,10 +44,25 @@ put_quoted(struct buf *out, struct str s)
 void
 put_literal(struct buf *out, struct str s)
 {
+	size_t from;
+
 	buf_put_c(out, '{');
 	buf_put_u64(out, s.n);
 	buf_put_z(out, "}\r\n");
+	from = out->n;
 	buf_put(out, s);
+	mask_nul(out, from);
+}
+
+void
+mask_nul(struct buf *out, size_t from)
+{
+	char *nul;
+
+	while (from < out->n && (nul = memchr(out->p + from, '\0', out->n - from)) != NULL) {
+		*nul = (char)0x80;
+		from = (size_t)(nul - out->p) + 1;
+	}
 }
 
 void

@@ -168,6 +168,8 @@ account_work(struct account *a)
 	}
 	if (is_due(&a->poll_due))
 		watch_poll(a);
+	if (is_due(&a->unwatch_due))
+		watch_rest(a);
 	if (is_due(&a->sweep_due))
 		sweep(a);
 	if (is_due(&a->checkpoint_due) && a->db != NULL)
@@ -178,7 +180,8 @@ account_work(struct account *a)
 int
 account_work_due_ms(const struct account *a)
 {
-	const int64_t due[] = { a->rename_due, a->poll_due, a->checkpoint_due, a->sweep_due };
+	const int64_t due[] = { a->rename_due, a->poll_due, a->checkpoint_due, a->sweep_due,
+	    a->unwatch_due };
 	int64_t first = 0, now = clock_monotonic_ms();
 
 	for (size_t i = 0; i < countof(due); i++)

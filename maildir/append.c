@@ -50,7 +50,9 @@ static enum store_result same_box(struct append *p);
 static enum store_result add_row(struct append *p, struct box *box, struct appended *out);
 static enum store_result look_again(struct append *p);
 static enum store_result undo(struct append *p, enum store_result why);
-static enum store_result find_earlier(struct append *p, struct appended *out);
+static enum store_result find_earlier(struct append *p, struct box *box, struct appended *out);
+static enum store_result finish_earlier(struct account *a, const struct box *box, uint32_t uid,
+    bool sync);
 
 static void
 copy_flags(struct append *p, const struct flags *flags)
@@ -204,7 +206,7 @@ append_publish(struct append *p, bool sync, struct appended *out)
 		return r;
 	r = same_box(p);
 	if (r == STORE_OK && p->once)
-		r = find_earlier(p, &done);
+		r = find_earlier(p, &box, &done);
 	if (r == STORE_OK && !done.was_there)
 		r = add_row(p, &box, &done);
 	r = txn_end(a, r);
@@ -222,6 +224,10 @@ append_publish(struct append *p, bool sync, struct appended *out)
 			return undo(p, r);
 		watch_notify(a);
 		close_fd(&p->fd);	/* the file is no longer ours to remove */
+	} else if (box.number != 0) {
+		r = finish_earlier(a, &box, done.uid, sync);
+		if (r != STORE_OK)
+			return r;
 	}
 	append_abandon(p);
 	*out = done;
@@ -428,18 +434,16 @@ struct earlier {
 };
 
 static enum store_result
-ask_index(struct append *p, struct earlier *out)
+ask_index(struct account *a, struct str trace, struct str recipient, struct earlier *out)
 {
-	struct account *a = p->account;
-	sqlite3_stmt *q = index_ask(a, Q_DELIVERY_GET, BIND(V(buf_str(&p->trace)),
-	    V(buf_str(&p->recipient))));
+	sqlite3_stmt *q = index_ask(a, Q_DELIVERY_GET, BIND(V(trace), V(recipient)));
 
 	out->known = index_row(a, q);
 	if (out->known) {
 		out->appended = (struct appended){
 			.uid = (uint32_t)sqlite3_column_int64(q, 0),
 			.uidvalidity = (uint32_t)sqlite3_column_int64(q, 1), .was_there = true };
-		buf_put_z(&out->box_id, (const char *)sqlite3_column_text(q, 2));
+		buf_put(&out->box_id, index_text(q, 2));
 	}
 	return index_end(a, q);
 }
@@ -471,31 +475,67 @@ restore(struct append *p, const struct earlier *earlier, struct appended *out)
 	return r;
 }
 
+/* box: where the index has it, BOX_NONE where only a name told of it. */
 static enum store_result
-find_earlier(struct append *p, struct appended *out)
+find_earlier(struct append *p, struct box *box, struct appended *out)
 {
+	struct account *a = p->account;
 	struct earlier earlier = { 0 };
-	enum store_result r = ask_index(p, &earlier);
+	enum store_result r = ask_index(a, buf_str(&p->trace), buf_str(&p->recipient), &earlier);
 
-	if (r == STORE_OK && earlier.known && !p->renew)
+	if (r == STORE_OK && earlier.known && !p->renew) {
 		*out = earlier.appended;
-	else if (r == STORE_OK && p->retry)
+		r = box_by_id(a, buf_str(&earlier.box_id), box);
+		if (r == STORE_NO_SUCH)		/* the mailbox was deleted since */
+			r = STORE_OK;
+	} else if (r == STORE_OK && p->retry) {
 		r = find_by_token(p, out);
+	}
 	if (r == STORE_OK && earlier.known && !out->was_there)
 		r = restore(p, &earlier, out);
 	buf_free(&earlier.box_id);
 	return r;
 }
 
+/*
+ * Who delivered it before may have been killed between the row and the name. Other programs
+ * see no file in tmp/, and without the index it would be gone.
+ */
+static enum store_result
+finish_earlier(struct account *a, const struct box *box, uint32_t uid, bool sync)
+{
+	scoped_message row = MESSAGE_NONE;
+	scoped_place place = PLACE_CLOSED;
+	struct touch touch;
+	enum store_result r = message_get(a, box->number, uid, &row);
+
+	if (r == STORE_OK)
+		r = place_open(a, buf_str(&box->name), &place);
+	if (r == STORE_OK) {
+		touch_begin(a, box->number, &place, &touch);
+		r = publish_file(a, &place, buf_str(&row.base), buf_str(&row.letters));
+		touch_end(a, &place, &touch);
+	}
+	if (r == STORE_OK && sync && fsync(place.cur) != 0)
+		r = files_failed(&a->log, "sync", STR("cur"));
+	if (r == STORE_OK)
+		watch_notify(a);
+	return r == STORE_GONE ? STORE_OK : r;	/* expunged, moved or renamed since */
+}
+
 bool
 append_was_made(struct account *a, struct str trace, struct str recipient)
 {
-	sqlite3_stmt *q;
-	bool found;
+	struct earlier earlier = { 0 };
+	scoped_box box = BOX_NONE;
+	enum store_result r = index_alive(a);
 
-	if (index_alive(a) != STORE_OK)
-		return false;
-	q = index_ask(a, Q_DELIVERY_GET, BIND(V(trace), V(recipient)));
-	found = index_row(a, q);
-	return index_end(a, q) == STORE_OK && found;
+	if (r == STORE_OK)
+		r = ask_index(a, trace, recipient, &earlier);
+	if (r == STORE_OK && earlier.known)
+		r = box_by_id(a, buf_str(&earlier.box_id), &box);
+	if (r == STORE_OK && earlier.known)
+		r = finish_earlier(a, &box, earlier.appended.uid, false);
+	buf_free(&earlier.box_id);
+	return earlier.known && (r == STORE_OK || r == STORE_NO_SUCH);
 }

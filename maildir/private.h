@@ -35,6 +35,7 @@ enum {
 	HEADER_CACHE_MAX = 8 * 1024,	/* a header block above this is read from the file */
 	FLAG_DELAY_MS = 300,		/* from a flag's commit to the renaming */
 	POLL_MS = 1000,			/* without inotify */
+	UNWATCH_DELAY_MS = 5000,	/* an inotify instance without a mailbox */
 	SLICE_RENAMES = 100,		/* files renamed to their flags in one slice */
 	MESSAGE_BYTES_MAX = 1 << 30,	/* a file above this is not taken as a message */
 };
@@ -285,6 +286,7 @@ struct account {
 	/* Due times on the monotonic clock in ms, 0: nothing to do. */
 	int64_t rename_due;
 	int64_t poll_due;
+	int64_t unwatch_due;
 	int64_t checkpoint_due;
 	int64_t sweep_due;
 };
@@ -396,6 +398,8 @@ void watch_open(struct account *);
 void watch_close(struct account *);
 void watch_folder(struct folder *);
 void watch_forget(struct folder *);
+/* No mailbox has been open for a while: gives the instance back. */
+void watch_rest(struct account *);
 /* Without inotify: marks folders whose directories changed. */
 void watch_poll(struct account *);
 /* A byte to every other daemon's socket of this account. */

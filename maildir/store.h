@@ -323,7 +323,10 @@ must_check enum store_result append_prepare(struct append *);
 must_check enum store_result append_publish(struct append *, bool sync, struct appended *out);
 /* Removes what was written. Takes NULL. */
 void append_abandon(struct append *);
-/* A delivery with both was published before, as far as the index knows. False also where it cannot say. */
+/*
+ * A delivery with both was published before, as far as the index knows; one that was cut off is finished, not
+ * synced. False also where it cannot say.
+ */
 bool append_was_made(struct account *, struct str trace, struct str recipient);
 
 /* ---- search ---- */

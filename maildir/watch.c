@@ -111,6 +111,7 @@ watch_folder(struct folder *f)
 {
 	struct account *a = f->account;
 
+	a->unwatch_due = 0;
 	if (a->inotify < 0) {
 		a->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 		add_to_events(a, a->inotify);
@@ -132,6 +133,14 @@ watch_forget(struct folder *f)
 		inotify_rm_watch(a->inotify, f->watch_cur);
 	if (f->watch_new >= 0)
 		inotify_rm_watch(a->inotify, f->watch_new);
+	/* To close an instance takes the kernel 15 ms, too long for the next session to wait for. */
+	if (TAILQ_EMPTY(&a->folders) && a->inotify >= 0)
+		a->unwatch_due = clock_monotonic_ms() + UNWATCH_DELAY_MS;
+}
+
+void
+watch_rest(struct account *a)
+{
 	if (TAILQ_EMPTY(&a->folders))
 		close_fd(&a->inotify);
 }

@@ -173,7 +173,7 @@ cmd_pass(struct session *s, const struct request *req)
 		return GO;
 	}
 	/* RFC 1939 7: the password may hold blanks; it is all that follows the first one. */
-	next = ask(s, STR_EMPTY, buf_str(&s->user), str_sub(req->text, 0, PASSWORD_MAX_OCTETS));
+	next = ask(s, STR_EMPTY, buf_str(&s->user), req->text);
 	buf_clear(&s->user);
 	return next;
 }
@@ -276,7 +276,7 @@ login_read_response(struct session *s)
 
 	switch (parse_line(buf_str(input), SASL_LINE_MAX, &line, &used)) {
 	case MORE:
-		return s->eof ? END : WAIT;
+		return s->eof ? session_end(s) : WAIT;
 	case BAD:
 		respond_error(s, "closing: the answer is longer than %d octets", SASL_LINE_MAX);
 		return session_end(s);

@@ -232,7 +232,7 @@ mail_send(struct session *s)
 
 	if (stream_is_full(s->stream))
 		return WAIT;
-	if (!done && content_read(s->content, s->at, SLICE, &slice) != STORE_OK) {
+	if (!done && (content_read(s->content, s->at, SLICE, &slice) != STORE_OK || slice.n == 0)) {
 		/* Half a message was sent: only a closed connection tells the client so. */
 		log_error(&s->log, "retr.failed", KV("message", s->sending));
 		return session_end(s);
@@ -242,7 +242,7 @@ mail_send(struct session *s)
 		done = put_limited(s, out, buf_str(&slice)) || done;
 	else
 		put_stuffed(s, out, buf_str(&slice));
-	return done || slice.n == 0 ? finish_sending(s) : GO;
+	return done ? finish_sending(s) : GO;
 }
 
 enum next

@@ -87,10 +87,11 @@ closing(struct process *p)
 	(void)p;
 	for (s = TAILQ_FIRST(&sessions); s != NULL; s = next) {
 		next = TAILQ_NEXT(s, entry);
-		if (s->stream != NULL) {
-			respond_error(s, "[SYS/TEMP] the server is being stopped");
-			session_end(s);
-		}
+		/* Handed over: its keeper says goodbye, through here where it is TLS. */
+		if (s->stream == NULL)
+			continue;
+		respond_error(s, "[SYS/TEMP] the server is being stopped");
+		session_end(s);
 		session_free(s);
 	}
 }

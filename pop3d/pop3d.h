@@ -18,7 +18,6 @@
 
 enum {
 	BAD_COMMANDS_MAX = 20,	/* then the connection is closed */
-	PASSWORD_MAX_OCTETS = 511,
 };
 
 enum state { AUTHORIZATION = 1, TRANSACTION = 2 };

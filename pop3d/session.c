@@ -159,7 +159,7 @@ read_command(struct session *s)
 		return WAIT;
 	switch (parse_line(buf_str(input), COMMAND_LINE_MAX, &line, &used)) {
 	case MORE:
-		return s->eof ? END : WAIT;
+		return s->eof ? session_end(s) : WAIT;
 	case BAD:
 		respond_error(s, "closing: a command line is longer than %d octets",
 		    COMMAND_LINE_MAX);
@@ -177,9 +177,13 @@ read_command(struct session *s)
 	return next;
 }
 
-/* auth's answer sets the next step and runs the session. */
+/*
+ * auth's answer sets the next step and runs the session. A client that has said all it wants to
+ * (QUIT included) and closed its half still gets its answers.
+ */
 static enum next
 wait_for_answer(struct session *s)
 {
-	return s->eof ? END : WAIT;
+	(void)s;
+	return WAIT;
 }

@@ -32,12 +32,19 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "common/base/log.h"
 #include "smtpd/checksum.h"
 #include "smtpd/journal_inside.h"
+
+enum {
+	LOCK_PATIENCE_MS = 4000,
+	LOCK_PAUSE_US = 10000,
+};
 
 static void start_round(void *context);
 static void write_later(void *context);
@@ -71,6 +78,24 @@ open_folder(int state, const char *name)
 	return openat(state, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 }
 
+/*
+ * A killed master's queue may hang in a slow disk's sync: two never work on one journal. The descriptor is
+ * never given away, for a syncer would hold the lock after us.
+ */
+static bool
+lock_patiently(struct journal *j)
+{
+	int64_t until = clock_monotonic_ms() + LOCK_PATIENCE_MS;
+
+	j->lock = openat(j->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	while (flock(j->lock, LOCK_EX | LOCK_NB) != 0) {
+		if (errno != EWOULDBLOCK || clock_monotonic_ms() > until)
+			return false;
+		usleep(LOCK_PAUSE_US);
+	}
+	return true;
+}
+
 struct journal *
 journal_open(struct loop *loop, const char *state_dir, const struct journal_host *host)
 {
@@ -80,6 +105,7 @@ journal_open(struct loop *loop, const char *state_dir, const struct journal_host
 	j->host = *host;
 	j->dir = open_folder(state, "journal");
 	j->spool = open_folder(state, "spool");
+	j->lock = -1;
 	j->kepts = map_new();
 	TAILQ_INIT(&j->segments);
 	TAILQ_INIT(&j->waiting);
@@ -88,7 +114,8 @@ journal_open(struct loop *loop, const char *state_dir, const struct journal_host
 	j->soon = timer_new(loop, start_round, j);
 	j->write_later = timer_new(loop, write_later, j);
 	j->settle = timer_new(loop, settle, j);
-	if (j->dir < 0 || j->spool < 0 || fsync(state) < 0 || !replay_segments(j)) {
+	if (j->dir < 0 || j->spool < 0 || fsync(state) < 0 || !lock_patiently(j) ||
+	    !replay_segments(j)) {
 		journal_log("opening", state_dir);
 		journal_close(j);
 		return NULL;
@@ -134,6 +161,7 @@ journal_close(struct journal *j)
 	timer_free(j->settle);
 	close_fd(&j->dir);
 	close_fd(&j->spool);
+	close_fd(&j->lock);
 	free(j);
 }
 

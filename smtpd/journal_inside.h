@@ -81,6 +81,7 @@ struct mail_system {
 struct journal {
 	struct journal_host host;
 	int dir, spool;
+	int lock;			/* on dir */
 	struct map *kepts;		/* by trace */
 	TAILQ_HEAD(, segment) segments;	/* oldest first; the last is current, where there is one */
 	struct segment *current;

@@ -5,12 +5,12 @@
 #include "common/auth/auth_inside.h"
 #include "common/auth/pam_worker.h"
 
-static bool
+static enum users_result
 system_exists(void *context, struct str name)
 {
 	struct arena *arena = arena_new();
 	struct system_account account;
-	bool found = system_account_find(name, arena, &account);
+	enum users_result found = system_account_find(name, arena, &account);
 
 	(void)context;
 	arena_free(arena);
@@ -63,42 +63,55 @@ usual_maildir(const struct settings *s, struct arena *arena, const struct user_a
 	    STR_ARG(u->local));
 }
 
-static bool
+static enum users_result
 find_system_grant(struct auth *a, const struct user_address *u, struct arena *arena,
     struct keeper_grant *out)
 {
 	const struct settings *s = a->process->settings;
 	struct system_account account;
+	enum users_result result;
 
-	if (s->pam_service[0] == '\0' || !str_eq_nocase(u->domain, str_of(s->pam_domain)) ||
-	    !system_account_find(u->local, arena, &account))
-		return false;
-	*out = (struct keeper_grant){ .address = u->whole, .uid = account.uid,
-	    .gid = account.gid, .quota_bytes = s->default_quota,
-	    .quota_messages = s->default_quota_messages };
-	out->maildir = s->pam_mail_dir[0] ? expand(arena, s->pam_mail_dir, &account) :
-	    usual_maildir(s, arena, u);
-	return true;
+	if (s->pam_service[0] == '\0' || !str_eq_nocase(u->domain, str_of(s->pam_domain)))
+		return USERS_NO_SUCH;
+	result = system_account_find(u->local, arena, &account);
+	if (result != USERS_OK)
+		return result;
+	*out = (struct keeper_grant){ .address = u->whole, .uid = (uid_t)-1, .gid = (gid_t)-1,
+	    .quota_bytes = s->default_quota, .quota_messages = s->default_quota_messages };
+	/* Below mail_dir all is the daemons' own, and out of the account's reach. */
+	if (s->pam_mail_dir[0] == '\0') {
+		out->maildir = usual_maildir(s, arena, u);
+		return USERS_OK;
+	}
+	out->maildir = expand(arena, s->pam_mail_dir, &account);
+	out->uid = account.uid;
+	out->gid = account.gid;
+	return USERS_OK;
 }
 
-bool
+enum users_result
 auth_find_grant(struct auth *a, struct str address, struct arena *arena,
     struct keeper_grant *out)
 {
 	const struct settings *s = a->process->settings;
 	struct user_address u;
 	struct account account;
+	enum users_result result;
 	const char *why;
 
 	if (!user_address_normalise(address, arena, &u, &why))
-		return false;
-	if (users_find_account(a->users, u.whole, arena, &account) != USERS_OK)
+		return USERS_NO_SUCH;
+	result = users_find_account(a->users, u.whole, arena, &account);
+	/* A database that cannot be read does not make a system account out of one of its own. */
+	if (result == USERS_NO_SUCH || result == USERS_NOT_OURS)
 		return find_system_grant(a, &u, arena, out);
+	if (result != USERS_OK)
+		return result;
 	*out = (struct keeper_grant){ .address = account.address, .uid = (uid_t)-1,
 	    .gid = (gid_t)-1,
 	    .quota_bytes = account.has_quota_octets ? account.quota_octets : s->default_quota,
 	    .quota_messages = account.has_quota_messages ? account.quota_messages :
 	    s->default_quota_messages };
 	out->maildir = account.mail_dir.n ? account.mail_dir : usual_maildir(s, arena, &u);
-	return true;
+	return USERS_OK;
 }

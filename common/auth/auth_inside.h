@@ -11,7 +11,10 @@
 
 enum {
 	LOGINS_MAX = 10000,		/* questions at once; more are answered UNAVAILABLE */
-	WRONG_DELAY_MS = 1000,		/* before "wrong" is said */
+	CHECKS_MAX = 2000,		/* of them with the hash workers: what takes longer than a client waits helps nobody */
+	WRONG_DELAY_MS = 1000,		/* "wrong" is said at a multiple of this after the check began */
+	SID_MAX = 64,			/* octets; a front says no longer ones */
+	ROOMS_MAX = 10000,		/* recipients that wait for a keeper's word; more are answered without */
 	CROWD_DELAY_MS = 3000,		/* before a password is looked at where many were wrong lately */
 	CACHE_MAX = 20000,		/* verified credentials remembered */
 	CACHE_MS = 10 * 60 * 1000,
@@ -30,6 +33,7 @@ struct auth {
 	/* auth_login.c */
 	struct logins logins;
 	size_t login_count;
+	size_t check_count;		/* logins that a hash worker has */
 	struct map *jobs;		/* number to login */
 	uint64_t last_job;
 	unsigned hash_workers[64];
@@ -43,11 +47,12 @@ struct auth {
 	/* auth_recipient.c */
 	struct map *usage;		/* address to struct room_usage, of live keepers */
 	struct rooms rooms;		/* questions that wait for one */
+	size_t room_count;
 	unsigned queue;
 };
 
 /* auth_account.c: what an address of ours stands for. Views live in the arena. */
-must_check bool auth_find_grant(struct auth *, struct str address, struct arena *,
+must_check enum users_result auth_find_grant(struct auth *, struct str address, struct arena *,
     struct keeper_grant *out);
 must_check char *auth_open_users(struct auth *);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Logins: found, throttled, checked by a worker, answered. A wrong password, a name that does not
- * exist and a disabled account take the same way and the same time.
+ * exist and a disabled account take the same way and the same time: checks cost what their scheme
+ * costs, so "wrong" is said at the next whole WRONG_DELAY_MS after the check began.
  */
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -10,6 +11,7 @@
 
 #include "common/auth/auth_inside.h"
 #include "common/auth/password.h"
+#include "common/auth/sasl.h"
 #include "common/base/clock.h"
 #include "common/base/id.h"
 #include "common/base/log.h"
@@ -18,6 +20,7 @@
 
 enum {
 	TRIES_MAX = 3,		/* workers that may die under one question */
+	WORKER_PATIENCE_MS = 5000,	/* for master to start one, where all are dead */
 	NO_WORKER = UINT32_MAX,
 };
 
@@ -37,6 +40,9 @@ struct login {
 	struct buf password;
 	enum way way;
 	bool exists;
+	bool being_checked;	/* counted in check_count */
+	bool waiting;		/* there is no worker now */
+	int64_t began_ms;
 	struct str verifier;
 	struct keeper_grant grant;
 	uint64_t job;
@@ -53,6 +59,7 @@ struct verified {
 
 static void begin(void *context);
 static void send_to_worker(struct login *);
+static void answer_later(struct login *, enum login_result, int64_t ms);
 static void answer(void *context);
 
 void
@@ -66,10 +73,23 @@ auth_login_init(struct auth *a)
 }
 
 static void
+count_check(struct login *l, bool on)
+{
+	if (l->being_checked == on)
+		return;
+	l->being_checked = on;
+	if (on)
+		l->auth->check_count++;
+	else
+		l->auth->check_count--;
+}
+
+static void
 free_login(struct login *l)
 {
 	struct str key = { (const char *)&l->job, sizeof(l->job) };
 
+	count_check(l, false);
 	TAILQ_REMOVE(&l->auth->logins, l, entry);
 	l->auth->login_count--;
 	if (l->job != 0)
@@ -149,33 +169,49 @@ remember(const struct login *l)
 
 /* ---- the question ---- */
 
-/* Whose account it is; without one everything goes on with a verifier that nothing matches. */
-static void
+/*
+ * Whose account it is; without one everything goes on with a verifier that nothing matches. False:
+ * that cannot be told now.
+ */
+static bool
 find_account(struct login *l, struct str authzid, struct str authcid)
 {
 	struct auth *a = l->auth;
 	struct str domain = str_of(a->process->settings->default_domain);
 	struct user_address user, as;
 	struct account account;
+	enum users_result result;
 
 	l->verifier = password_dummy();
 	if (!user_address_of_login(authcid, domain, l->arena, &user))
-		return;
+		return true;
 	/* RFC 4616 2: nobody acts for anybody else here. */
 	if (authzid.n > 0 && (!user_address_of_login(authzid, domain, l->arena, &as) ||
 	    !str_eq(as.whole, user.whole)))
-		return;
-	if (!auth_find_grant(a, user.whole, l->arena, &l->grant))
-		return;
-	if (users_find_account(a->users, user.whole, l->arena, &account) != USERS_OK) {
+		return true;
+	result = auth_find_grant(a, user.whole, l->arena, &l->grant);
+	if (result != USERS_OK)
+		return result == USERS_NO_SUCH;
+	result = users_find_account(a->users, user.whole, l->arena, &account);
+	if (result == USERS_NO_SUCH) {
 		l->way = BY_PAM;
 		l->exists = true;
-		return;
+		return true;
 	}
-	if (!account.enabled || account.verifier.n == 0)
-		return;
-	l->verifier = account.verifier;
-	l->exists = true;
+	if (result != USERS_OK)
+		return false;
+	if (account.enabled && account.verifier.n > 0) {
+		l->verifier = account.verifier;
+		l->exists = true;
+	}
+	return true;
+}
+
+/* Longer ones than any that could be right are wrong ones; nobody makes auth keep them. */
+static struct str
+at_most(struct str s, size_t n)
+{
+	return s.n > n ? STR_EMPTY : s;
 }
 
 bool
@@ -189,12 +225,12 @@ auth_on_login(struct auth *a, unsigned front, struct msg *m)
 	l->front = front;
 	l->worker = NO_WORKER;
 	l->question = msg_get_u64(m);
-	l->sid = arena_str(l->arena, msg_get_str(m));
-	l->peer = arena_str(l->arena, msg_get_str(m));
+	l->sid = arena_str(l->arena, at_most(msg_get_str(m), SID_MAX));
+	l->peer = arena_str(l->arena, at_most(msg_get_str(m), INET6_ADDRSTRLEN));
 	l->secure = msg_get_bool(m);
 	authzid = msg_get_str(m);
-	authcid = msg_get_str(m);
-	buf_put(&l->password, msg_get_str(m));
+	authcid = at_most(msg_get_str(m), SASL_NAME_MAX);
+	buf_put(&l->password, at_most(msg_get_str(m), SASL_PASSWORD_MAX));
 	l->timer = timer_new(a->process->loop, begin, l);
 	TAILQ_INSERT_TAIL(&a->logins, l, entry);
 	a->login_count++;
@@ -208,8 +244,10 @@ auth_on_login(struct auth *a, unsigned front, struct msg *m)
 		answer(l);
 		return true;
 	}
-	find_account(l, authzid, authcid);
-	if (l->exists && l->way == BY_HASH && is_remembered(l)) {
+	if (!find_account(l, authzid, authcid)) {
+		l->result = LOGIN_UNAVAILABLE;
+		answer(l);
+	} else if (l->exists && l->way == BY_HASH && is_remembered(l)) {
 		l->result = LOGIN_OK;
 		answer(l);
 	} else if (rate_recent(a->failures, &l->peer_address) >=
@@ -228,7 +266,13 @@ begin(void *context)
 	struct str key = { (const char *)&l->job, sizeof(l->job) };
 
 	l->job = ++l->auth->last_job;
+	l->began_ms = clock_monotonic_ms();
 	map_set(l->auth->jobs, key, l);
+	if (l->way == BY_HASH && l->auth->check_count >= CHECKS_MAX) {
+		answer_later(l, LOGIN_UNAVAILABLE, 0);
+		return;
+	}
+	count_check(l, l->way == BY_HASH);
 	send_to_worker(l);
 }
 
@@ -236,6 +280,7 @@ static void
 answer_later(struct login *l, enum login_result result, int64_t ms)
 {
 	timer_free(l->timer);
+	count_check(l, false);
 	l->worker = NO_WORKER;
 	l->result = result;
 	l->timer = timer_new(l->auth->process->loop, answer, l);
@@ -270,21 +315,53 @@ send_to_pam_worker(struct login *l)
 	l->worker = a->pam_worker;
 	msg_begin(&m, MSG_PAM);
 	msg_put_u64(&m, l->job);
-	msg_put_str(&m, str_of(a->process->settings->pam_service));
 	msg_put_str(&m, user);
-	msg_put_str(&m, buf_str(&l->password));
 	msg_put_str(&m, l->peer);
+	msg_put_str(&m, buf_str(&l->password));
 	return process_send(a->process, ROLE_AUTH_PAM, l->worker, &m, -1);
 }
 
 static void
 send_to_worker(struct login *l)
 {
-	if (l->tries++ >= TRIES_MAX ||
-	    !(l->way == BY_PAM ? send_to_pam_worker(l) : send_to_hash_worker(l))) {
-		log_error(NULL, "login.no_worker", KV("way", l->way == BY_PAM ? "pam" : "hash"));
+	const char *way = l->way == BY_PAM ? "pam" : "hash";
+
+	if (l->tries >= TRIES_MAX) {
+		log_error(NULL, "login.kills_workers", KV("way", way), KV("sid", l->sid));
 		answer_later(l, LOGIN_UNAVAILABLE, 0);
+	} else if (l->way == BY_PAM ? send_to_pam_worker(l) : send_to_hash_worker(l)) {
+		l->tries++;
+	} else {
+		log_warn(NULL, "login.no_worker", KV("way", way), KV("sid", l->sid));
+		answer_later(l, LOGIN_UNAVAILABLE, WORKER_PATIENCE_MS);
+		l->waiting = true;
 	}
+}
+
+/* There is a worker again. */
+static void
+serve_waiting(struct auth *a, enum way way)
+{
+	struct login *l, *next;
+
+	for (l = TAILQ_FIRST(&a->logins); l != NULL; l = next) {
+		next = TAILQ_NEXT(l, entry);
+		if (!l->waiting || l->way != way)
+			continue;
+		l->waiting = false;
+		timer_stop(l->timer);
+		count_check(l, way == BY_HASH);
+		send_to_worker(l);
+	}
+}
+
+static void
+answer_slowly(struct login *l, enum login_result result)
+{
+	int64_t took = clock_monotonic_ms() - l->began_ms;
+
+	rate_count(l->auth->failures, &l->peer_address);
+	answer_later(l, result, WRONG_DELAY_MS - took % WRONG_DELAY_MS);
 }
 
 static void
@@ -297,8 +374,7 @@ judge(struct login *l, bool right)
 		answer(l);
 		return;
 	}
-	rate_count(l->auth->failures, &l->peer_address);
-	answer_later(l, LOGIN_WRONG, WRONG_DELAY_MS);
+	answer_slowly(l, LOGIN_WRONG);
 }
 
 static struct login *
@@ -334,8 +410,9 @@ auth_on_pam_answer(struct auth *a, struct msg *m)
 	l = find_job(a, job);
 	if (l == NULL)
 		return true;
+	/* There are modules that call a wrong password an error of their own (pam_exec(8)). */
 	if (result == LOGIN_UNAVAILABLE)
-		answer_later(l, LOGIN_UNAVAILABLE, 0);
+		answer_slowly(l, LOGIN_UNAVAILABLE);
 	else
 		judge(l, result == LOGIN_OK);
 	return true;
@@ -396,6 +473,10 @@ auth_on_worker(struct auth *a, enum role role, unsigned index)
 	}
 	if (role == ROLE_QUEUE)
 		a->queue = index;
+	if (role == ROLE_AUTH_HASH)
+		serve_waiting(a, BY_HASH);
+	if (role == ROLE_AUTH_PAM)
+		serve_waiting(a, BY_PAM);
 }
 
 /* What a dead worker had in hand is given to another one. */

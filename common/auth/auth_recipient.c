@@ -42,6 +42,7 @@ static void
 free_room(struct room *r)
 {
 	TAILQ_REMOVE(&r->auth->rooms, r, entry);
+	r->auth->room_count--;
 	timer_free(r->patience);
 	arena_free(r->arena);
 	free(r);
@@ -74,6 +75,13 @@ send_answer(struct auth *a, enum role asker, unsigned index, uint64_t question,
 	for (size_t i = 0; i < count; i++) {
 		msg_put_u8(&m, (uint8_t)targets[i].kind);
 		msg_put_str(&m, targets[i].address);
+	}
+	if (m.n > IPC_MESSAGE_MAX) {
+		log_error(NULL, "alias.too_large", KV("targets", count), KV("octets", m.n),
+		    KV("most", (size_t)IPC_MESSAGE_MAX));
+		buf_free(&m);
+		send_answer(a, asker, index, question, RECIPIENT_UNAVAILABLE, NULL, 0);
+		return;
 	}
 	process_send(a->process, asker, index, &m, -1);
 }
@@ -130,6 +138,7 @@ wait_for_usage(struct auth *a, enum role asker, unsigned index, uint64_t questio
 	r->patience = timer_new(a->process->loop, give_up_room, r);
 	timer_set(r->patience, ROOM_PATIENCE_MS);
 	TAILQ_INSERT_TAIL(&a->rooms, r, entry);
+	a->room_count++;
 	want_keeper(a, grant);
 }
 
@@ -159,15 +168,15 @@ answer_with_room(struct auth *a, enum role asker, unsigned index, uint64_t quest
 	struct room_usage *u;
 
 	if (count != 1 || targets[0].kind != TARGET_LOCAL ||
-	    !auth_find_grant(a, targets[0].address, arena, &grant) ||
+	    auth_find_grant(a, targets[0].address, arena, &grant) != USERS_OK ||
 	    (grant.quota_bytes == 0 && grant.quota_messages == 0)) {
 		send_answer(a, asker, index, question, RECIPIENT_OK, targets, count);
 		return;
 	}
 	u = map_get(a->usage, grant.address);
-	if (u == NULL)
+	if (u == NULL && a->room_count < ROOMS_MAX)
 		wait_for_usage(a, asker, index, question, size, &targets[0], &grant);
-	else if (is_full(&grant, u, size))
+	else if (u != NULL && is_full(&grant, u, size))
 		send_answer(a, asker, index, question, RECIPIENT_FULL, targets, count);
 	else
 		send_answer(a, asker, index, question, RECIPIENT_OK, targets, count);
@@ -213,16 +222,18 @@ auth_on_account_wanted(struct auth *a, unsigned queue, struct msg *m)
 	struct arena *arena;
 	struct keeper_grant grant;
 	struct buf answer = BUF_INIT;
+	enum users_result result;
 
 	if (!msg_end(m))
 		return false;
 	arena = arena_new();
-	if (auth_find_grant(a, address, arena, &grant)) {
+	result = auth_find_grant(a, address, arena, &grant);
+	if (result == USERS_OK) {
 		want_keeper(a, &grant);
 	} else {
 		msg_begin(&answer, MSG_ACCOUNT_ANSWER);
 		msg_put_str(&answer, address);
-		msg_put_u8(&answer, RECIPIENT_NO_SUCH);
+		msg_put_u8(&answer, (uint8_t)word_for(result));
 		process_send(a->process, ROLE_QUEUE, queue, &answer, -1);
 	}
 	arena_free(arena);

@@ -86,6 +86,8 @@ free_job(struct pam_job *j)
 	j->worker->count--;
 	if (j->pid > 0) {
 		j->worker->running--;
+		/* What its modules started, too. */
+		kill(-j->pid, SIGKILL);
 		kill(j->pid, SIGKILL);
 		while (waitpid(j->pid, NULL, 0) < 0 && errno == EINTR)
 			continue;
@@ -142,6 +144,13 @@ ask_pam(const struct pam_job *j, int fd)
 {
 	unsigned char answer;
 
+	struct pam_job *other;
+
+	process_became_helper(fd);
+	setpgid(0, 0);
+	TAILQ_FOREACH(other, &j->worker->jobs, entry)
+		if (other != j)
+			explicit_bzero(other->password, strlen(other->password));
 	title_set(j->worker->process->service->name, "auth: pam", "question");
 	answer = (unsigned char)pam_check(j->service, j->user, j->password, j->peer);
 	_exit(write(fd, &answer, 1) == 1 ? 0 : 1);
@@ -163,6 +172,9 @@ start_job(struct pam_job *j)
 		ask_pam(j, ends[1]);
 	close(ends[1]);
 	j->answer_fd = ends[0];
+	/* Whoever is first: a group of its own before anybody signals it. */
+	if (j->pid > 0)
+		setpgid(j->pid, j->pid);
 	if (j->pid < 0) {
 		log_error(NULL, "pam.fork", KV("errno", errno));
 		j->pid = 0;
@@ -194,22 +206,30 @@ on_pam(struct process *p, enum role from, unsigned index, struct msg *m)
 {
 	struct pam_worker *w = p->state;
 	struct pam_job *j = xcalloc(1, sizeof(*j));
+	struct str user, peer, password;
 
 	j->worker = w;
 	j->auth = index;
 	j->answer_fd = -1;
 	j->number = msg_get_u64(m);
-	j->service = str_dup(msg_get_str(m));
-	j->user = str_dup(msg_get_str(m));
-	j->password = str_dup(msg_get_str(m));
-	j->peer = str_dup(msg_get_str(m));
+	user = msg_get_str(m);
+	peer = msg_get_str(m);
+	password = msg_get_str(m);
+	j->user = str_dup(user);
+	j->peer = str_dup(peer);
+	j->password = str_dup(password);
+	/* Ours, not the message's: what auth could be made to say picks no other service. */
+	j->service = xstrdup(p->settings->pam_service);
 	TAILQ_INSERT_TAIL(&w->jobs, j, entry);
 	w->count++;
 	if (from != ROLE_AUTH || m->type != MSG_PAM || !msg_end(m)) {
 		free_job(j);
 		return false;
 	}
-	if (w->count > PAM_WAITING)
+	/* For PAM a NUL is the end: what follows it would not count. */
+	if (str_has_char(user, '\0') || str_has_char(password, '\0'))
+		answer_job(j, LOGIN_WRONG);
+	else if (w->count > PAM_WAITING)
 		answer_job(j, LOGIN_UNAVAILABLE);
 	else
 		start_next(w);

@@ -84,6 +84,18 @@ answer_of(int code)
 	}
 }
 
+/*
+ * Modules ask for a pause of seconds after a wrong password (pam_fail_delay(3)). auth has its own way to
+ * slow guesses, in which nobody else's question waits.
+ */
+static void
+do_not_wait(int code, unsigned microseconds, void *context)
+{
+	(void)code;
+	(void)microseconds;
+	(void)context;
+}
+
 static int
 ask(pam_handle_t *pam, const char *remote_host)
 {
@@ -93,6 +105,8 @@ ask(pam_handle_t *pam, const char *remote_host)
 		code = pam_set_item(pam, PAM_RHOST, remote_host);
 	if (code == PAM_SUCCESS)
 		code = pam_set_item(pam, PAM_TTY, "trivet");
+	if (code == PAM_SUCCESS)
+		code = pam_set_item(pam, PAM_FAIL_DELAY, (const void *)(uintptr_t)do_not_wait);
 	if (code == PAM_SUCCESS)
 		code = pam_authenticate(pam, PAM_SILENT | PAM_DISALLOW_NULL_AUTHTOK);
 	if (code == PAM_SUCCESS)
@@ -123,7 +137,7 @@ pam_check(const char *service, const char *user, const char *password, const cha
 	return answer;
 }
 
-bool
+enum users_result
 system_account_find(struct str name, struct arena *arena, struct system_account *out)
 {
 	char *path = name.n > NAME_LONGEST ? NULL : str_path(name);
@@ -132,16 +146,21 @@ system_account_find(struct str name, struct arena *arena, struct system_account 
 	int error;
 
 	if (path == NULL)
-		return false;
+		return USERS_NO_SUCH;
 	error = getpwnam_r(path, &entry, room, PASSWD_ROOM, &found);
 	free(path);
-	if (error != 0 && error != ENOENT)
+	/* getpwnam(3): these, too, are ways to say that there is none. */
+	if (error == ENOENT || error == ESRCH || error == EBADF || error == EPERM)
+		error = 0;
+	if (error != 0) {
 		log_error(NULL, "getpwnam", KV("name", name), KV("error", strerror(error)));
-	if (error != 0 || found == NULL || entry.pw_uid == 0)
-		return false;
+		return USERS_BROKEN;
+	}
+	if (found == NULL || entry.pw_uid == 0)
+		return USERS_NO_SUCH;
 	out->name = str_of(entry.pw_name);
 	out->home = str_of(entry.pw_dir);
 	out->uid = entry.pw_uid;
 	out->gid = entry.pw_gid;
-	return true;
+	return USERS_OK;
 }

@@ -8,7 +8,7 @@
 
 #include <sys/types.h>
 
-#include "common/base/arena.h"
+#include "common/auth/users.h"
 
 enum pam_answer { PAM_ANSWER_YES, PAM_ANSWER_NO, PAM_ANSWER_LATER };
 
@@ -25,5 +25,9 @@ struct system_account {
  */
 must_check enum pam_answer pam_check(const char *service, const char *user,
 	const char *password, const char *remote_host);
-/* False where there is no such name, or where it is root's (no mail is kept as root). */
-must_check bool system_account_find(struct str name, struct arena *, struct system_account *out);
+/*
+ * USERS_NO_SUCH where there is no such name, or where it is root's (no mail is kept as root);
+ * USERS_BROKEN (logged) where the machine cannot tell now.
+ */
+must_check enum users_result system_account_find(struct str name, struct arena *,
+	struct system_account *out);

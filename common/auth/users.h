@@ -86,8 +86,11 @@ enum users_mode { USERS_READ, USERS_WRITE };
 must_check struct users *users_open(const char *path, enum users_mode, char **why);
 void users_close(struct users *);
 
-/* The machine's own accounts count as NAME@domain where exists() says so. domain is copied. */
-typedef bool users_system_exists(void *context, struct str name);
+/*
+ * The machine's own accounts count as NAME@domain where exists() says USERS_OK; USERS_NO_SUCH, or
+ * USERS_BROKEN where it cannot tell now. domain is copied.
+ */
+typedef enum users_result users_system_exists(void *context, struct str name);
 void users_set_system(struct users *, struct str domain, users_system_exists *, void *context);
 
 /* A number that is another one after any process changed the file: for caches. */

@@ -69,8 +69,10 @@ add_account(struct resolving *r, struct user_address address, struct str detail)
 	if (result == USERS_OK)
 		return add_target(r, USERS_LOCAL, address.whole, detail);
 	if (result != USERS_NO_SUCH || r->users->system_exists == NULL
-	    || !str_eq(address.domain, str_of(r->users->system_domain))
-	    || !r->users->system_exists(r->users->system_context, address.local))
+	    || !str_eq(address.domain, str_of(r->users->system_domain)))
+		return result;
+	result = r->users->system_exists(r->users->system_context, address.local);
+	if (result != USERS_OK)
 		return result;
 	return add_target(r, USERS_SYSTEM, address.whole, detail);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* The listening sockets of a daemon: bound by master, before anybody gives up a privilege. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -76,7 +77,7 @@ doors_bind(const struct service *service, const struct settings *settings,
 			const struct net_address *a = &list->addresses[k];
 			int fd = find_kept(keep, keep_count, (unsigned)i, a);
 
-			fd = fd >= 0 ? dup(fd) : bind_patiently(a);
+			fd = fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : bind_patiently(a);
 			if (fd < 0) {
 				*why = explain(service, settings, i, a, errno);
 				doors_close(doors, n);

@@ -3,12 +3,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <sys/queue.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "common/base/log.h"
+#include "common/daemon/crowd.h"
 #include "common/daemon/login.h"
 #include "common/daemon/process_inside.h"
 #include "common/net/listener.h"
@@ -17,6 +19,7 @@
 enum {
 	ADDRESSES_REMEMBERED = 100000,
 	FULL_PERCENT = 90,	/* of the descriptors: refuse from here on, so that what is open can go on */
+	CROWDED_PERCENT = 95,	/* where even those who were refused take too many: close at once */
 	CLOSING_MS = 1000,	/* for the goodbyes to go out */
 };
 
@@ -39,6 +42,7 @@ struct front {
 	struct places places;
 	size_t count;
 	size_t count_most;
+	int descriptor_most;
 	struct timer *end;
 	bool draining;
 };
@@ -69,6 +73,16 @@ most_connections(const struct settings *settings)
 	    limit.rlim_cur / 2 * FULL_PERCENT / 100 < most)
 		most = limit.rlim_cur / 2 * FULL_PERCENT / 100;
 	return most > 0 ? most : 1;
+}
+
+static int
+most_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > INT_MAX)
+		return INT_MAX;
+	return (int)(limit.rlim_cur / 100 * CROWDED_PERCENT);
 }
 
 static void
@@ -123,6 +137,7 @@ front_run(struct process *p, const struct front_frame *frame)
 	f->connections = rate_new(ADDRESSES_REMEMBERED);
 	f->failures = rate_new(ADDRESSES_REMEMBERED);
 	f->count_most = most_connections(p->settings);
+	f->descriptor_most = most_descriptors();
 	f->end = timer_new(p->loop, end_now, f);
 	make_tls(f);
 	listen_at_doors(f);
@@ -147,6 +162,24 @@ no_handler_yet(void *context, struct stream *stream, enum stream_event event)
 	(void)event;
 }
 
+/* Counted first and looked at afterwards: of two fronts at once none lets one too many in. */
+static struct place *
+take_place(struct front *f, const struct net_address *peer)
+{
+	struct process_inside *inside = f->process->inside;
+	uint32_t limit = f->process->settings->connections_per_address;
+	struct place *place = xcalloc(1, sizeof(*place));
+	uint32_t elsewhere;
+
+	place->peer = *peer;
+	crowd_add(inside->crowd, inside->crowd_slot, peer);
+	elsewhere = crowd_elsewhere(inside->crowd, inside->crowd_slot, peer);
+	place->counted = elsewhere < limit && rate_enter(f->connections, peer, limit - elsewhere);
+	TAILQ_INSERT_TAIL(&f->places, place, entry);
+	f->count++;
+	return place;
+}
+
 static void
 on_accepted(void *context, int fd, const struct net_address *peer,
     const struct net_address *local)
@@ -154,16 +187,18 @@ on_accepted(void *context, int fd, const struct net_address *peer,
 	struct front_listener *l = context;
 	struct front *f = l->front;
 	const struct settings *s = f->process->settings;
-	struct place *place = xcalloc(1, sizeof(*place));
-	struct front_connection c = { .peer = *peer, .local = *local, .door = l->door,
-	    .place = place };
+	struct front_connection c = { .peer = *peer, .local = *local, .door = l->door };
+	struct place *place;
 
-	place->peer = *peer;
-	place->counted = rate_enter(f->connections, peer, s->connections_per_address);
-	TAILQ_INSERT_TAIL(&f->places, place, entry);
-	f->count++;
+	/* The kernel gives the lowest number that is free. */
+	if (fd >= f->descriptor_most) {
+		close(fd);
+		return;
+	}
+	c.place = place = take_place(f, peer);
 	c.plaintext_login = is_in(&s->plaintext_login, peer);
-	c.over_limit = !place->counted || f->count > f->count_most;
+	c.over_limit = !place->counted || f->count > f->count_most ||
+	    crowd_total(f->process->inside->crowd) > s->connections;
 	c.stream = stream_new(f->process->loop, fd, no_handler_yet, NULL);
 	if (l->door->kind == DOOR_TLS && !c.over_limit)
 		stream_accept_tls(c.stream, f->tls);
@@ -173,8 +208,11 @@ on_accepted(void *context, int fd, const struct net_address *peer,
 static void
 free_place(struct front *f, struct place *place)
 {
+	struct process_inside *inside = f->process->inside;
+
 	if (place->counted)
 		rate_leave(f->connections, &place->peer);
+	crowd_remove(inside->crowd, inside->crowd_slot, &place->peer);
 	TAILQ_REMOVE(&f->places, place, entry);
 	f->count--;
 	free(place);
@@ -273,6 +311,9 @@ on_drain(struct process *p)
 {
 	struct front *f = p->inside->frame;
 
+	/* At each further reload it only gets the new log. */
+	if (f->draining)
+		return;
 	close_doors(f);
 	f->draining = true;
 	if (f->count == 0)
@@ -283,12 +324,13 @@ static void
 on_stop(struct process *p)
 {
 	struct front *f = p->inside->frame;
+	bool alone = f->count == 0;
 
 	if (!f->draining)
 		close_doors(f);
 	f->draining = true;
 	f->frame->closing(p);
-	timer_set(f->end, CLOSING_MS);
+	timer_set(f->end, alone ? 0 : CLOSING_MS);
 }
 
 static void

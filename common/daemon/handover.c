@@ -80,31 +80,60 @@ look_at_lengths(int fd, size_t *total, uint32_t *hello)
 	return (size_t)queued >= *total ? PARSED : MORE;
 }
 
-enum parse
-handover_receive(int fd, struct buf *storage, struct handover_words *out)
+/* The last one stays, any others (the buffer is rounded up, so there is room for two) are closed. */
+static void
+take_descriptors(struct cmsghdr *c, int *fd)
+{
+	size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+	for (size_t i = 0; i < count; i++) {
+		close_fd(fd);
+		memcpy(fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+	}
+}
+
+/* What is there, at most n octets; a descriptor among them goes to *client_fd. */
+static bool
+receive_part(int fd, struct buf *storage, size_t n, int *client_fd)
 {
 	union {
 		struct cmsghdr align;
 		char bytes[CMSG_SPACE(sizeof(int))];
 	} control;
-	struct iovec part;
+	struct iovec part = { .iov_base = buf_room(storage, n), .iov_len = n };
 	struct msghdr packet = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control,
 	    .msg_controllen = sizeof(control.bytes) };
 	struct cmsghdr *c;
+	ssize_t got = recvmsg(fd, &packet, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+
+	if (got < 0)
+		return errno == EINTR;
+	c = CMSG_FIRSTHDR(&packet);
+	if (c != NULL && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
+		take_descriptors(c, client_fd);
+	buf_added(storage, (size_t)got);
+	/* Truncated: no descriptor was left to take the client's. */
+	return got > 0 && !(packet.msg_flags & MSG_CTRUNC);
+}
+
+enum parse
+handover_receive(int fd, struct buf *storage, struct handover_words *out)
+{
+	int client_fd = -1;
 	uint32_t hello;
 	size_t total;
 	enum parse state = look_at_lengths(fd, &total, &hello);
 
 	if (state != PARSED)
 		return state;
-	part = (struct iovec){ .iov_base = buf_room(storage, total), .iov_len = total };
-	if (recvmsg(fd, &packet, MSG_CMSG_CLOEXEC | MSG_WAITALL) != (ssize_t)total)
-		return BAD;
-	buf_added(storage, total);
-	out->client_fd = -1;
-	c = CMSG_FIRSTHDR(&packet);
-	if (c != NULL && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
-		memcpy(&out->client_fd, CMSG_DATA(c), sizeof(int));
+	/* unix(7): one call takes no more than up to the end of the part that carries a descriptor. */
+	buf_clear(storage);
+	while (storage->n < total)
+		if (!receive_part(fd, storage, total - storage->n, &client_fd)) {
+			close_fd(&client_fd);
+			return BAD;
+		}
+	out->client_fd = client_fd;
 	out->hello = str_sub(buf_str(storage), HEAD, hello);
 	out->early = str_from(buf_str(storage), HEAD + hello);
 	return PARSED;

@@ -2,6 +2,7 @@
 #include "common/daemon/ipc.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
@@ -11,7 +12,7 @@
 
 enum { MESSAGES_PER_TURN = 32, SOCKET_BUFFER = 256 * 1024 };
 
-enum sent { SENT, LATER, FAILED };
+enum sent { SENT, LATER, LEFT, FAILED };
 
 /* A message that the kernel did not take yet. */
 struct parcel {
@@ -32,6 +33,7 @@ struct ipc {
 	struct parcels unsent;
 	size_t unsent_bytes;
 	bool was_full;
+	bool left;		/* the other side is gone: nothing is sent any more, but it may have said something */
 	bool ended;
 	bool busy;		/* a handler runs, which may free us: the memory goes afterwards */
 	bool freed;
@@ -215,13 +217,19 @@ drop_parcel(struct ipc *ipc, struct parcel *p)
 	free(p);
 }
 
+static void
+drop_unsent(struct ipc *ipc)
+{
+	while (!TAILQ_EMPTY(&ipc->unsent))
+		drop_parcel(ipc, TAILQ_FIRST(&ipc->unsent));
+}
+
 void
 ipc_free(struct ipc *ipc)
 {
 	if (ipc == NULL)
 		return;
-	while (!TAILQ_EMPTY(&ipc->unsent))
-		drop_parcel(ipc, TAILQ_FIRST(&ipc->unsent));
+	drop_unsent(ipc);
 	watch_free(ipc->watch);
 	timer_free(ipc->report);
 	close_fd(&ipc->fd);
@@ -237,7 +245,7 @@ ipc_send(struct ipc *ipc, struct buf *message, int fd)
 
 	if (message->n > IPC_MESSAGE_MAX)
 		fatal("message of %zu octets between processes", message->n);
-	if (!ipc->ended && TAILQ_EMPTY(&ipc->unsent)) {
+	if (!ipc->ended && !ipc->left && TAILQ_EMPTY(&ipc->unsent)) {
 		switch (send_now(ipc, buf_str(message), fd)) {
 		case SENT:
 			close_fd(&fd);
@@ -245,10 +253,19 @@ ipc_send(struct ipc *ipc, struct buf *message, int fd)
 			return;
 		case LATER:
 			break;
+		case LEFT:
+			ipc->left = true;
+			break;
 		case FAILED:
 			end(ipc, "send");
 			break;
 		}
+	}
+	/* Nobody will read it; what was said to us before the end is still there to be read. */
+	if (ipc->left) {
+		close_fd(&fd);
+		buf_wipe(message);
+		return;
 	}
 	if (ipc->ended || ipc->unsent_bytes > IPC_QUEUE_MAX) {
 		end(ipc, "the other side does not read");
@@ -332,6 +349,8 @@ send_now(struct ipc *ipc, struct str bytes, int fd)
 			return SENT;
 		if (errno == EAGAIN || errno == ENOBUFS)
 			return LATER;
+		if (errno == EPIPE || errno == ECONNRESET)
+			return LEFT;
 		if (errno != EINTR)
 			return FAILED;
 	}
@@ -348,6 +367,11 @@ send_unsent(struct ipc *ipc)
 			drop_parcel(ipc, p);
 			break;
 		case LATER:
+			return;
+		case LEFT:
+			ipc->left = true;
+			drop_unsent(ipc);
+			watch_change(ipc->watch, WATCH_READ);
 			return;
 		case FAILED:
 			end(ipc, "send");
@@ -406,13 +430,20 @@ receive_one(struct ipc *ipc)
 	n = recvmsg(ipc->fd, &packet, MSG_CMSG_CLOEXEC);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return false;
+	/* unix(7): told once, before what is still in the queue, by a side that left without reading all. */
+	if (n < 0 && errno == ECONNRESET) {
+		ipc->left = true;
+		return true;
+	}
 	if (n <= 0) {
 		end(ipc, n == 0 ? "closed" : "receive");
 		return false;
 	}
 	fd = take_descriptor(&packet);
-	good = !(packet.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) &&
-	    msg_parse((struct str){ bytes, (size_t)n }, &m);
+	/* Out of descriptors the kernel drops the one that came: the message is told without it. */
+	if (packet.msg_flags & MSG_CTRUNC)
+		log_error(NULL, "ipc.descriptor_lost");
+	good = msg_parse((struct str){ bytes, (size_t)n }, &m) && !(packet.msg_flags & MSG_TRUNC);
 	if (good) {
 		m.fd = fd;
 		good = ipc->handlers->received(ipc->context, ipc, &m);
@@ -431,10 +462,36 @@ receive_one(struct ipc *ipc)
 	return true;
 }
 
+/* A handler that stops the loop may have freed what the next message would be about. */
+static bool
+may_receive(const struct ipc *ipc)
+{
+	return !ipc->freed && !ipc->ended && !loop_is_stopping(ipc->loop);
+}
+
 static void
 receive(struct ipc *ipc)
 {
-	for (int i = 0; i < MESSAGES_PER_TURN && !ipc->freed && !ipc->ended; i++)
+	for (int i = 0; i < MESSAGES_PER_TURN && may_receive(ipc); i++)
 		if (!receive_one(ipc))
 			return;
+}
+
+bool
+ipc_is_left(const struct ipc *ipc)
+{
+	struct pollfd look = { .fd = ipc->fd };
+
+	return ipc->ended || ipc->left || (poll(&look, 1, 0) == 1 && (look.revents & (POLLHUP | POLLERR)));
+}
+
+void
+ipc_hear_rest(struct ipc *ipc)
+{
+	ipc->busy = true;
+	while (may_receive(ipc) && receive_one(ipc))
+		continue;
+	ipc->busy = false;
+	if (ipc->freed)
+		free(ipc);
 }

@@ -30,7 +30,7 @@ void msg_put_str(struct buf *, struct str);
 struct msg {
 	uint16_t type;
 	struct str rest;	/* fields not read yet; lives during the handler's call */
-	int fd;			/* -1: none. Take it with msg_take_fd, or it is closed after the call */
+	int fd;			/* -1: none, or no descriptor was left to take it. msg_take_fd, or it is closed after the call */
 	bool bad;
 };
 
@@ -51,7 +51,7 @@ struct ipc;
 
 /* Returns false where the message was bad: the channel is then closed, as by IPC_CLOSED. */
 typedef bool ipc_received(void *context, struct ipc *, struct msg *);
-/* The other side is gone, or sent rubbish, or did not read: the handler frees the ipc. */
+/* The other side is gone (all it said before was told), or sent rubbish, or did not read: the handler frees the ipc. */
 typedef void ipc_closed(void *context, struct ipc *);
 /* There is room again after ipc_is_full. May be NULL. */
 typedef void ipc_drained(void *context, struct ipc *);
@@ -73,3 +73,10 @@ void ipc_free(struct ipc *);
  */
 void ipc_send(struct ipc *, struct buf *message, int fd);
 bool ipc_is_full(const struct ipc *);
+/* The other side has closed, though `closed` may not have told so yet. */
+bool ipc_is_left(const struct ipc *);
+/*
+ * Tells at once what a side that has left said before, from inside this call; `closed` follows from the
+ * loop. Not from inside a handler: messages share one buffer.
+ */
+void ipc_hear_rest(struct ipc *);

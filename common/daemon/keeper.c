@@ -266,9 +266,14 @@ on_session_open(struct keeper *k, struct msg *m)
 	bool secure = msg_get_bool(m);
 	struct arrival *a;
 
-	if (!msg_end(m) || m->fd < 0)
+	if (!msg_end(m))
 		return false;
 	k->sessions++;
+	/* No descriptor was left for it here: the front sees the line's end. */
+	if (m->fd < 0) {
+		log_error(NULL, "session.lost", KV("sid", sid), KV("why", "no free descriptor"));
+		return true;
+	}
 	a = xcalloc(1, sizeof(*a));
 	a->keeper = k;
 	a->fd = msg_take_fd(m);

@@ -3,6 +3,7 @@
  * master: forks the others, joins them, starts them again. It never sees a byte from the
  * network and holds no secret: what it forks starts clean.
  */
+#include "common/daemon/crowd.h"
 #include "common/daemon/master.h"
 
 #include <errno.h>
@@ -113,10 +114,17 @@ master_first(struct master *m, enum role role)
 	return NULL;
 }
 
+static struct str
+key_of_pid(const pid_t *pid)
+{
+	return (struct str){ (const char *)pid, sizeof(*pid) };
+}
+
 static void
 free_child(struct child *c)
 {
 	TAILQ_REMOVE(&c->master->children, c, entry);
+	map_remove(c->master->pids, key_of_pid(&c->pid));
 	ipc_free(c->ipc);
 	timer_free(c->grace);
 	free(c->label);
@@ -133,17 +141,22 @@ forget_master(struct master *m, struct process_birth *birth)
 	while ((c = TAILQ_FIRST(&m->children)) != NULL)
 		free_child(c);
 	map_free(m->keepers);
+	map_free(m->pids);
 	timer_free(m->restart);
 	timer_free(m->last_moment);
 	loop_free(m->loop);
 	close_fd(&m->ready_fd);
+	close_fd(&m->pid_fd);
 	if (birth->role == ROLE_FRONT) {
 		birth->doors = m->doors;
 		birth->door_count = m->door_count;
+		birth->crowd = m->crowd;
 	} else {
+		crowd_free(m->crowd);
 		doors_close(m->doors, m->door_count);
 	}
-	signal(SIGTERM, SIG_DFL);
+	/* A supervisor may signal the whole group: master alone decides, and tells us. */
+	signal(SIGTERM, SIG_IGN);
 	signal(SIGINT, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
 	signal(SIGCHLD, SIG_DFL);
@@ -168,6 +181,7 @@ master_fork(struct master *m, enum role role, const char *label,
 	unsigned index = m->next_index[role]++;
 	struct process_birth birth;
 	struct child *c, *other;
+	unsigned slot;
 	int ends[2];
 	pid_t pid;
 
@@ -175,8 +189,10 @@ master_fork(struct master *m, enum role role, const char *label,
 		log_error(NULL, "master.fork", KV("errno", errno));
 		return NULL;
 	}
+	slot = role == ROLE_FRONT ? crowd_take(m->crowd) : CROWD_SLOTS;
 	pid = fork();
 	if (pid < 0) {
+		crowd_give_back(m->crowd, slot);
 		log_error(NULL, "master.fork", KV("role", role_name(role)), KV("errno", errno));
 		close(ends[0]);
 		close(ends[1]);
@@ -185,7 +201,8 @@ master_fork(struct master *m, enum role role, const char *label,
 	if (pid == 0) {
 		close(ends[0]);
 		birth = (struct process_birth){ .service = m->service, .settings = m->settings,
-		    .role = role, .index = index, .label = label, .control = ends[1] };
+		    .role = role, .index = index, .label = label, .control = ends[1],
+		    .crowd_slot = slot };
 		forget_master(m, &birth);
 		drop_privileges(m, role);
 		process_live(&birth, start, context);
@@ -196,14 +213,20 @@ master_fork(struct master *m, enum role role, const char *label,
 	c->role = role;
 	c->index = index;
 	c->pid = pid;
+	c->crowd_slot = slot;
 	c->label = label ? xstrdup(label) : NULL;
 	c->born_ms = clock_monotonic_ms();
 	c->ipc = ipc_new(m->loop, ends[0], &child_handlers, c);
+	/* A draining front has sessions that still need its peers. */
 	TAILQ_FOREACH(other, &m->children, entry)
-		if (!other->draining && !other->leaving && are_pair(role, other->role) &&
-		    !(role == ROLE_KEEPER || other->role == ROLE_KEEPER))
+		if (are_pair(role, other->role) && role != ROLE_KEEPER && other->role != ROLE_KEEPER)
 			master_join(c, other);
-	TAILQ_INSERT_TAIL(&m->children, c, entry);
+	map_set(m->pids, key_of_pid(&c->pid), c);
+	/* Keepers may be many; who is looked for stands before them. */
+	if (role == ROLE_KEEPER)
+		TAILQ_INSERT_TAIL(&m->children, c, entry);
+	else
+		TAILQ_INSERT_HEAD(&m->children, c, entry);
 	log_debug(NULL, "process.start", KV("role", role_name(role)), KV("index", index),
 	    KV("pid", (int)pid));
 	return c;
@@ -240,19 +263,37 @@ count_of(struct master *m, enum role role)
 	return n;
 }
 
+/* False: none could be forked now. */
+static bool
+start_missing_of(struct master *m, enum role role)
+{
+	while (count_of(m, role) < m->roles[role].count)
+		if (master_fork(m, role, NULL, start_role, NULL) == NULL)
+			return false;
+	return true;
+}
+
+/* Each role waits for its own back-off only. */
 static void
 start_missing(void *context)
 {
 	struct master *m = context;
+	int64_t now = clock_monotonic_ms(), next = INT64_MAX;
 
 	if (m->stopping)
 		return;
-	for (enum role role = 0; role < ROLE_COUNT; role++)
-		while (count_of(m, role) < m->roles[role].count)
-			if (master_fork(m, role, NULL, start_role, NULL) == NULL) {
-				timer_set(m->restart, BACK_OFF_MOST_MS);
-				return;
-			}
+	for (enum role role = 0; role < ROLE_COUNT; role++) {
+		struct master_role *r = &m->roles[role];
+
+		if (count_of(m, role) >= r->count)
+			continue;
+		if (r->not_before_ms <= now && !start_missing_of(m, role))
+			r->not_before_ms = now + BACK_OFF_MOST_MS;
+		if (r->not_before_ms > now && r->not_before_ms < next)
+			next = r->not_before_ms;
+	}
+	if (next != INT64_MAX)
+		timer_set(m->restart, next - now);
 }
 
 /* ---- their words ---- */
@@ -267,18 +308,20 @@ tell_starter(struct master *m, struct str text)
 	close_fd(&m->ready_fd);
 }
 
+/* One account's keeper is not the service: neither waited for nor a reason to give up. */
 static void
-on_ready(struct child *from)
+look_whether_all_are_ready(struct master *m)
 {
-	struct master *m = from->master;
 	struct child *c;
 
-	from->ready = true;
-	TAILQ_FOREACH(c, &m->children, entry)
-		if (!c->ready)
-			return;
-	if (m->started)
+	if (m->started || m->stopping)
 		return;
+	for (enum role role = 0; role < ROLE_COUNT; role++)
+		if (count_of(m, role) < m->roles[role].count)
+			return;
+	TAILQ_FOREACH(c, &m->children, entry)
+		if (!c->ready && c->role != ROLE_KEEPER)
+			return;
 	m->started = true;
 	log_info(NULL, "ready", KV("pid", (int)getpid()));
 	tell_starter(m, STR("ready\n"));
@@ -303,7 +346,7 @@ on_failed(struct child *from, struct msg *msg)
 
 	if (!msg_end(msg))
 		return false;
-	if (!from->master->started)
+	if (!from->master->started && from->role != ROLE_KEEPER)
 		give_up_start(from->master, why);
 	return true;
 }
@@ -335,7 +378,8 @@ static bool
 run_message(struct child *from, struct msg *msg)
 {
 	if (msg->type == MSG_READY) {
-		on_ready(from);
+		from->ready = true;
+		look_whether_all_are_ready(from->master);
 		return true;
 	}
 	if (msg->type == MSG_FAILED)
@@ -381,6 +425,7 @@ on_closed(void *context, struct ipc *ipc)
 	(void)ipc;
 	ipc_free(c->ipc);
 	c->ipc = NULL;
+	c->leaving = c->role == ROLE_KEEPER;
 	if (c->broke_rules) {
 		kill_child(c);
 		return;
@@ -422,9 +467,12 @@ bury(struct child *c, int status)
 		    KV("restart_ms", wait));
 	if (c->role == ROLE_KEEPER)
 		keepers_on_death(c);
+	crowd_give_back(m->crowd, c->crowd_slot);
+	if (restart)
+		m->roles[c->role].not_before_ms = clock_monotonic_ms() + wait;
 	free_child(c);
 	if (restart && m->started)
-		timer_set(m->restart, wait);
+		timer_set(m->restart, 0);
 	else if (restart)
 		give_up_start(m, STR("one of its processes died at the start; the log says which"));
 	if (m->stopping && TAILQ_EMPTY(&m->children))
@@ -446,12 +494,20 @@ static void
 on_child_signal(void *context)
 {
 	struct master *m = context;
-	struct child *c, *next;
+	struct child *c;
+	int status;
+	pid_t pid;
 
-	for (c = TAILQ_FIRST(&m->children); c != NULL; c = next) {
-		next = TAILQ_NEXT(c, entry);
-		master_bury_dead(c);
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		c = map_get(m->pids, key_of_pid(&pid));
+		if (c == NULL)
+			continue;
+		/* Why it failed, or whom it let in. A keeper's last words are in the log. */
+		if (c->ipc != NULL && c->role != ROLE_KEEPER)
+			ipc_hear_rest(c->ipc);
+		bury(c, status);
 	}
+	look_whether_all_are_ready(m);
 }
 
 /* ---- signals from the administrator ---- */
@@ -491,11 +547,11 @@ on_hangup(void *context)
 	if (log >= 0)
 		process_use_log(log);
 	TAILQ_FOREACH(c, &m->children, entry)
-		if (c->role != ROLE_FRONT)
+		if (c->role != ROLE_FRONT) {
 			send_word(c, MSG_RELOAD, process_open_log(m->settings));
-		else if (!c->draining) {
+		} else {
 			c->draining = true;
-			send_word(c, MSG_DRAIN, -1);
+			send_word(c, MSG_DRAIN, process_open_log(m->settings));
 		}
 	log_info(NULL, "reload");
 	start_missing(m);
@@ -537,6 +593,8 @@ master_run(struct master *m)
 	TAILQ_INIT(&m->children);
 	m->loop = loop_new();
 	m->keepers = map_new();
+	m->pids = map_new();
+	m->crowd = crowd_new();
 	m->restart = timer_new(m->loop, start_missing, m);
 	m->last_moment = timer_new(m->loop, kill_rest, m);
 	loop_on_signal(m->loop, SIGCHLD, on_child_signal, m);
@@ -548,9 +606,11 @@ master_run(struct master *m)
 	while ((c = TAILQ_FIRST(&m->children)) != NULL)
 		free_child(c);
 	map_free(m->keepers);
+	map_free(m->pids);
 	timer_free(m->restart);
 	timer_free(m->last_moment);
 	loop_free(m->loop);
+	crowd_free(m->crowd);
 	doors_close(m->doors, m->door_count);
 	settings_free(m->settings);
 	log_info(NULL, "stopped");

@@ -20,13 +20,15 @@ struct child {
 	char *label;		/* keepers: the account */
 	int64_t born_ms;
 	bool ready;
+	unsigned crowd_slot;	/* fronts: where it counts */
 	bool draining;		/* a front that has been replaced: not restarted */
 	bool broke_rules;	/* sent rubbish: it gets no time to end by itself */
 	struct timer *grace;	/* after its channel was closed: runs out, and it is killed */
-	bool leaving;		/* a keeper told to go: what comes for its account waits */
+	bool leaving;		/* a keeper told to go, or about to be dead: what comes for its account waits */
 	uint64_t sessions;	/* given to a keeper, ever */
 	uint64_t quota_bytes;	/* as it was told last */
 	uint64_t quota_messages;
+	unsigned told_auth;	/* index + 1 of the auth that knows its usage; 0: none */
 	unsigned joined_queue;	/* index + 1 of the queue it has a channel to; 0: none */
 	struct wishes *wishes;	/* for after a leaving keeper */
 };
@@ -37,6 +39,7 @@ struct master_role {
 	enum role role;
 	unsigned count;		/* how many of it there are to be */
 	unsigned failures;	/* deaths in a row, for the back-off */
+	int64_t not_before_ms;	/* the back-off: none is forked until then */
 };
 
 struct master {
@@ -45,6 +48,8 @@ struct master {
 	struct loop *loop;
 	struct children children;
 	struct map *keepers;	/* address to child */
+	struct map *pids;	/* pid to child */
+	struct crowd *crowd;
 	struct master_role roles[ROLE_COUNT];
 	unsigned next_index[ROLE_COUNT];
 	struct process_door *doors;
@@ -54,6 +59,7 @@ struct master {
 	bool started;		/* everybody was ready once */
 	bool stopping;
 	int ready_fd;		/* where `trivet start` waits, or -1 */
+	int pid_fd;		/* the pid file, locked; no child has it */
 	uid_t uid;		/* what children become; (uid_t)-1: stay */
 	gid_t gid;
 };

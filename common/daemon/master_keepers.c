@@ -7,7 +7,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -17,7 +17,11 @@
 #include "common/daemon/master.h"
 #include "common/daemon/messages.h"
 
-enum { KEEPERS_MAX = 20000, WISHES_MAX = 1000 };
+enum {
+	KEEPERS_MAX = 20000,
+	WISHES_MAX = 1000,		/* for one leaving keeper */
+	DESCRIPTORS_SPARE = 64,		/* of master's, for all but its keepers, each of which takes one */
+};
 
 /* What somebody wants of an account. */
 struct wish {
@@ -88,17 +92,28 @@ start_keeper(struct process *p, void *context)
 	p->service->keeper_start(p, g, fd);
 }
 
+static size_t
+keepers_most(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= KEEPERS_MAX + DESCRIPTORS_SPARE)
+		return KEEPERS_MAX;
+	return limit.rlim_cur > DESCRIPTORS_SPARE ? limit.rlim_cur - DESCRIPTORS_SPARE : 1;
+}
+
 static struct child *
 find_or_fork(struct master *m, const struct keeper_grant *grant)
 {
 	struct child *c = map_get(m->keepers, grant->address);
+	struct child *auth = master_first(m, ROLE_AUTH);
 	struct keeper_grant g = *grant;
 	char *label;
 
 	/* One that died a moment ago: its signal may still be waiting behind this wish. */
 	if (c != NULL && master_bury_dead(c))
 		c = map_get(m->keepers, grant->address);
-	if (c != NULL || map_count(m->keepers) >= KEEPERS_MAX)
+	if (c != NULL || map_count(m->keepers) >= keepers_most())
 		return c;
 	if (g.uid == (uid_t)-1) {
 		g.uid = m->uid;
@@ -111,6 +126,7 @@ find_or_fork(struct master *m, const struct keeper_grant *grant)
 		return NULL;
 	c->quota_bytes = g.quota_bytes;
 	c->quota_messages = g.quota_messages;
+	c->told_auth = auth ? auth->index + 1 : 0;
 	map_set(m->keepers, g.address, c);
 	return c;
 }
@@ -161,8 +177,11 @@ wait_for_leaving(struct child *keeper, const struct wish *w)
 
 	if (all == NULL)
 		all = keeper->wishes = xcalloc(1, sizeof(*all));
-	if (all->count >= WISHES_MAX)
+	if (all->count >= WISHES_MAX) {
+		if (w->session)
+			answer_front(keeper->master, w, -1);
 		return;
+	}
 	if (w->session) {
 		msg_put_u32(&m, w->front);
 		msg_put_u64(&m, w->question);
@@ -177,14 +196,21 @@ wait_for_leaving(struct child *keeper, const struct wish *w)
 	all->session[all->count++] = w->session;
 }
 
-/* The administrator may have changed the limits since the keeper was started. */
+/*
+ * The administrator may have changed the limits since the keeper was started. Told to it, it tells
+ * how full it is, which a restarted auth does not know.
+ */
 static void
-tell_quota(struct child *keeper, const struct keeper_grant *g)
+tell_quota(struct master *master, struct child *keeper, const struct keeper_grant *g)
 {
+	struct child *auth = master_first(master, ROLE_AUTH);
+	bool known = auth == NULL || keeper->told_auth == auth->index + 1;
 	struct buf m = BUF_INIT;
 
-	if (keeper->quota_bytes == g->quota_bytes && keeper->quota_messages == g->quota_messages)
+	if (known && keeper->quota_bytes == g->quota_bytes &&
+	    keeper->quota_messages == g->quota_messages)
 		return;
+	keeper->told_auth = auth ? auth->index + 1 : 0;
 	keeper->quota_bytes = g->quota_bytes;
 	keeper->quota_messages = g->quota_messages;
 	msg_begin(&m, MSG_QUOTA);
@@ -208,8 +234,15 @@ join_queue(struct master *m, struct child *keeper)
 static bool
 grant_wish(struct master *m, const struct wish *w)
 {
-	struct child *keeper = find_or_fork(m, &w->grant);
+	struct child *keeper;
 
+	/* What would be forked now would not be told to stop. */
+	if (m->stopping) {
+		if (w->session)
+			answer_front(m, w, -1);
+		return true;
+	}
+	keeper = find_or_fork(m, &w->grant);
 	if (keeper == NULL) {
 		log_error(NULL, "keeper.none", KV("user", w->grant.address),
 		    KV("keepers", map_count(m->keepers)));
@@ -217,11 +250,14 @@ grant_wish(struct master *m, const struct wish *w)
 			answer_front(m, w, -1);
 		return true;
 	}
+	/* It died, but is no zombie yet that could be buried. */
+	if (keeper->ipc == NULL || ipc_is_left(keeper->ipc))
+		keeper->leaving = true;
 	if (keeper->leaving) {
 		wait_for_leaving(keeper, w);
 		return true;
 	}
-	tell_quota(keeper, &w->grant);
+	tell_quota(m, keeper, &w->grant);
 	join_queue(m, keeper);
 	if (w->session)
 		open_session(keeper, w);
@@ -240,7 +276,8 @@ read_wish(struct msg *m, bool session, struct wish *w)
 		w->secure = msg_get_bool(m);
 	}
 	w->grant = msg_get_grant(m);
-	return msg_end(m) && w->grant.address.n > 0 && w->grant.maildir.n > 0;
+	/* auth reads what strangers send: whatever became of it, it gets no keeper that is root. */
+	return msg_end(m) && w->grant.address.n > 0 && w->grant.maildir.n > 0 && w->grant.uid != 0;
 }
 
 bool
@@ -295,7 +332,7 @@ keepers_on_death(struct child *keeper)
 	for (size_t i = 0; all != NULL && i < all->count; i++) {
 		struct msg packet = { .rest = buf_str(&all->packets[i]), .fd = -1 };
 
-		if (!m->stopping && read_wish(&packet, all->session[i], &w))
+		if (read_wish(&packet, all->session[i], &w))
 			grant_wish(m, &w);
 		buf_free(&all->packets[i]);
 	}

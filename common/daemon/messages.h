@@ -9,7 +9,7 @@ enum message_type {
 	MSG_PEER = 1,		/* u8 role, u32 index, str label; fd: a channel to it */
 	MSG_RELOAD,		/* the settings file is to be read again; fd: the log, opened anew */
 	MSG_STOP,
-	MSG_DRAIN,		/* front: others have your doors, end with your last connection */
+	MSG_DRAIN,		/* front: others have your doors, end with your last connection; fd: the log, opened anew */
 	/* all -> master */
 	MSG_READY,
 	MSG_FAILED,		/* str why: cannot do its work */
@@ -23,7 +23,7 @@ enum message_type {
 	MSG_HASH,		/* u64 job, str verifier, str password */
 	MSG_HASH_ANSWER,	/* u64 job, bool right */
 	/* auth -> pam worker and back */
-	MSG_PAM,		/* u64 job, str service, str user, str password, str peer */
+	MSG_PAM,		/* u64 job, str user, str peer, str password */
 	MSG_PAM_ANSWER,		/* u64 job, u8 login_result */
 	/* auth -> master */
 	MSG_SESSION_WANTED,	/* u32 front, u64 question, str sid, str peer, bool secure, grant */

@@ -7,16 +7,20 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "common/base/log.h"
 #include "common/base/map.h"
+#include "common/daemon/crowd.h"
 #include "common/daemon/login.h"
 #include "common/daemon/messages.h"
 #include "common/daemon/process_inside.h"
 #include "common/daemon/title.h"
+#include "common/net/stream.h"
 
 enum { LAST_MOMENT_MS = 5000 };
 
@@ -286,8 +290,11 @@ on_master_message(void *context, struct ipc *ipc, struct msg *m)
 		role = msg_get_u8(m);
 		index = msg_get_u32(m);
 		label = msg_get_str(m);
-		if (!msg_end(m) || role >= ROLE_COUNT || m->fd < 0)
+		if (!msg_end(m) || role >= ROLE_COUNT)
 			return false;
+		/* Out of descriptors: what is open goes on without that peer, until it is a new one. */
+		if (m->fd < 0)
+			return true;
 		meet_peer(p, role, index, label, msg_take_fd(m));
 		return true;
 	case MSG_RELOAD:
@@ -297,6 +304,8 @@ on_master_message(void *context, struct ipc *ipc, struct msg *m)
 		stop(p);
 		return true;
 	case MSG_DRAIN:
+		if (m->fd >= 0)
+			process_use_log(msg_take_fd(m));
 		if (p->inside->on_drain != NULL)
 			p->inside->on_drain(p);
 		return true;
@@ -341,6 +350,28 @@ process_fail(struct process *p, const char *format, ...)
 	_exit(1);
 }
 
+void
+process_became_helper(int keep)
+{
+	unsigned low = (unsigned)(keep < log_fd ? keep : log_fd);
+	unsigned high = (unsigned)(keep < log_fd ? log_fd : keep);
+
+	/* Each of the two may be a standard one, or none. */
+	if (log_fd <= STDERR_FILENO)
+		low = high = (unsigned)keep;
+	if (low > STDERR_FILENO + 1)
+		close_range(STDERR_FILENO + 1, low - 1, 0);
+	if (high > low + 1)
+		close_range(low + 1, high - 1, 0);
+	close_range(high + 1, ~0U, 0);
+	signal(SIGTERM, SIG_DFL);
+	signal(SIGINT, SIG_DFL);
+	signal(SIGHUP, SIG_DFL);
+	signal(SIGPIPE, SIG_DFL);
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
+		log_warn(NULL, "process.helper", KV("errno", errno));
+}
+
 static void
 free_inside(struct process *p)
 {
@@ -353,8 +384,10 @@ free_inside(struct process *p)
 	map_free(p->inside->peers);
 	ipc_free(p->inside->master);
 	login_forget(p);
+	stream_finish_none();
 	timer_free(p->inside->last_moment);
 	process_close_doors(p);
+	crowd_free(p->inside->crowd);
 	free(p->inside->frame);	/* a keeper's; a front has freed its own */
 	free(p->inside);
 }
@@ -386,6 +419,8 @@ process_live(const struct process_birth *birth, void (*start)(struct process *, 
 	p.inside->peers = map_new();
 	p.inside->doors = birth->doors;
 	p.inside->door_count = birth->door_count;
+	p.inside->crowd = birth->crowd;
+	p.inside->crowd_slot = birth->crowd_slot;
 	p.inside->master = ipc_new(p.loop, birth->control, &master_handlers, &p);
 	start(&p, context);
 	msg_begin(&ready, MSG_READY);

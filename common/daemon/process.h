@@ -62,6 +62,12 @@ struct process_handlers {
 _Noreturn void process_fail(struct process *, const char *format, ...) printf_like(2, 3);
 
 /*
+ * For a process that a role forks for one job, called there first: keeps only the standard descriptors,
+ * the log and `keep`, takes signals as usual, and ends when the role's process does.
+ */
+void process_became_helper(int keep);
+
+/*
  * Ends the process as its role ends: after SIGTERM, when drained, when master is gone. None of its
  * handlers is called any more, whatever still lies in the channels: its state may be freed.
  */

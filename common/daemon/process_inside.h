@@ -4,6 +4,7 @@
 
 #include "common/daemon/process.h"
 
+struct crowd;
 struct map;
 
 /* Told to a child when it is forked. */
@@ -16,6 +17,8 @@ struct process_birth {
 	int control;			/* channel to master */
 	struct process_door *doors;	/* fronts; owned */
 	size_t door_count;
+	struct crowd *crowd;		/* fronts; owned */
+	unsigned crowd_slot;
 };
 
 /* The life of a child: becomes the role, runs, and exits. start gets context. */
@@ -32,6 +35,8 @@ struct process_inside {
 	struct process_handlers handlers;
 	struct process_door *doors;
 	size_t door_count;
+	struct crowd *crowd;	/* fronts: their common counts */
+	unsigned crowd_slot;
 	bool stopping;
 	bool ended;
 	struct timer *last_moment;

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +20,7 @@
 #include "common/daemon/master.h"
 #include "common/daemon/title.h"
 
-enum { DESCRIPTORS_WANTED = 65536 };
+enum { DESCRIPTORS_WANTED = 65536, PID_TEXT = 32 };
 
 /* The end of `trivet start`'s pipe, from the environment. */
 static int
@@ -56,12 +57,29 @@ refuse_with(const struct master *m, const char *name, const char *format, ...)
 	refuse(m, name, buf_z(&why));
 }
 
-/* Held as long as we live: a lock that is there means a daemon that runs. */
+/* Who holds the lock may be just about to write its number over an old one. */
 static void
-write_pid_file(const struct master *m)
+read_earlier(int fd, char earlier[PID_TEXT])
+{
+	uint32_t pid;
+
+	for (int i = 0; i < 50; i++) {
+		ssize_t n = pread(fd, earlier, PID_TEXT - 1, 0);
+
+		earlier[n > 0 ? n : 0] = '\0';
+		earlier[strcspn(earlier, "\n")] = '\0';
+		if (str_to_u32(str_of(earlier), &pid) && (kill((pid_t)pid, 0) == 0 || errno == EPERM))
+			return;
+		usleep(10000);
+	}
+}
+
+/* Held by master alone, as long as it lives: a lock that is there means a daemon that runs. */
+static void
+write_pid_file(struct master *m)
 {
 	scoped_buf path = BUF_INIT;
-	char earlier[32] = "";
+	char earlier[PID_TEXT] = "";
 	int fd;
 
 	if (mkdir(m->settings->run_dir, 0755) != 0 && errno != EEXIST)
@@ -73,15 +91,14 @@ write_pid_file(const struct master *m)
 		refuse_with(m, m->service->name, "cannot open %s (setting run_dir in %s): %s",
 		    buf_z(&path), m->settings->config_path, strerror(errno));
 	if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-		if (read(fd, earlier, sizeof(earlier) - 1) < 0)
-			earlier[0] = '\0';
-		earlier[strcspn(earlier, "\n")] = '\0';
+		read_earlier(fd, earlier);
 		refuse_with(m, m->service->name, "is already running for %s, process %s",
 		    m->settings->config_path, earlier);
 	}
 	if (ftruncate(fd, 0) != 0 || dprintf(fd, "%d\n", (int)getpid()) < 0)
 		refuse_with(m, m->service->name, "cannot write %s: %s", buf_z(&path),
 		    strerror(errno));
+	m->pid_fd = fd;
 }
 
 /* Whom the others become, when root started us. */
@@ -172,6 +189,7 @@ service_main(const struct service *service, int argc, char **argv)
 	int log;
 
 	m->service = service;
+	m->pid_fd = -1;
 	m->ready_fd = take_ready_fd();
 	log_set_name(service->name, role_name(ROLE_MASTER));
 	config = parse_arguments(m, argc, argv);

@@ -90,6 +90,12 @@ loop_stop(struct loop *loop)
 	event_base_loopbreak(loop->base);
 }
 
+bool
+loop_is_stopping(const struct loop *loop)
+{
+	return loop->stopping;
+}
+
 void
 loop_after_fork(struct loop *loop)
 {

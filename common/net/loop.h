@@ -15,6 +15,8 @@ void loop_free(struct loop *);
 /* Runs until loop_stop. */
 void loop_run(struct loop *);
 void loop_stop(struct loop *);
+/* Since loop_stop: who has several things to tell tells no more. */
+bool loop_is_stopping(const struct loop *);
 /* After a fork, before anything else is done with the loop. */
 void loop_after_fork(struct loop *);
 /* For libraries that plug into libevent themselves. */

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/queue.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -36,6 +37,7 @@ enum tls_state {
 enum closing { NOT_CLOSING, SENDING_REST, LINGERING };
 
 struct stream {
+	TAILQ_ENTRY(stream) entry;	/* of those being finished */
 	struct loop *loop;
 	struct wire wire;
 	struct watch *watch;
@@ -62,6 +64,9 @@ struct stream {
 	bool shut_wanted, shut;
 	bool *gone;			/* set when the handler freed us */
 };
+
+/* Nobody's any more; only the loop knows them. */
+static TAILQ_HEAD(, stream) finishing = TAILQ_HEAD_INITIALIZER(finishing);
 
 static void on_ready(void *context, unsigned ready);
 static void on_later(void *context);
@@ -94,6 +99,8 @@ stream_free(struct stream *s)
 		return;
 	if (s->gone != NULL)
 		*s->gone = true;
+	if (s->closing != NOT_CLOSING)
+		TAILQ_REMOVE(&finishing, s, entry);
 	watch_free(s->watch);
 	timer_free(s->later);
 	timer_free(s->idle);
@@ -604,12 +611,21 @@ stream_finish(struct stream *s)
 	s->idle = NULL;
 	timer_stop(s->later);
 	buf_free(&s->in);
+	if (s->closing == NOT_CLOSING)
+		TAILQ_INSERT_TAIL(&finishing, s, entry);
 	s->closing = SENDING_REST;
 	s->shut_wanted = !s->broken;
 	set_deadline(s, FINISH_MS);
 	if (!s->broken && !s->sending)
 		send_output(s);
 	step_closing(s);
+}
+
+void
+stream_finish_none(void)
+{
+	while (!TAILQ_EMPTY(&finishing))
+		stream_free(TAILQ_FIRST(&finishing));
 }
 
 /* Reads past TLS: nobody looks at it, and OpenSSL takes no more after the goodbye. */

@@ -36,6 +36,8 @@ struct stream *stream_new(struct loop *, int fd, stream_handler *, void *context
 void stream_free(struct stream *);
 /* Sends what is left (for at most 10 s), says goodbye in TLS, closes and frees; the handler is not called again. */
 void stream_finish(struct stream *);
+/* Closes at once what stream_finish still holds: the process ends, and so does its loop. */
+void stream_finish_none(void);
 /* The new one hears of an end (STREAM_EOF, STREAM_BROKEN) that was told to the old one; of unread input after stream_poke. */
 void stream_set_handler(struct stream *, stream_handler *, void *context);
 

@@ -42,7 +42,10 @@ class Failure(Exception):
 
 
 class Connection:
-    def __init__(self, host, port, ca_file, tls):
+    """watcher: reads along what the server says, and raises AssertionError at what it may not say."""
+
+    def __init__(self, host, port, ca_file, tls, watcher=None):
+        self.watcher = watcher
         self.ca_file = ca_file
         self.socket = socket.create_connection((host, port), TIMEOUT)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -61,6 +64,8 @@ class Connection:
         self.socket.settimeout(timeout)
         octets = self.socket.recv(65536)
         self.input += octets
+        if self.watcher:
+            self.watcher.feed(octets)
         return len(octets) > 0
 
     def line(self):
@@ -206,7 +211,7 @@ class Conversation:
             for number, line in enumerate(self.lines, 1):
                 self.one_line(line)
             return None
-        except (Failure, OSError, ssl.SSLError, KeyError, re.error) as why:
+        except (Failure, AssertionError, OSError, ssl.SSLError, KeyError, re.error) as why:
             return "%s:%d: %s\n    %r" % (os.path.relpath(self.path), number, line, why)
         finally:
             for connection in self.connections.values():

@@ -4,6 +4,7 @@
 import os
 import shutil
 import subprocess
+import sys
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -33,22 +34,33 @@ if ! [ -e {POLICY} ]; then
 	made=1
 fi
 trap '[ -z "$made" ] || rm -f {POLICY}' EXIT
-export DEBIAN_FRONTEND=noninteractive
-apt-get -q -y install --no-install-recommends "$@" ||
-	{{ apt-get -q update && apt-get -q -y install --no-install-recommends "$@"; }}
+get() {{
+	DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=120 "$@"
+}}
+get install --no-install-recommends "$@" ||
+	{{ get update && get install --no-install-recommends "$@"; }}
 """
+
+
+def as_root():
+    """The words before a command that root is to run, or None. On a terminal sudo may ask for its password."""
+    if os.geteuid() == 0:
+        return []
+    sudo = ["sudo"] if sys.stdin.isatty() else ["sudo", "-n"]
+    if shutil.which("sudo") is None or subprocess.run([*sudo, "true"], stderr=subprocess.DEVNULL).returncode != 0:
+        return None
+    return sudo
 
 
 def install(names):
     """True where all are there now."""
     if not names:
         return True
-    root = [] if os.geteuid() == 0 else ["sudo", "-n"] if shutil.which("sudo") else None
-    if root is None or subprocess.run([*root, "true"], capture_output=True).returncode != 0:
-        print("These packages are missing, and without root or sudo they cannot be installed:")
-        print("  apt-get install " + " ".join(names))
+    print("To be installed with apt-get, starting no service: " + " ".join(names), flush=True)
+    root = as_root()
+    if root is None:
+        print("That takes root or sudo. Some tests cannot run without.")
         return False
-    print("Installing with apt-get, starting no service: " + " ".join(names), flush=True)
     done = subprocess.run([*root, "sh", "-c", INSTALL, "sh", *names], stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode != 0:

@@ -558,11 +558,18 @@ class Site:
         except OSError:
             return ""
 
+    def stderr_names(self):
+        """Of what the daemons and those who look over their shoulder wrote."""
+        try:
+            return sorted(os.listdir(f"{self.folder}/stderr"))
+        except FileNotFoundError:
+            return []
+
     def complaints(self):
         """What a sanitizer, valgrind or an assertion wrote."""
         marks = ("AddressSanitizer", "LeakSanitizer", "runtime error:", "Assertion", "ERROR: ")
         found = []
-        for name in sorted(os.listdir(f"{self.folder}/stderr")):
+        for name in self.stderr_names():
             with open(f"{self.folder}/stderr/{name}", encoding="utf-8", errors="replace") as f:
                 lines = f.readlines()
             for i, line in enumerate(lines):

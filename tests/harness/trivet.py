@@ -15,7 +15,9 @@ import ssl
 import tempfile
 import time
 
-from runner import need, only_long, run_program, seconds, skip, slow_build, Options   # noqa: F401
+import imap_grammar
+from runner import (Options, need, not_with_sanitizers, only_long, run_program, seconds, skip,   # noqa: F401
+                    slow_build)
 from sites import Site, Trouble, TOP, build_dir, find_port_base, process_table, program, title_of   # noqa: F401
 
 imaplib._MAXLINE = 50_000_000
@@ -97,11 +99,39 @@ def smtp(site, port="smtp_port", user=None, starttls=False, timeout=20, who=None
     return c
 
 
+class Watched:
+    """An imaplib connection on which every line is held against IMAP's grammar."""
+
+    watcher = None
+
+    def open(self, *args, **kwargs):
+        self.watcher = imap_grammar.Watcher()
+        super().open(*args, **kwargs)
+
+    def read(self, size):
+        octets = super().read(size)
+        self.watcher.feed(octets)
+        return octets
+
+    def readline(self):
+        octets = super().readline()
+        self.watcher.feed(octets)
+        return octets
+
+
+class WatchedImap(Watched, imaplib.IMAP4):
+    pass
+
+
+class WatchedImapTls(Watched, imaplib.IMAP4_SSL):
+    pass
+
+
 def imap(site, user=1, port="imap_port", starttls=False, timeout=20, select=None):
     if port == "imaps_port":
-        c = imaplib.IMAP4_SSL(site.host, site.imaps_port, ssl_context=tls(site), timeout=timeout)
+        c = WatchedImapTls(site.host, site.imaps_port, ssl_context=tls(site), timeout=timeout)
     else:
-        c = imaplib.IMAP4(site.host, site.imap_port, timeout=timeout)
+        c = WatchedImap(site.host, site.imap_port, timeout=timeout)
         if starttls:
             c.starttls(tls(site))
     if user is not None:
@@ -136,7 +166,8 @@ def ok(answer):
 
 
 class Wire:
-    """A bare connection, for what no library would send. Lines are bytes without CRLF."""
+    """A bare connection, for what no library would send. Lines are bytes without CRLF; IMAP's are held against its
+    grammar."""
 
     def __init__(self, site, port, secure=None, timeout=10, user=None):
         number = getattr(site, port)
@@ -144,6 +175,7 @@ class Wire:
         if secure or (secure is None and port in ("imaps_port", "pop3s_port", "submissions_port")):
             self.socket = tls(site).wrap_socket(self.socket, server_hostname="localhost")
         self.got = b""
+        self.watcher = imap_grammar.Watcher() if port in ("imap_port", "imaps_port") else None
 
     def __enter__(self):
         return self
@@ -164,11 +196,17 @@ class Wire:
     def say(self, line):
         self.send(line + b"\r\n")
 
+    def receive(self):
+        octets = self.socket.recv(65536)
+        if self.watcher:
+            self.watcher.feed(octets)
+        return octets
+
     def line(self):
         """The next line; b'' at the end of the connection."""
         while b"\n" not in self.got:
             try:
-                more = self.socket.recv(65536)
+                more = self.receive()
             except ConnectionResetError:
                 more = b""
             if not more:
@@ -180,7 +218,7 @@ class Wire:
 
     def octets(self, n):
         while len(self.got) < n:
-            more = self.socket.recv(65536)
+            more = self.receive()
             if not more:
                 break
             self.got += more

@@ -7,7 +7,8 @@
     remove GLOB               removes files there
     refile GLOB SUFFIX        gives files there another ":2," part
 
-A literal belongs to the line it stands in: {5}, CR LF, its octets, the rest.
+A literal belongs to the line it stands in: {5}, CR LF, its octets, the rest. All that the server says is held
+against IMAP's grammar.
 """
 
 import glob
@@ -15,6 +16,7 @@ import os
 import re
 
 from conversation import USERS_EACH, Connection, Conversation, Failure, tests_of
+from imap_grammar import Watcher
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 DOORS = {"imap": ("imap_port", False), "imaps": ("imaps_port", True)}
@@ -69,7 +71,8 @@ class ImapConversation(Conversation):
 
     def connect(self, name, door):
         port, tls = self.doors[door]
-        self.connections[name] = ImapConnection(self.site.host, getattr(self.site, port), self.site.ca_file, tls)
+        self.connections[name] = ImapConnection(self.site.host, getattr(self.site, port), self.site.ca_file, tls,
+                                                Watcher())
 
     def login(self, name, user):
         self.connect(name, "imap")

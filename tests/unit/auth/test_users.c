@@ -96,8 +96,9 @@ resolve(struct fixture *f, const char *address)
 		return "not ours";
 	case USERS_TOO_MANY:
 		return "too many";
-	case USERS_EXISTS: case USERS_IN_USE: case USERS_INVALID: case USERS_BUSY:
 	case USERS_BROKEN:
+		return "broken";
+	case USERS_EXISTS: case USERS_IN_USE: case USERS_INVALID: case USERS_BUSY:
 		break;
 	}
 	return "fault";
@@ -424,11 +425,13 @@ postmaster_is_always_taken(void **state)
 	assert_string_equal(resolve(f, "webmaster@example.test"), "no such");
 }
 
-static bool
+static enum users_result
 is_kim(void *context, struct str name)
 {
 	(void)context;
-	return str_eq(name, STR("kim"));
+	if (str_eq(name, STR("lost")))
+		return USERS_BROKEN;
+	return str_eq(name, STR("kim")) ? USERS_OK : USERS_NO_SUCH;
 }
 
 static void
@@ -441,6 +444,8 @@ system_accounts_are_a_second_source(void **state)
 	assert_string_equal(resolve(f, "Kim+x@host.test"), "S:kim@host.test(x)");
 	assert_string_equal(resolve(f, "lee@host.test"), "no such");
 	assert_string_equal(resolve(f, "kim@example.test"), "no such");
+	/* What cannot be looked up now is not refused for ever. */
+	assert_string_equal(resolve(f, "lost@host.test"), "broken");
 	add_alias(f, "boss@example.test", "kim@host.test");
 	assert_string_equal(resolve(f, "boss@example.test"), "S:kim@host.test");
 }
@@ -574,10 +579,10 @@ root_is_no_mail_account(void **state)
 	struct fixture *f = *state;
 	struct system_account account;
 
-	assert_false(system_account_find(STR("root"), f->arena, &account));
-	assert_false(system_account_find(STR("no-such-user-here"), f->arena, &account));
-	assert_false(system_account_find((struct str){ "daemon\0x", 8 }, f->arena, &account));
-	assert_true(system_account_find(STR("daemon"), f->arena, &account));
+	assert_int_equal(system_account_find(STR("root"), f->arena, &account), USERS_NO_SUCH);
+	assert_int_equal(system_account_find(STR("no-such-user-here"), f->arena, &account), USERS_NO_SUCH);
+	assert_int_equal(system_account_find((struct str){ "daemon\0x", 8 }, f->arena, &account), USERS_NO_SUCH);
+	assert_int_equal(system_account_find(STR("daemon"), f->arena, &account), USERS_OK);
 	assert_true(account.uid != 0);
 }
 

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -158,6 +159,98 @@ a_handler_may_free_its_channel(void **state)
 	loop_free(loop);
 }
 
+/* One that fails at once says why and exits; who was about to write to it still hears that. */
+static void
+last_words_are_heard_by_who_could_not_answer(void **state)
+{
+	struct loop *loop = loop_new();
+	struct end a, b;
+
+	(void)state;
+	make_pair(loop, &a, &b);
+	send_number(&b, 0, STR("unread"), -1);
+	send_number(&a, 5, STR("why"), -1);
+	assert_false(ipc_is_left(b.ipc));
+	ipc_free(a.ipc);
+	assert_true(ipc_is_left(b.ipc));
+	send_number(&b, 0, STR("in vain"), -1);
+	send_number(&b, 0, STR("in vain"), -1);
+	loop_run(loop);
+	assert_int_equal(b.sum, 5);
+	assert_int_equal(b.closed, 1);
+	loop_free(loop);
+}
+
+static void
+the_rest_can_be_heard_at_once(void **state)
+{
+	struct loop *loop = loop_new();
+	struct end a, b;
+
+	(void)state;
+	make_pair(loop, &a, &b);
+	send_number(&b, 1, STR("unread"), -1);
+	for (uint64_t i = 1; i <= 40; i++)
+		send_number(&a, i, STR(""), -1);
+	ipc_free(a.ipc);
+	ipc_hear_rest(b.ipc);
+	assert_int_equal(b.received, 40);
+	assert_int_equal(b.closed, 0);
+	loop_run(loop);
+	assert_int_equal(b.closed, 1);
+	loop_free(loop);
+}
+
+static void
+nothing_is_told_after_the_loop_was_stopped(void **state)
+{
+	struct loop *loop = loop_new();
+	struct end a, b;
+
+	(void)state;
+	make_pair(loop, &a, &b);
+	send_number(&a, 0, STR("stops the loop"), -1);
+	send_number(&a, 7, STR(""), -1);
+	loop_run(loop);
+	assert_int_equal(b.received, 1);
+	assert_int_equal(b.sum, 0);
+	ipc_free(a.ipc);
+	ipc_free(b.ipc);
+	loop_free(loop);
+}
+
+/* Out of descriptors a process loses what would have come, not all it has. */
+static void
+a_message_comes_without_the_descriptor_that_had_no_place(void **state)
+{
+	struct loop *loop = loop_new();
+	struct rlimit was, none;
+	struct end a, b;
+	int pipe_ends[2], spare;
+
+	(void)state;
+	make_pair(loop, &a, &b);
+	assert_int_equal(pipe(pipe_ends), 0);
+	spare = dup(0);
+	assert_true(spare >= 0);
+	close(spare);
+	send_number(&a, 0, STR(""), dup(pipe_ends[0]));
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
+	none = was;
+	none.rlim_cur = (rlim_t)spare;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	loop_run(loop);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+	assert_int_equal(b.received, 1);
+	assert_int_equal(b.fd, -1);
+	assert_int_equal(b.closed, 0);
+	close(pipe_ends[0]);
+	close(pipe_ends[1]);
+	ipc_free(a.ipc);
+	ipc_free(b.ipc);
+	loop_free(loop);
+}
+
 static void
 getters_stop_at_the_first_fault(void **state)
 {
@@ -221,6 +314,32 @@ handover_carries_words_and_descriptor(void **state)
 	close(pipe_ends[1]);
 }
 
+/* A client that sent much before it had its answer. */
+static void
+handover_carries_a_full_input(void **state)
+{
+	static char early[64 * 1024];
+	struct handover_words words = { .hello = STR("a1"), .early = { early, sizeof(early) } }, got;
+	scoped_buf storage = BUF_INIT;
+	int ends[2], pipe_ends[2];
+
+	(void)state;
+	memset(early, 'e', sizeof(early));
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
+	assert_int_equal(pipe(pipe_ends), 0);
+	words.client_fd = pipe_ends[0];
+	assert_true(handover_send(ends[0], &words));
+	assert_int_equal(handover_receive(ends[1], &storage, &got), PARSED);
+	assert_int_equal(got.early.n, sizeof(early));
+	assert_memory_equal(got.early.p, early, sizeof(early));
+	assert_true(got.client_fd >= 0);
+	close(got.client_fd);
+	close(ends[0]);
+	close(ends[1]);
+	close(pipe_ends[0]);
+	close(pipe_ends[1]);
+}
+
 int
 main(void)
 {
@@ -228,8 +347,13 @@ main(void)
 		cmocka_unit_test(messages_arrive_in_order_with_their_descriptor),
 		cmocka_unit_test(a_bad_message_ends_only_its_channel),
 		cmocka_unit_test(a_handler_may_free_its_channel),
+		cmocka_unit_test(last_words_are_heard_by_who_could_not_answer),
+		cmocka_unit_test(the_rest_can_be_heard_at_once),
+		cmocka_unit_test(nothing_is_told_after_the_loop_was_stopped),
+		cmocka_unit_test(a_message_comes_without_the_descriptor_that_had_no_place),
 		cmocka_unit_test(getters_stop_at_the_first_fault),
 		cmocka_unit_test(handover_carries_words_and_descriptor),
+		cmocka_unit_test(handover_carries_a_full_input),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

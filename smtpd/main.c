@@ -5,6 +5,7 @@
  */
 #include "common/auth/auth_proc.h"
 #include "smtpd/smtpd.h"
+#include "smtpd/sync.h"
 #include "smtpd/trace.h"
 
 static const struct service_door doors[] = {
@@ -25,6 +26,8 @@ static const struct service service = {
 	.keeper_start = deliver_keeper_start,
 	.queue_start = queue_start,
 	.courier_start = courier_start,
+	.syncer_start = syncer_start,
+	.syncers = SYNC_LANES,
 	.trace = &trace_reader,
 };
 

@@ -4,9 +4,7 @@
  * intake.c like any other message, with the null sender. Invariant: a failed recipient is DONE only when
  * its bounce is in the journal, or when there is nobody to tell.
  */
-#include <errno.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "common/base/clock.h"
 #include "common/base/id.h"
@@ -91,17 +89,10 @@ start(struct message *m, enum bounce_kind kind)
 static void
 read_header(const struct message *m, struct buf *out)
 {
-	uint64_t most = m->spooled.size < HEADER_MAX ? m->spooled.size : HEADER_MAX;
-	ssize_t n = pread(m->spooled.fd, buf_room(out, (size_t)most), (size_t)most,
-	    (off_t)m->spooled.offset);
 	size_t end_of_header, last_line;
 
-	if (n < 0) {
-		log_error(&m->log, "spool_trouble", KV("doing", "reading"),
-		    KV("error", strerror(errno)));
+	if (!body_read_start(&m->body, HEADER_MAX, out))
 		return;
-	}
-	buf_added(out, (size_t)n);
 	end_of_header = str_find(buf_str(out), STR("\r\n\r\n"));
 	if (end_of_header < out->n) {
 		buf_cut(out, end_of_header + 2);

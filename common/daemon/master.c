@@ -35,7 +35,7 @@ enum {
 static const enum role pairs[][2] = {
 	{ ROLE_FRONT, ROLE_AUTH }, { ROLE_AUTH, ROLE_AUTH_HASH }, { ROLE_AUTH, ROLE_AUTH_PAM },
 	{ ROLE_FRONT, ROLE_QUEUE }, { ROLE_QUEUE, ROLE_AUTH }, { ROLE_QUEUE, ROLE_COURIER },
-	{ ROLE_QUEUE, ROLE_KEEPER },
+	{ ROLE_QUEUE, ROLE_KEEPER }, { ROLE_QUEUE, ROLE_SYNCER },
 };
 
 static void start_missing(void *context);
@@ -274,6 +274,7 @@ start_role(struct process *p, void *context)
 		signer_start(p);
 		become_user(m);
 		break;
+	case ROLE_SYNCER: p->service->syncer_start(p); break;
 	case ROLE_MASTER: case ROLE_KEEPER: case ROLE_COUNT:
 		fatal("nobody starts a %s this way", role_name(p->role));
 	}

@@ -36,6 +36,7 @@ static const char *const role_names[ROLE_COUNT] = {
 	[ROLE_MASTER] = "master", [ROLE_FRONT] = "front", [ROLE_AUTH] = "auth",
 	[ROLE_AUTH_HASH] = "auth: hash", [ROLE_AUTH_PAM] = "auth: pam",
 	[ROLE_KEEPER] = "keeper", [ROLE_QUEUE] = "queue", [ROLE_COURIER] = "courier",
+	[ROLE_SYNCER] = "syncer",
 	[ROLE_SIGNER] = "signer", [ROLE_RECORDER] = "recorder",
 };
 

@@ -20,6 +20,7 @@ enum role {
 	ROLE_KEEPER,
 	ROLE_QUEUE,
 	ROLE_COURIER,
+	ROLE_SYNCER,		/* the queue's: what blocks for long on the way to the disk */
 	ROLE_SIGNER,		/* one for each front: holds the private key */
 	ROLE_COUNT
 };
@@ -127,6 +128,8 @@ struct service {
 	void (*queue_start)(struct process *);		/* smtpd only, else NULL */
 	void (*courier_start)(struct process *);	/* smtpd only, else NULL */
 	const struct recorder_reader *trace;		/* smtpd only, else NULL */
+	void (*syncer_start)(struct process *);		/* smtpd only, else NULL */
+	unsigned syncers;				/* how many of them */
 };
 
 /* main() of all three daemons: `NAME [-c CONFIG]`, in the foreground. */

@@ -162,6 +162,7 @@ master_count_roles(struct master *m)
 	m->roles[ROLE_SIGNER].count = m->settings->tls_certificate[0] ? cores : 0;
 	m->roles[ROLE_QUEUE].count = m->service->queue_start ? 1 : 0;
 	m->roles[ROLE_COURIER].count = m->service->courier_start ? 1 : 0;
+	m->roles[ROLE_SYNCER].count = m->service->syncers;
 }
 
 static const char *

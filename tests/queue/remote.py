@@ -17,6 +17,8 @@ import time
 from dns import Server as NameServer
 from trivet import Site, find_port_base, message, message_files, smtp, wait_until
 
+FRAME_MAGIC, FRAME_MESSAGE, FRAME_DONE = b"trivetj1", 1, 2
+
 USUAL = {"greeting": "220 mx.test", "EHLO": "250-mx.test\r\n250-PIPELINING\r\n250-SIZE 1000000\r\n250 8BITMIME",
          "HELO": "250 mx.test", "MAIL": "250 2.1.0 ok", "RCPT": "250 2.1.5 ok", "DATA": "354 go on", "dot": "250 2.0.0 taken",
          "QUIT": "221 bye", "STARTTLS": "220 go on", "RSET": "250 ok"}
@@ -203,8 +205,21 @@ class Elsewhere:
             return [dict(r) for r in db.execute("SELECT * FROM recipient ORDER BY trace, n")]
 
     def spool(self):
+        """Traces of the messages in the journal that are not done (smtpd/frame.c says how they lie there)."""
         import os
-        return [n for n in os.listdir(f"{self.site.folder}/state/spool") if n != "boot"]
+        folder, live = f"{self.site.folder}/state/journal", set()
+        for name in sorted(n for n in os.listdir(folder) if n != "boot"):
+            with open(f"{folder}/{name}", "rb") as f:
+                octets = f.read()
+            at = octets.find(FRAME_MAGIC)
+            while at >= 0:
+                kind, trace = octets[at + 8], octets[at + 56:at + 72].decode(errors="replace")
+                if kind == FRAME_MESSAGE:
+                    live.add(trace)
+                elif kind == FRAME_DONE:
+                    live.discard(trace)
+                at = octets.find(FRAME_MAGIC, at + 32)
+        return sorted(live)
 
     def inbox(self, user=1):
         found = []

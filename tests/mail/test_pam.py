@@ -29,8 +29,8 @@ exit 1
 
 
 @contextlib.contextmanager
-def machine(folder):
-    """A site with two accounts of the machine, made for it and removed again."""
+def machine(folder, own_boxes=True):
+    """A site with two accounts of the machine, made for it and removed again. Their mail: own_boxes, or mail_dir."""
     if os.geteuid() != 0:
         skip("only root makes accounts and PAM services")
     need("useradd", "userdel")
@@ -41,8 +41,8 @@ def machine(folder):
     os.chmod(folder, 0o755)
     os.mkdir(f"{folder}/boxes")
     site = Site(f"{folder}/site", users=2, settings=[
-        f"pam_service = {os.path.basename(service)}", f"pam_domain = {DOMAIN}",
-        f"pam_mail_dir = {folder}/boxes/%u/Maildir", "processes = 2"])
+        f"pam_service = {os.path.basename(service)}", f"pam_domain = {DOMAIN}", "processes = 2",
+        *([f"pam_mail_dir = {folder}/boxes/%u/Maildir"] if own_boxes else [])])
     try:
         with open(f"{folder}/check", "w", encoding="ascii") as f:
             f.write(CHECK)
@@ -84,6 +84,17 @@ def files_of(site, name):
 def questions(site):
     """Processes that ask PAM just now."""
     return [p for d in site.daemons for p in pids_of(site, d, "auth: pam question")]
+
+
+def test_mail_of_the_machines_accounts_may_lie_with_all_others(folder):
+    with machine(folder, own_boxes=False) as (site, names):
+        address = f"{names[0]}@{DOMAIN}"
+        send(site, to=address, subject="below mail_dir")
+        c = imaplib.IMAP4(site.host, site.imap_port, timeout=20)
+        c.login(address, "right")
+        wait_until("it is in INBOX", lambda: c.select()[1] == [b"1"])
+        c.logout()
+        equal(files_of(site, names[0]), [])
 
 
 @seconds(120)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What the journal's files share: journal.c (a message's life), journal_segments.c (where the frames go),
- * journal_replay.c (what is found at the start, and read later).
+ * What the journal's files share: journal.c (a message's life), journal_settle.c (its end), journal_segments.c
+ * (where the frames go), journal_replay.c (what is found at the start, and read later).
  */
 #pragma once
 
@@ -129,6 +129,11 @@ void entry_wait(struct journal_entry *);
 void round_failed(struct journal *);
 /* Places the mark of one that is done; where there is no room, the next segment gets it. */
 void journal_mark(struct journal *, struct kept *);
+
+/* ---- journal_settle.c ---- */
+
+/* Syncs the mailboxes for those that are done; a timer's call. */
+void journal_settle(void *context);
 
 /* ---- journal_segments.c ---- */
 

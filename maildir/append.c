@@ -48,7 +48,9 @@ static enum store_result same_box(struct append *p);
 static enum store_result add_row(struct append *p, struct box *box, struct appended *out);
 static enum store_result look_again(struct append *p);
 static enum store_result undo(struct append *p, enum store_result why);
-static enum store_result find_earlier(struct append *p, struct appended *out);
+static enum store_result find_earlier(struct append *p, struct box *box, struct appended *out);
+static enum store_result finish_earlier(struct append *p, const struct box *box, uint32_t uid,
+    bool sync);
 
 static void
 copy_flags(struct append *p, const struct flags *flags)
@@ -201,7 +203,7 @@ append_publish(struct append *p, bool sync, struct appended *out)
 		return r;
 	r = same_box(p);
 	if (r == STORE_OK && p->once)
-		r = find_earlier(p, &done);
+		r = find_earlier(p, &box, &done);
 	if (r == STORE_OK && !done.was_there)
 		r = add_row(p, &box, &done);
 	r = txn_end(a, r);
@@ -219,6 +221,10 @@ append_publish(struct append *p, bool sync, struct appended *out)
 			return undo(p, r);
 		watch_notify(a);
 		close_fd(&p->fd);	/* the file is no longer ours to remove */
+	} else if (box.number != 0) {
+		r = finish_earlier(p, &box, done.uid, sync);
+		if (r != STORE_OK)
+			return r;
 	}
 	append_abandon(p);
 	*out = done;
@@ -398,19 +404,52 @@ find_by_token(struct append *p, struct appended *out)
 	return r;
 }
 
+/* box: where the index has it, BOX_NONE where only a name told of it. */
 static enum store_result
-find_earlier(struct append *p, struct appended *out)
+find_earlier(struct append *p, struct box *box, struct appended *out)
 {
 	struct account *a = p->account;
 	sqlite3_stmt *q = index_ask(a, Q_DELIVERY_GET, BIND(V(buf_str(&p->trace)),
 	    V(buf_str(&p->recipient))));
+	scoped_buf id = BUF_INIT;
 	enum store_result r;
 
-	if (index_row(a, q))
+	if (index_row(a, q)) {
 		*out = (struct appended){ .uid = (uint32_t)sqlite3_column_int64(q, 0),
 			.uidvalidity = (uint32_t)sqlite3_column_int64(q, 1), .was_there = true };
+		buf_put(&id, index_text(q, 2));
+	}
 	r = index_end(a, q);
-	if (r == STORE_OK && !out->was_there && p->retry)
+	if (r == STORE_OK && out->was_there)
+		r = box_by_id(a, buf_str(&id), box);
+	else if (r == STORE_OK && p->retry)
 		r = find_by_token(p, out);
-	return r;
+	return r == STORE_NO_SUCH ? STORE_OK : r;	/* the mailbox was deleted since */
+}
+
+/*
+ * Who delivered it before may have been killed between the row and the name. Other programs
+ * see no file in tmp/, and without the index it would be gone.
+ */
+static enum store_result
+finish_earlier(struct append *p, const struct box *box, uint32_t uid, bool sync)
+{
+	struct account *a = p->account;
+	scoped_message row = MESSAGE_NONE;
+	scoped_place place = PLACE_CLOSED;
+	struct touch touch;
+	enum store_result r = message_get(a, box->number, uid, &row);
+
+	if (r == STORE_OK)
+		r = place_open(a, buf_str(&box->name), &place);
+	if (r == STORE_OK) {
+		touch_begin(a, box->number, &place, &touch);
+		r = publish_file(a, &place, buf_str(&row.base), buf_str(&row.letters));
+		touch_end(a, &place, &touch);
+	}
+	if (r == STORE_OK && sync && fsync(place.cur) != 0)
+		r = files_failed(&a->log, "sync", STR("cur"));
+	if (r == STORE_OK)
+		watch_notify(a);
+	return r == STORE_GONE ? STORE_OK : r;	/* expunged, moved or renamed since */
 }

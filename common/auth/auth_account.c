@@ -76,11 +76,16 @@ find_system_grant(struct auth *a, const struct user_address *u, struct arena *ar
 	result = system_account_find(u->local, arena, &account);
 	if (result != USERS_OK)
 		return result;
-	*out = (struct keeper_grant){ .address = u->whole, .uid = account.uid,
-	    .gid = account.gid, .quota_bytes = s->default_quota,
-	    .quota_messages = s->default_quota_messages };
-	out->maildir = s->pam_mail_dir[0] ? expand(arena, s->pam_mail_dir, &account) :
-	    usual_maildir(s, arena, u);
+	*out = (struct keeper_grant){ .address = u->whole, .uid = (uid_t)-1, .gid = (gid_t)-1,
+	    .quota_bytes = s->default_quota, .quota_messages = s->default_quota_messages };
+	/* Below mail_dir all is the daemons' own, and out of the account's reach. */
+	if (s->pam_mail_dir[0] == '\0') {
+		out->maildir = usual_maildir(s, arena, u);
+		return USERS_OK;
+	}
+	out->maildir = expand(arena, s->pam_mail_dir, &account);
+	out->uid = account.uid;
+	out->gid = account.gid;
 	return USERS_OK;
 }
 

@@ -20,6 +20,7 @@
 
 enum {
 	TRIES_MAX = 3,		/* workers that may die under one question */
+	WORKER_PATIENCE_MS = 5000,	/* for master to start one, where all are dead */
 	NO_WORKER = UINT32_MAX,
 };
 
@@ -40,6 +41,7 @@ struct login {
 	enum way way;
 	bool exists;
 	bool being_checked;	/* counted in check_count */
+	bool waiting;		/* there is no worker now */
 	int64_t began_ms;
 	struct str verifier;
 	struct keeper_grant grant;
@@ -322,18 +324,49 @@ send_to_pam_worker(struct login *l)
 static void
 send_to_worker(struct login *l)
 {
-	if (l->tries++ >= TRIES_MAX ||
-	    !(l->way == BY_PAM ? send_to_pam_worker(l) : send_to_hash_worker(l))) {
-		log_error(NULL, "login.no_worker", KV("way", l->way == BY_PAM ? "pam" : "hash"));
+	const char *way = l->way == BY_PAM ? "pam" : "hash";
+
+	if (l->tries >= TRIES_MAX) {
+		log_error(NULL, "login.kills_workers", KV("way", way), KV("sid", l->sid));
 		answer_later(l, LOGIN_UNAVAILABLE, 0);
+	} else if (l->way == BY_PAM ? send_to_pam_worker(l) : send_to_hash_worker(l)) {
+		l->tries++;
+	} else {
+		log_warn(NULL, "login.no_worker", KV("way", way), KV("sid", l->sid));
+		answer_later(l, LOGIN_UNAVAILABLE, WORKER_PATIENCE_MS);
+		l->waiting = true;
 	}
+}
+
+/* There is a worker again. */
+static void
+serve_waiting(struct auth *a, enum way way)
+{
+	struct login *l, *next;
+
+	for (l = TAILQ_FIRST(&a->logins); l != NULL; l = next) {
+		next = TAILQ_NEXT(l, entry);
+		if (!l->waiting || l->way != way)
+			continue;
+		l->waiting = false;
+		timer_stop(l->timer);
+		count_check(l, way == BY_HASH);
+		send_to_worker(l);
+	}
+}
+
+static void
+answer_slowly(struct login *l, enum login_result result)
+{
+	int64_t took = clock_monotonic_ms() - l->began_ms;
+
+	rate_count(l->auth->failures, &l->peer_address);
+	answer_later(l, result, WRONG_DELAY_MS - took % WRONG_DELAY_MS);
 }
 
 static void
 judge(struct login *l, bool right)
 {
-	int64_t took = clock_monotonic_ms() - l->began_ms;
-
 	if (right && l->exists) {
 		if (l->way == BY_HASH)
 			remember(l);
@@ -341,8 +374,7 @@ judge(struct login *l, bool right)
 		answer(l);
 		return;
 	}
-	rate_count(l->auth->failures, &l->peer_address);
-	answer_later(l, LOGIN_WRONG, WRONG_DELAY_MS - took % WRONG_DELAY_MS);
+	answer_slowly(l, LOGIN_WRONG);
 }
 
 static struct login *
@@ -378,8 +410,9 @@ auth_on_pam_answer(struct auth *a, struct msg *m)
 	l = find_job(a, job);
 	if (l == NULL)
 		return true;
+	/* There are modules that call a wrong password an error of their own (pam_exec(8)). */
 	if (result == LOGIN_UNAVAILABLE)
-		answer_later(l, LOGIN_UNAVAILABLE, 0);
+		answer_slowly(l, LOGIN_UNAVAILABLE);
 	else
 		judge(l, result == LOGIN_OK);
 	return true;
@@ -440,6 +473,10 @@ auth_on_worker(struct auth *a, enum role role, unsigned index)
 	}
 	if (role == ROLE_QUEUE)
 		a->queue = index;
+	if (role == ROLE_AUTH_HASH)
+		serve_waiting(a, BY_HASH);
+	if (role == ROLE_AUTH_PAM)
+		serve_waiting(a, BY_PAM);
 }
 
 /* What a dead worker had in hand is given to another one. */

@@ -86,6 +86,8 @@ free_job(struct pam_job *j)
 	j->worker->count--;
 	if (j->pid > 0) {
 		j->worker->running--;
+		/* What its modules started, too. */
+		kill(-j->pid, SIGKILL);
 		kill(j->pid, SIGKILL);
 		while (waitpid(j->pid, NULL, 0) < 0 && errno == EINTR)
 			continue;
@@ -145,6 +147,7 @@ ask_pam(const struct pam_job *j, int fd)
 	struct pam_job *other;
 
 	process_became_helper(fd);
+	setpgid(0, 0);
 	TAILQ_FOREACH(other, &j->worker->jobs, entry)
 		if (other != j)
 			explicit_bzero(other->password, strlen(other->password));
@@ -169,6 +172,9 @@ start_job(struct pam_job *j)
 		ask_pam(j, ends[1]);
 	close(ends[1]);
 	j->answer_fd = ends[0];
+	/* Whoever is first: a group of its own before anybody signals it. */
+	if (j->pid > 0)
+		setpgid(j->pid, j->pid);
 	if (j->pid < 0) {
 		log_error(NULL, "pam.fork", KV("errno", errno));
 		j->pid = 0;

@@ -324,12 +324,13 @@ static void
 on_stop(struct process *p)
 {
 	struct front *f = p->inside->frame;
+	bool alone = f->count == 0;
 
 	if (!f->draining)
 		close_doors(f);
 	f->draining = true;
 	f->frame->closing(p);
-	timer_set(f->end, CLOSING_MS);
+	timer_set(f->end, alone ? 0 : CLOSING_MS);
 }
 
 static void

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +20,7 @@
 #include "common/daemon/master.h"
 #include "common/daemon/title.h"
 
-enum { DESCRIPTORS_WANTED = 65536 };
+enum { DESCRIPTORS_WANTED = 65536, PID_TEXT = 32 };
 
 /* The end of `trivet start`'s pipe, from the environment. */
 static int
@@ -56,12 +57,29 @@ refuse_with(const struct master *m, const char *name, const char *format, ...)
 	refuse(m, name, buf_z(&why));
 }
 
+/* Who holds the lock may be just about to write its number over an old one. */
+static void
+read_earlier(int fd, char earlier[PID_TEXT])
+{
+	uint32_t pid;
+
+	for (int i = 0; i < 50; i++) {
+		ssize_t n = pread(fd, earlier, PID_TEXT - 1, 0);
+
+		earlier[n > 0 ? n : 0] = '\0';
+		earlier[strcspn(earlier, "\n")] = '\0';
+		if (str_to_u32(str_of(earlier), &pid) && (kill((pid_t)pid, 0) == 0 || errno == EPERM))
+			return;
+		usleep(10000);
+	}
+}
+
 /* Held by master alone, as long as it lives: a lock that is there means a daemon that runs. */
 static void
 write_pid_file(struct master *m)
 {
 	scoped_buf path = BUF_INIT;
-	char earlier[32] = "";
+	char earlier[PID_TEXT] = "";
 	int fd;
 
 	if (mkdir(m->settings->run_dir, 0755) != 0 && errno != EEXIST)
@@ -73,9 +91,7 @@ write_pid_file(struct master *m)
 		refuse_with(m, m->service->name, "cannot open %s (setting run_dir in %s): %s",
 		    buf_z(&path), m->settings->config_path, strerror(errno));
 	if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-		if (read(fd, earlier, sizeof(earlier) - 1) < 0)
-			earlier[0] = '\0';
-		earlier[strcspn(earlier, "\n")] = '\0';
+		read_earlier(fd, earlier);
 		refuse_with(m, m->service->name, "is already running for %s, process %s",
 		    m->settings->config_path, earlier);
 	}

@@ -16,7 +16,8 @@ import tempfile
 import time
 
 import imap_grammar
-from runner import need, only_long, run_program, seconds, skip, slow_build, Options   # noqa: F401
+from runner import (Options, need, not_with_sanitizers, only_long, run_program, seconds, skip,   # noqa: F401
+                    slow_build)
 from sites import Site, Trouble, TOP, build_dir, find_port_base, process_table, program, title_of   # noqa: F401
 
 imaplib._MAXLINE = 50_000_000

@@ -31,14 +31,16 @@ def test_capability_says_imap4rev1_and_what_needs_no_login_works_before_it(site)
         s.ok("ID NIL")
         s.ok('ID ("name" NIL "version" "1")')
         s.ok("id ()")
-        for command in ("SELECT INBOX", 'LIST "" "*"', "FETCH 1 FLAGS", "CHECK", "IDLE", "GETQUOTA x", "ENABLE X", "NAMESPACE"):
+        for command in ("SELECT INBOX", 'LIST "" "*"', "FETCH 1 FLAGS", "CHECK", "IDLE", "GETQUOTA x", "ENABLE X",
+                "NAMESPACE"):
             s.bad(command)
 
 
 def test_capabilities_that_are_announced_hold_after_login(site):
     with new(site) as s:
         answer = s.ok("CAPABILITY").of("CAPABILITY")[0].octets.split()
-        for word in (b"LITERAL+", b"SASL-IR", b"NAMESPACE", b"ID", b"IDLE", b"UNSELECT", b"UIDPLUS", b"MOVE", b"CHILDREN",
+        for word in (b"LITERAL+", b"SASL-IR", b"NAMESPACE", b"ID", b"IDLE", b"UNSELECT", b"UIDPLUS", b"MOVE",
+                     b"CHILDREN",
                      b"SPECIAL-USE", b"ENABLE", b"QUOTA"):
             equal(word in answer, True, word.decode())
         s.bad("LOGIN a b")
@@ -54,7 +56,8 @@ def test_capabilities_that_are_announced_hold_after_login(site):
 def test_login_takes_atoms_strings_and_literals(site):
     """RFC 3501 4.1, 4.3."""
     user, password = f"user{next(users)}", site.password
-    for parts in ((f"LOGIN {user} {password}",), (f'login "{user}" "{password}"',), (f'LOGIN {user} ', Plus(password.encode())),
+    for parts in ((f"LOGIN {user} {password}",), (f'login "{user}" "{password}"',),
+                  (f'LOGIN {user} ', Plus(password.encode())),
                   ("LOGIN ", Literal(user.encode()), " ", Literal(password.encode())),
                   ("LOGIN ", Plus(user.encode()), " ", Plus(password.encode()))):
         with Session(site) as s:
@@ -170,6 +173,19 @@ def test_delete_spares_children_and_inbox(site):
             s.no(f"DELETE {name}")
 
 
+def test_a_level_without_mailbox_cannot_be_used_as_one(site):
+    with new(site) as s:
+        s.ok("CREATE a/b")
+        s.ok("DELETE a")
+        if "\\noselect" in (s.ok('LIST "" a').attributes("a") or set()):
+            for command in ("SELECT a", "EXAMINE a", "STATUS a (MESSAGES)"):
+                s.no(command)
+            s.no("APPEND a ", Plus(MAIL))
+        s.ok("CREATE a")
+        s.ok("SELECT a")
+        equal(s.ok('LIST "" a').attributes("a"), {"\\haschildren"})
+
+
 def test_a_mailbox_made_again_has_another_uidvalidity_or_higher_uids(site):
     with new(site) as s:
         s.ok("CREATE box")
@@ -220,12 +236,18 @@ def test_list_patterns_mean_what_they_say(site):
         for name in ("a", "a/b", "a/b/c", "ab", "b/a"):
             s.ok(f"CREATE {name}")
         for reference, pattern, names in (
-                ('""', "*", ["a", "a/b", "a/b/c", "ab", "b", "b/a"]), ('""', "%", ["a", "ab", "b"]), ('""', "a/%", ["a/b"]),
-                ('""', "a/*", ["a/b", "a/b/c"]), ('""', "%/%", ["a/b", "b/a"]), ('""', "%/%/%", ["a/b/c"]), ('""', "*c", ["a/b/c"]),
-                ('""', "a%", ["a", "ab"]), ('""', "a*", ["a", "a/b", "a/b/c", "ab"]), ('""', "%b", ["ab", "b"]), ('""', "*b", ["a/b", "ab", "b"]),
-                ('""', "a", ["a"]), ('""', "A", []), ('""', "a/", []), ('"a/"', "%", ["a/b"]), ("a/", "*", ["a/b", "a/b/c"]),
-                ("a", "%", ["a", "ab"]), ('"a/b"', '"/%"', ["a/b/c"]), ('""', '"**"', ["a", "a/b", "a/b/c", "ab", "b", "b/a"]),
-                ('""', "%%", ["a", "ab", "b"]), ('""', "%*", ["a", "a/b", "a/b/c", "ab", "b", "b/a"]), ('""', "nowhere", [])):
+                ('""', "*", ["a", "a/b", "a/b/c", "ab", "b", "b/a"]), ('""', "%", ["a", "ab", "b"]),
+                ('""', "a/%", ["a/b"]),
+                ('""', "a/*", ["a/b", "a/b/c"]), ('""', "%/%", ["a/b", "b/a"]), ('""', "%/%/%", ["a/b/c"]),
+                ('""', "*c", ["a/b/c"]),
+                ('""', "a%", ["a", "ab"]), ('""', "a*", ["a", "a/b", "a/b/c", "ab"]), ('""', "%b", ["ab", "b"]),
+                ('""', "*b", ["a/b", "ab", "b"]),
+                ('""', "a", ["a"]), ('""', "A", []), ('""', "a/", []), ('"a/"', "%", ["a/b"]),
+                ("a/", "*", ["a/b", "a/b/c"]),
+                ("a", "%", ["a", "ab"]), ('"a/b"', '"/%"', ["a/b/c"]),
+                ('""', '"**"', ["a", "a/b", "a/b/c", "ab", "b", "b/a"]),
+                ('""', "%%", ["a", "ab", "b"]), ('""', "%*", ["a", "a/b", "a/b/c", "ab", "b", "b/a"]),
+                ('""', "nowhere", [])):
             equal(sorted(top(s.ok(f"LIST {reference} {pattern}").names())), names, f"LIST {reference} {pattern}")
         equal(s.ok('LIST "" ', Literal(b"a/%")).names(), ["a/b"])
         equal(s.ok("LIST ", Plus(b""), " ", Plus(b"ab")).names(), ["ab"])
@@ -294,12 +316,15 @@ def test_subscriptions_live_without_their_mailboxes(site):
 def test_recursivematch_follows_the_rfcs_example(site):
     """RFC 5258 5."""
     with new(site) as s:
-        for name in ("foo2", "foo2/bar1", "foo2/bar2", "baz2", "baz2/bar2", "baz2/bar22", "baz2/bar222", "eps2", "eps2/mamba", "qux2/bar2"):
+        for name in ("foo2", "foo2/bar1", "foo2/bar2", "baz2", "baz2/bar2", "baz2/bar22", "baz2/bar222", "eps2",
+                "eps2/mamba", "qux2/bar2"):
             s.ok(f"CREATE {name}")
-        for name in ("foo2/bar1", "foo2/bar2", "baz2/bar2", "baz2/bar22", "baz2/bar222", "eps2", "eps2/mamba", "qux2/bar2"):
+        for name in ("foo2/bar1", "foo2/bar2", "baz2/bar2", "baz2/bar22", "baz2/bar222", "eps2", "eps2/mamba",
+                "qux2/bar2"):
             s.ok(f"SUBSCRIBE {name}")
         answer = s.ok('LIST (RECURSIVEMATCH SUBSCRIBED) "" "*2"')
-        equal(sorted(answer.names()), ["baz2/bar2", "baz2/bar22", "baz2/bar222", "eps2", "foo2", "foo2/bar2", "qux2/bar2"])
+        equal(sorted(answer.names()), ["baz2/bar2", "baz2/bar22", "baz2/bar222", "eps2", "foo2", "foo2/bar2",
+                "qux2/bar2"])
         equal("\\subscribed" in answer.attributes("foo2"), False)
         told = {r.items["mailbox"]: b"CHILDINFO" in r.octets for r in answer.of("LIST")}
         equal((told[b"foo2"], told[b"eps2"], told[b"foo2/bar2"]), (True, True, False))
@@ -314,13 +339,15 @@ def test_recursivematch_follows_the_rfcs_example(site):
 
 def test_names_are_modified_utf7_in_one_form(site):
     with new(site) as s:
-        for name in ('"&1VytbcW0-"', '"&1VytbcW0- &0,SzVA-"', '"a &- b"', '"&AOQ-/&AOQ-"', '"sub.dot"', '"with \\"quotes\\""', '"back\\\\slash"',
+        for name in ('"&1VytbcW0-"', '"&1VytbcW0- &0,SzVA-"', '"a &- b"', '"&AOQ-/&AOQ-"', '"sub.dot"',
+                     '"with \\"quotes\\""', '"back\\\\slash"',
                      '"~tilde"', '"-dash"', '"a b"', '"#hash"', "(paren".join(('"', '"'))):
             s.ok(f"CREATE {name}")
             s.ok(f"SELECT {name}")
             s.append(name, MAIL)
         names = s.ok('LIST "" "*"').names()
-        for name in ("&1VytbcW0-", "&1VytbcW0- &0,SzVA-", "a &- b", "&AOQ-/&AOQ-", "sub.dot", 'with "quotes"', "back\\slash", "~tilde", "(paren"):
+        for name in ("&1VytbcW0-", "&1VytbcW0- &0,SzVA-", "a &- b", "&AOQ-/&AOQ-", "sub.dot", 'with "quotes"',
+                "back\\slash", "~tilde", "(paren"):
             equal(name in names, True, name)
         for name in ('"a&b"', '"&AGE-"', '"&1V"', '"&AOQ-&AOQ-"', '"&"', '"x&ZZ"'):
             s.no(f"CREATE {name}")

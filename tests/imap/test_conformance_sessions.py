@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: ISC
-"""RFC 3501 2.3.1.2, 2.3.2, 5.2, 5.5, 7.4.1 and RFC 2177 3 as an outside suite would try them: several sessions at once."""
+"""RFC 3501 2.3.1.2, 2.3.2, 5.2, 5.5, 7.4.1 and RFC 2177 3 as an outside suite would try them:
+several sessions at once.
+"""
 
 import itertools
 import time
@@ -86,7 +88,8 @@ def test_no_expunge_comes_while_sequence_numbers_are_in_use(site):
         one.ok("STORE 2,4 +FLAGS.SILENT (\\Deleted)")
         two.ok("NOOP")
         one.ok("EXPUNGE")
-        for command in ("FETCH 1:5 FLAGS", "STORE 1 +FLAGS (\\Seen)", "SEARCH ALL", "FETCH 5 (UID BODY.PEEK[])", "STORE 5 +FLAGS.SILENT (\\Flagged)",
+        for command in ("FETCH 1:5 FLAGS", "STORE 1 +FLAGS (\\Seen)", "SEARCH ALL", "FETCH 5 (UID BODY.PEEK[])",
+                        "STORE 5 +FLAGS.SILENT (\\Flagged)",
                         "SEARCH 1:*", "FETCH 3 ENVELOPE"):
             answer = two.do(command)
             equal((answer.word in ("OK", "NO"), answer.of("EXPUNGE"), two.exists), (True, [], 5), command)
@@ -116,7 +119,8 @@ def test_an_expunged_message_is_not_taken_for_its_neighbour(site):
 
 
 def test_expunges_may_come_with_uid_commands(site):
-    for command in ("UID FETCH 1:* FLAGS", "UID SEARCH ALL", "UID STORE 4000000000 +FLAGS (\\Seen)", "NOOP", "CHECK", "STATUS Sent (MESSAGES)", "APPEND"):
+    for command in ("UID FETCH 1:* FLAGS", "UID SEARCH ALL", "UID STORE 4000000000 +FLAGS (\\Seen)", "NOOP", "CHECK",
+            "STATUS Sent (MESSAGES)", "APPEND"):
         one, two = pair(site, 2)
         with one, two:
             one.ok("STORE 1 +FLAGS.SILENT (\\Deleted)")
@@ -259,7 +263,8 @@ def test_done_may_come_at_once_and_in_any_case(site):
 def test_pipelined_commands_are_answered_in_order(site):
     one, two = pair(site, 3)
     with one, two:
-        commands = ["FETCH 1 FLAGS", "STORE 1 +FLAGS (\\Deleted)", "FETCH 1:* FLAGS", "EXPUNGE", "NOOP", "FETCH 1:2 UID", "SEARCH ALL", "STATUS Sent (MESSAGES)",
+        commands = ["FETCH 1 FLAGS", "STORE 1 +FLAGS (\\Deleted)", "FETCH 1:* FLAGS", "EXPUNGE", "NOOP",
+                    "FETCH 1:2 UID", "SEARCH ALL", "STATUS Sent (MESSAGES)",
                     "SELECT Sent", "SELECT INBOX", "FETCH 1:* (UID FLAGS)", "LIST \"\" \"*\"", "UNSELECT", "NOOP"]
         one.send(b"".join(b"p%d %s\r\n" % (i, c.encode()) for i, c in enumerate(commands)))
         for i, command in enumerate(commands):
@@ -272,7 +277,8 @@ def test_pipelined_commands_are_answered_in_order(site):
 
 def test_commands_with_literals_can_be_pipelined(site):
     with Session(site, next(users)) as s:
-        s.send(b"a CREATE {3+}\r\nbox\r\nb APPEND {3+}\r\nbox {%d+}\r\n%s\r\nc SELECT {3+}\r\nbox\r\nd SEARCH SUBJECT {1+}\r\ns BODY {4+}\r\nbody\r\ne LOGOUT\r\n" % (len(MAIL), MAIL))
+        s.send(b"a CREATE {3+}\r\nbox\r\nb APPEND {3+}\r\nbox {%d+}\r\n%s\r\nc SELECT {3+}\r\nbox\r\n"
+               b"d SEARCH SUBJECT {1+}\r\ns BODY {4+}\r\nbody\r\ne LOGOUT\r\n" % (len(MAIL), MAIL))
         for tag in "abcde":
             s.commands.append({"c": "SELECT box"}.get(tag, "X"))
             answer = s.end(tag)

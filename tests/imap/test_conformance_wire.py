@@ -32,7 +32,8 @@ def test_tags_are_echoed_whatever_they_hold(site):
         with Session(site, next(users) if login else None) as s:
             for tag in ("a", "A1", "1", "]", "a]b", "!#$&',-./:;<=>?@^_`|}~", "x" * 100, "NOOP", "OK", "tag.with.dots"):
                 equal(raw(s, tag.encode() + b" NOOP\r\n"), (tag, "OK"))
-            for line in (b"+ NOOP\r\n", b"a+b NOOP\r\n", b"a(b NOOP\r\n", b"a{b NOOP\r\n", b"a%b NOOP\r\n", b"a*b NOOP\r\n", b'a"b NOOP\r\n', b"a\\b NOOP\r\n",
+            for line in (b"+ NOOP\r\n", b"a+b NOOP\r\n", b"a(b NOOP\r\n", b"a{b NOOP\r\n", b"a%b NOOP\r\n",
+                         b"a*b NOOP\r\n", b'a"b NOOP\r\n', b"a\\b NOOP\r\n",
                          b"a\x01b NOOP\r\n", b"a\xe9b NOOP\r\n", b" NOOP\r\n", b"* NOOP\r\n"):
                 equal(raw(s, line), ("*", "BAD"), repr(line))
                 equal(raw(s, b"t NOOP\r\n"), ("t", "OK"))
@@ -46,9 +47,12 @@ def test_a_very_long_tag_is_refused_and_the_session_lives(site):
 
 def test_junk_is_bad_and_the_session_lives(site):
     with new(site) as s:
-        for line in (b"\r\n", b"\n", b"a\r\n", b"a \r\n", b"   \r\n", b"a NONSENSE\r\n", b"a  NOOP\r\n", b"a UID\r\n", b"a UID NOOP\r\n", b"a UID SELECT INBOX\r\n", b"a NOOP NOOP\r\n",
-                     b"a NO\0OP\r\n", b"a SELECT IN\0BOX\r\n", b'a SELECT "IN\0BOX"\r\n', b"\0\r\n", b"a SELECT\tINBOX\r\n", b"a SELECT \r\n", b"a SELECT INBOX x\r\n",
-                     b'a SELECT "INBOX\r\n', b'a SELECT "a\\x"\r\n', b'a SELECT "a"b\r\n', b"a SELECT (INBOX)\r\n", b"a SELECT {x}\r\n", b"a SELECT {-1}\r\n", b"a SELECT {}\r\n",
+        for line in (b"\r\n", b"\n", b"a\r\n", b"a \r\n", b"   \r\n", b"a NONSENSE\r\n", b"a  NOOP\r\n", b"a UID\r\n",
+                     b"a UID NOOP\r\n", b"a UID SELECT INBOX\r\n", b"a NOOP NOOP\r\n",
+                     b"a NO\0OP\r\n", b"a SELECT IN\0BOX\r\n", b'a SELECT "IN\0BOX"\r\n', b"\0\r\n",
+                     b"a SELECT\tINBOX\r\n", b"a SELECT \r\n", b"a SELECT INBOX x\r\n",
+                     b'a SELECT "INBOX\r\n', b'a SELECT "a\\x"\r\n', b'a SELECT "a"b\r\n', b"a SELECT (INBOX)\r\n",
+                     b"a SELECT {x}\r\n", b"a SELECT {-1}\r\n", b"a SELECT {}\r\n",
                      b"a NOOP\r \r\n", b"a " + b"N" * 5000 + b"\r\n", b"a {5}\r\n"):
             s.send(line)
             r = s.response()
@@ -61,8 +65,10 @@ def test_junk_is_bad_and_the_session_lives(site):
 
 def test_what_readers_should_be_generous_with(site):
     with new(site) as s:
-        for line in (b"a noop\r\n", b"a NoOp\r\n", b"a NOOP \r\n", b"a NOOP   \r\n", b"a NOOP\n", b"a SELECT INBOX \r\n", b"a Uid Fetch 1:* (Flags)\r\n",
-                     b"a STATUS INBOX (MESSAGES) \r\n", b'a list "" "*" \r\n', b"a UID search all \r\n", b"a CLOSE\r\n"):
+        for line in (b"a noop\r\n", b"a NoOp\r\n", b"a NOOP \r\n", b"a NOOP   \r\n", b"a NOOP\n",
+                     b"a SELECT INBOX \r\n", b"a Uid Fetch 1:* (Flags)\r\n",
+                     b"a STATUS INBOX (MESSAGES) \r\n", b'a list "" "*" \r\n', b"a UID search all \r\n",
+                     b"a CLOSE\r\n"):
             equal(raw(s, line), ("a", "OK"), repr(line))
 
 
@@ -84,7 +90,8 @@ def test_literals_count_octets_and_may_hold_anything_but_nul(site):
             s.ok("SELECT INBOX")
             for text in (b"", b" ", b"\r\n", b"a\r\nb NOOP\r\n", b"{5}\r\n", b'"', b")" * 1000, b"x" * 20000):
                 s.ok("SEARCH SUBJECT ", kind(text))
-                s.ok("SEARCH CHARSET ", kind(b"UTF-8"), " HEADER ", kind(b"X"), " ", kind(text), " NOT BODY ", kind(text))
+                s.ok("SEARCH CHARSET ", kind(b"UTF-8"), " HEADER ", kind(b"X"), " ", kind(text), " NOT BODY ",
+                        kind(text))
             s.bad("SEARCH SUBJECT ", kind(b"a\0b"))
             s.no("SELECT ", kind(b"a\r\nb"))
             s.bad("STORE ", kind(b"1"), " +FLAGS (\\Seen)")

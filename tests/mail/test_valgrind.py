@@ -6,7 +6,7 @@ import os
 import re
 from unittest import mock
 
-from trivet import Options, Site, imap, message, need, ok, pop3, run_program, seconds, skip, smtp, wait_until
+from trivet import Site, imap, message, need, not_with_sanitizers, ok, pop3, run_program, seconds, smtp, wait_until
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 
@@ -50,11 +50,10 @@ def faults_of(report):
     return None if errors else f"{report}: the process ended without a summary"
 
 
+@not_with_sanitizers
 @seconds(240)
 def test_a_session_of_each_protocol_leaks_nothing_under_valgrind(folder):
     need("valgrind")
-    if Options.sanitizers:
-        skip("a sanitizer build looks for itself")
     wrapper = ["valgrind", "-q", "--trace-children=yes", "--leak-check=full", "--show-leak-kinds=definite",
                "--errors-for-leak-kinds=definite", "--child-silent-after-fork=no", "-v", "--vgdb=no",
                f"--log-file={folder}/valgrind.%p"]

@@ -205,6 +205,28 @@ a_delivery_is_published_once(void **state)
 	site_free(s);
 }
 
+/* A kill between the row and the name leaves the file in tmp/. */
+static void
+a_delivery_cut_off_is_finished_by_the_next(void **state)
+{
+	struct site *s = site_new();
+	bool there;
+
+	(void)state;
+	assert_int_equal(deliver(s, "a@b", false, &there), 1);
+	shell(s, "cd .Lists.c/cur && for f in *; do mv $f ../tmp/${f%%,S=*}; done");
+	assert_int_equal(count_files(s, ".Lists.c/cur"), 0);
+	site_reopen(s);
+	assert_int_equal(deliver(s, "a@b", true, &there), 1);
+	assert_true(there);
+	assert_int_equal(count_files(s, ".Lists.c/cur"), 1);
+	assert_int_equal(count_files(s, ".Lists.c/tmp"), 0);
+	shell(s, "rm .Lists.c/cur/*");		/* by another program; that is no fault */
+	assert_int_equal(deliver(s, "a@b", true, &there), 1);
+	assert_true(there);
+	site_free(s);
+}
+
 static void
 store_changes_flags_and_later_names(void **state)
 {
@@ -504,6 +526,7 @@ main(void)
 		cmocka_unit_test(a_large_message_goes_through_its_file),
 		cmocka_unit_test(abandoned_appends_leave_nothing),
 		cmocka_unit_test(a_delivery_is_published_once),
+		cmocka_unit_test(a_delivery_cut_off_is_finished_by_the_next),
 		cmocka_unit_test(store_changes_flags_and_later_names),
 		cmocka_unit_test(keywords_have_limits),
 		cmocka_unit_test(expunge_is_told_one_by_one),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: ISC
-"""RFC 3501 2.3.1.2, 2.3.2, 5.2, 5.5, 7.4.1 and RFC 2177 as an outside suite would try them:
+"""RFC 3501 2.3.1.2, 2.3.2, 5.2, 5.5, 7.4.1 and RFC 2177 3 as an outside suite would try them:
 several sessions at once.
 """
 

@@ -177,8 +177,16 @@ class Elsewhere:
 
     # -- what is seen --
 
+    def log_is_quiet(self):
+        """The recorder writes a moment after the deed: waits until it has nothing more, two seconds at most."""
+        size, until = -1, time.monotonic() + 2
+        while size != os.path.getsize(self.site.log) and time.monotonic() < until:
+            size = os.path.getsize(self.site.log)
+            time.sleep(0.03)
+
     def events(self, trace=None, word=None):
         """Rows (word, fields) of the log."""
+        self.log_is_quiet()
         found = []
         with open(self.site.log, encoding="utf-8") as f:
             for line in f:

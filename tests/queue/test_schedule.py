@@ -118,8 +118,7 @@ def test_a_refusal_is_told_at_once(folder):
         equal(recipient["Diagnostic-Code"], "smtp; 550 5.1.1 no one of that name")
         equal(recipient["Remote-MTA"], "dns;mx0.b.test")
         equal([m.recipients for m in e.servers[0].mails], [["somebody@b.test"]])
-        e.wait(trace, "relayed")
-        equal([f["to"] for _, f in e.events(trace, "relayed")], ["somebody@b.test"])
+        equal([f["to"] for _, f in e.wait(trace, "relayed")], ["somebody@b.test"])
         e.is_empty()
 
 

@@ -7,6 +7,7 @@
 """
 
 import contextlib
+import os
 import re
 import socket
 import sqlite3

@@ -54,6 +54,7 @@ int cmd_start(struct ctl *), cmd_stop(struct ctl *), cmd_reload(struct ctl *),
 	cmd_status(struct ctl *);
 int cmd_queue_list(struct ctl *), cmd_queue_show(struct ctl *), cmd_queue_retry(struct ctl *),
 	cmd_queue_delete(struct ctl *);
+int cmd_why(struct ctl *);
 int cmd_settings(struct ctl *), cmd_help(struct ctl *);
 
 /* ---- main.c ---- */

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -28,6 +29,7 @@ struct append {
 	struct buf recipient;
 	bool once;		/* trace and recipient are set */
 	bool retry;
+	bool renew;
 	struct buf token;
 	struct buf prefix;	/* the name in tmp/ */
 	int fd;
@@ -49,7 +51,7 @@ static enum store_result add_row(struct append *p, struct box *box, struct appen
 static enum store_result look_again(struct append *p);
 static enum store_result undo(struct append *p, enum store_result why);
 static enum store_result find_earlier(struct append *p, struct box *box, struct appended *out);
-static enum store_result finish_earlier(struct append *p, const struct box *box, uint32_t uid,
+static enum store_result finish_earlier(struct account *a, const struct box *box, uint32_t uid,
     bool sync);
 
 static void
@@ -87,6 +89,7 @@ append_begin(struct account *a, const struct append_options *o, struct append **
 	buf_put(&p->recipient, o->recipient);
 	p->once = o->trace.n > 0 && o->recipient.n > 0;
 	p->retry = o->retry;
+	p->renew = o->renew;
 	if (p->once)
 		publish_put_token(&p->token, o->trace, o->recipient);
 	publish_put_prefix(&p->prefix, clock_now(), buf_str(&p->token));
@@ -222,7 +225,7 @@ append_publish(struct append *p, bool sync, struct appended *out)
 		watch_notify(a);
 		close_fd(&p->fd);	/* the file is no longer ours to remove */
 	} else if (box.number != 0) {
-		r = finish_earlier(p, &box, done.uid, sync);
+		r = finish_earlier(a, &box, done.uid, sync);
 		if (r != STORE_OK)
 			return r;
 	}
@@ -359,6 +362,7 @@ append_abandon(struct append *p)
 struct token_search {
 	struct str token;
 	uint32_t uid;
+	struct buf name;
 };
 
 static bool
@@ -375,10 +379,38 @@ see_token(void *arg, struct str text)
 	    unique.p[s->token.n] != '-')
 		return true;
 	s->uid = name.uid;
+	buf_put(&s->name, text);
 	return false;
 }
 
-/* Only after a rebuild does the index not know; a retry then looks through all names. */
+/* What we wrote becomes that file: readers of the old one keep it until they close it. */
+static enum store_result
+take_place(struct append *p, int cur, struct buf *name)
+{
+	if (renameat(p->place.tmp, buf_z(&p->prefix), cur, buf_z(name)) == 0)
+		return STORE_OK;
+	return files_failed(&p->account->log, "renew", buf_str(name));
+}
+
+static enum store_result
+look_in_box(struct append *p, int64_t number, struct token_search *s, struct appended *out)
+{
+	scoped_box box = BOX_NONE;
+	scoped_place place = PLACE_CLOSED;
+
+	if (box_get(p->account, number, &box) != STORE_OK ||
+	    place_open(p->account, buf_str(&box.name), &place) != STORE_OK)
+		return STORE_OK;
+	if (!files_list(place.cur, see_token, s))
+		return files_failed(&p->account->log, "list", buf_str(&box.name));
+	if (s->uid == 0)
+		return STORE_OK;
+	*out = (struct appended){ .uidvalidity = box.uidvalidity, .uid = s->uid,
+		.was_there = true };
+	return p->renew ? take_place(p, place.cur, &s->name) : STORE_OK;
+}
+
+/* Where the index does not know, or may not be believed, a retry looks through all names. */
 static enum store_result
 find_by_token(struct append *p, struct appended *out)
 {
@@ -388,19 +420,58 @@ find_by_token(struct append *p, struct appended *out)
 	int64_t number;
 
 	for (size_t i = 0; r == STORE_OK && i < numbers.n && s.uid == 0; i += sizeof(number)) {
-		scoped_box box = BOX_NONE;
-		scoped_place place = PLACE_CLOSED;
-
 		memcpy(&number, numbers.p + i, sizeof(number));
-		if (box_get(p->account, number, &box) != STORE_OK ||
-		    place_open(p->account, buf_str(&box.name), &place) != STORE_OK)
-			continue;
-		if (!files_list(place.cur, see_token, &s))
-			r = files_failed(&p->account->log, "list", buf_str(&box.name));
-		if (s.uid != 0)
-			*out = (struct appended){ .uidvalidity = box.uidvalidity, .uid = s.uid,
-				.was_there = true };
+		r = look_in_box(p, number, &s, out);
 	}
+	buf_free(&s.name);
+	return r;
+}
+
+struct earlier {
+	bool known;
+	struct buf box_id;
+	struct appended appended;
+};
+
+static enum store_result
+ask_index(struct account *a, struct str trace, struct str recipient, struct earlier *out)
+{
+	sqlite3_stmt *q = index_ask(a, Q_DELIVERY_GET, BIND(V(trace), V(recipient)));
+
+	out->known = index_row(a, q);
+	if (out->known) {
+		out->appended = (struct appended){
+			.uid = (uint32_t)sqlite3_column_int64(q, 0),
+			.uidvalidity = (uint32_t)sqlite3_column_int64(q, 1), .was_there = true };
+		buf_put(&out->box_id, index_text(q, 2));
+	}
+	return index_end(a, q);
+}
+
+/* Its row is there and its file is lost: it gets ours. Without a row it is published anew. */
+static enum store_result
+restore(struct append *p, const struct earlier *earlier, struct appended *out)
+{
+	struct account *a = p->account;
+	scoped_box box = BOX_NONE;
+	scoped_message row = MESSAGE_NONE;
+	scoped_place place = PLACE_CLOSED;
+	scoped_buf name = BUF_INIT;
+	enum store_result r = box_by_id(a, buf_str(&earlier->box_id), &box);
+
+	if (r == STORE_OK)
+		r = place_open(a, buf_str(&box.name), &place);
+	if (r == STORE_OK)
+		r = message_get(a, box.number, earlier->appended.uid, &row);
+	if (r == STORE_NO_SUCH || r == STORE_GONE)
+		return index_do(a, Q_DELIVERY_DROP, BIND(V(buf_str(&p->trace)),
+		    V(buf_str(&p->recipient))));
+	if (r != STORE_OK)
+		return r;
+	file_name_put(&name, buf_str(&row.base), buf_str(&row.letters));
+	r = take_place(p, place.cur, &name);
+	if (r == STORE_OK)
+		*out = earlier->appended;
 	return r;
 }
 
@@ -409,22 +480,21 @@ static enum store_result
 find_earlier(struct append *p, struct box *box, struct appended *out)
 {
 	struct account *a = p->account;
-	sqlite3_stmt *q = index_ask(a, Q_DELIVERY_GET, BIND(V(buf_str(&p->trace)),
-	    V(buf_str(&p->recipient))));
-	scoped_buf id = BUF_INIT;
-	enum store_result r;
+	struct earlier earlier = { 0 };
+	enum store_result r = ask_index(a, buf_str(&p->trace), buf_str(&p->recipient), &earlier);
 
-	if (index_row(a, q)) {
-		*out = (struct appended){ .uid = (uint32_t)sqlite3_column_int64(q, 0),
-			.uidvalidity = (uint32_t)sqlite3_column_int64(q, 1), .was_there = true };
-		buf_put(&id, index_text(q, 2));
-	}
-	r = index_end(a, q);
-	if (r == STORE_OK && out->was_there)
-		r = box_by_id(a, buf_str(&id), box);
-	else if (r == STORE_OK && p->retry)
+	if (r == STORE_OK && earlier.known && !p->renew) {
+		*out = earlier.appended;
+		r = box_by_id(a, buf_str(&earlier.box_id), box);
+		if (r == STORE_NO_SUCH)		/* the mailbox was deleted since */
+			r = STORE_OK;
+	} else if (r == STORE_OK && p->retry) {
 		r = find_by_token(p, out);
-	return r == STORE_NO_SUCH ? STORE_OK : r;	/* the mailbox was deleted since */
+	}
+	if (r == STORE_OK && earlier.known && !out->was_there)
+		r = restore(p, &earlier, out);
+	buf_free(&earlier.box_id);
+	return r;
 }
 
 /*
@@ -432,9 +502,8 @@ find_earlier(struct append *p, struct box *box, struct appended *out)
  * see no file in tmp/, and without the index it would be gone.
  */
 static enum store_result
-finish_earlier(struct append *p, const struct box *box, uint32_t uid, bool sync)
+finish_earlier(struct account *a, const struct box *box, uint32_t uid, bool sync)
 {
-	struct account *a = p->account;
 	scoped_message row = MESSAGE_NONE;
 	scoped_place place = PLACE_CLOSED;
 	struct touch touch;
@@ -452,4 +521,21 @@ finish_earlier(struct append *p, const struct box *box, uint32_t uid, bool sync)
 	if (r == STORE_OK)
 		watch_notify(a);
 	return r == STORE_GONE ? STORE_OK : r;	/* expunged, moved or renamed since */
+}
+
+bool
+append_was_made(struct account *a, struct str trace, struct str recipient)
+{
+	struct earlier earlier = { 0 };
+	scoped_box box = BOX_NONE;
+	enum store_result r = index_alive(a);
+
+	if (r == STORE_OK)
+		r = ask_index(a, trace, recipient, &earlier);
+	if (r == STORE_OK && earlier.known)
+		r = box_by_id(a, buf_str(&earlier.box_id), &box);
+	if (r == STORE_OK && earlier.known)
+		r = finish_earlier(a, &box, earlier.appended.uid, false);
+	buf_free(&earlier.box_id);
+	return earlier.known && (r == STORE_OK || r == STORE_NO_SUCH);
 }

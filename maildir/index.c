@@ -113,8 +113,7 @@ static const char *const queries[] = {
 	[Q_EXPUNGED_CLEAR] = "DELETE FROM expunged WHERE mailbox = ?",
 	[Q_DELIVERY_ADD] = "INSERT INTO deliveries (trace, recipient, id, uid, uidvalidity, seconds)"
 		" VALUES (?, ?, ?, ?, ?, ?)",
-	[Q_DELIVERY_GET] = "SELECT uid, uidvalidity, id FROM deliveries"
-		" WHERE trace = ? AND recipient = ?",
+	[Q_DELIVERY_GET] = "SELECT uid, uidvalidity, id FROM deliveries WHERE trace = ? AND recipient = ?",
 	[Q_DELIVERY_DROP] = "DELETE FROM deliveries WHERE trace = ? AND recipient = ?",
 	[Q_DELIVERY_PRUNE] = "DELETE FROM deliveries WHERE seconds < ?",
 };

@@ -301,6 +301,7 @@ struct append_options {
 	struct str recipient;
 	bool may_create;	/* make the mailbox if it is missing (deliveries) */
 	bool retry;		/* may have been published before: look in the directory too */
+	bool renew;		/* and its file may be damaged, whatever it looks like: take the place of it */
 };
 
 struct appended {
@@ -322,6 +323,11 @@ must_check enum store_result append_prepare(struct append *);
 must_check enum store_result append_publish(struct append *, bool sync, struct appended *out);
 /* Removes what was written. Takes NULL. */
 void append_abandon(struct append *);
+/*
+ * A delivery with both was published before, as far as the index knows; one that was cut off is finished, not
+ * synced. False also where it cannot say.
+ */
+bool append_was_made(struct account *, struct str trace, struct str recipient);
 
 /* ---- search ---- */
 

@@ -7,7 +7,8 @@
 #include "smtpd/smtpd.h"
 
 #include "common/base/clock.h"
-#include "common/base/id.h"
+#include "common/mime/header.h"
+#include "common/mime/word.h"
 #include "smtpd/received.h"
 
 static enum next run_receive_data(struct session *);
@@ -28,10 +29,7 @@ static enum next end_data(struct session *);
 enum next
 cmd_data(struct session *s)
 {
-	scoped_buf trace = BUF_INIT;
-
-	id_put_new(&trace);
-	s->data.trace = arena_str(s->mail_arena, buf_str(&trace));
+	s->data.trace = s->mail.trace;
 	begin_submission(s);
 	put_trace(s);
 	reply(s, "354 End data with <CR><LF>.<CR><LF>");
@@ -121,11 +119,7 @@ run_receive_data(struct session *s)
 	if (dots_at_end(&s->data.dots))
 		return end_data(s);
 	/* Without the end there is no message (RFC 5321 4.1.1.4). */
-	if (s->eof) {
-		log_info(&s->log, "data.cut", KV("octets", s->data.octets));
-		return END;
-	}
-	return WAIT;
+	return s->eof ? END : WAIT;
 }
 
 /* What came for the message; what there is to pass on goes to the queue, a bad message nowhere. */
@@ -147,13 +141,14 @@ take_data(struct session *s)
 		submit_abandon(data->submission);
 		data->submission = NULL;
 	}
-	if (data->submission == NULL)
-		return;
+	/* Of a bad message too: the log says which one it was. */
 	if (!head_is_over(&data->head)) {
 		buf_clear(&data->finished);
 		head_take(&data->head, buf_str(&data->passed), &data->finished);
 		body = &data->finished;
 	}
+	if (data->submission == NULL)
+		return;
 	submit_write(data->submission, buf_str(body));
 }
 
@@ -177,6 +172,21 @@ data_fault(const struct session *s)
 	return NULL;
 }
 
+/* What people know a message by. */
+static void
+log_headers(struct session *s)
+{
+	const struct head *head = &s->data.head;
+	struct str added = head->add_message_id;
+	scoped_buf id = BUF_INIT, subject = BUF_INIT;
+
+	header_put_unfolded(&id, head->has_message_id ? str_trim(buf_str(&head->message_id)) :
+	    str_trim(str_from(added, str_index(added, ':') + 1)));
+	word_put_utf8(&subject, str_trim(buf_str(&head->subject)));
+	log_info(&s->log, "message.headers", MAIL_TRACE(s), KV("message_id", buf_str(&id)),
+	    KV("subject", buf_str(&subject)));
+}
+
 static enum next
 end_data(struct session *s)
 {
@@ -184,6 +194,7 @@ end_data(struct session *s)
 
 	s->step = &read_command;
 	session_be_patient(s);
+	log_headers(s);
 	if (fault != NULL) {
 		log_info(&s->log, "message.refused", KV("trace", s->data.trace),
 		    KV("from", s->mail.sender), KV("octets", s->data.octets), KV("reply", fault));

@@ -10,6 +10,7 @@ greeted(struct session *s, bool extended)
 	buf_clear(&s->hello);
 	buf_put(&s->hello, s->request.hello.name);
 	s->extended = extended;
+	log_info(&s->log, "hello", KV("name", s->request.hello.name), KV("extended", extended));
 }
 
 enum next

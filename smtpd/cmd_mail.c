@@ -2,11 +2,14 @@
 /* MAIL, RCPT, RSET: RFC 5321 4.1.1.2, 4.1.1.3, 4.1.1.5; SIZE of RFC 1870. Who may is policy.c's word. */
 #include "smtpd/smtpd.h"
 
+#include "common/base/id.h"
+
 static enum next run_await_sender(struct session *);
 
 static const struct step await_sender = { .name = "await_sender", .run = run_await_sender, .ours = true };
 
 static enum next decide_sender(struct session *, enum sender);
+static enum next refuse_sender(struct session *, const char *refusal);
 static void on_sender(void *context, enum recipient_result, const struct target *, size_t count);
 
 enum next
@@ -17,7 +20,7 @@ cmd_mail(struct session *s)
 
 	/* RFC 1870 6.1: what is declared too large need not be sent. */
 	if (mail->has_size && mail->size > s->process->settings->message_size_limit)
-		return reply_error(s, "552 5.3.4 Message too large");
+		return refuse_sender(s, "552 5.3.4 Message too large");
 	if (!policy_asks_for_sender(s->purpose, trust))
 		return decide_sender(s, SENDER_NOT_OWN);
 	if (mail->path.kind == PATH_NULL)
@@ -61,22 +64,34 @@ run_await_sender(struct session *s)
 }
 
 static enum next
+refuse_sender(struct session *s, const char *refusal)
+{
+	const struct mail_request *mail = &s->request.mail;
+
+	log_info(&s->log, "sender.refused", KV("from", mail->path.address),
+	    KV("size", mail->has_size ? mail->size : 0), KV("reply", refusal));
+	return reply_error(s, refusal);
+}
+
+static enum next
 decide_sender(struct session *s, enum sender sender)
 {
 	const struct mail_request *mail = &s->request.mail;
+	scoped_buf trace = BUF_INIT;
 	const char *refusal = policy_sender(s->purpose, session_trust(s), sender);
 
-	if (refusal != NULL) {
-		log_info(&s->log, "sender.refused", KV("from", mail->path.address),
-		    KV("reply", refusal));
-		return reply_error(s, refusal);
-	}
+	if (refusal != NULL)
+		return refuse_sender(s, refusal);
 	session_forget_mail(s);
+	id_put_new(&trace);
+	s->mail.trace = arena_str(s->mail_arena, buf_str(&trace));
 	s->mail.open = true;
 	s->mail.eight_bit = mail->body_8bit;
 	s->mail.size = mail->has_size ? mail->size : 0;
 	s->mail.sender = arena_str(s->mail_arena, mail->path.address);
 	s->settled = true;
+	log_info(&s->log, "sender.accepted", MAIL_TRACE(s), KV("from", s->mail.sender),
+	    KV("size", s->mail.size));
 	reply(s, "250 2.1.0 Ok");
 	return GO;
 }
@@ -86,6 +101,9 @@ cmd_rcpt(struct session *s)
 {
 	/* RFC 5321 4.5.3.1.10: 452, and the client goes on with those that it has. */
 	if (s->mail.count >= s->process->settings->recipient_limit) {
+		log_info(&s->log, "recipient.refused", MAIL_TRACE(s),
+		    KV("to", s->request.rcpt.path.address), KV("from", s->mail.sender),
+		    KV("reply", "452 4.5.3 Too many recipients"));
 		reply(s, "452 4.5.3 Too many recipients");
 		return GO;
 	}

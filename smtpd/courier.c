@@ -223,7 +223,6 @@ read_attempt(struct job *job, struct msg *m)
 	job->destination = arena_str(job->arena, msg_get_str(m));
 	job->message.sender = arena_str(job->arena, msg_get_str(m));
 	job->message.eight_bit = msg_get_bool(m);
-	job->message.offset = msg_get_u64(m);
 	job->message.size = msg_get_u64(m);
 	count = msg_get_u32(m);
 	if (m->bad || count == 0 || count > RECIPIENTS_MAX || !read_recipients(job, m, count))

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * smtpd's keeper: takes deliveries for its one account from the queue. PREPARE writes a copy that nobody
- * sees and gives the verdict, PUBLISH makes it visible and synced. A delivery is known by trace and
- * account, so that one made twice is there once.
+ * sees and gives the verdict, PUBLISH makes it visible. A delivery is known by trace and account, so that
+ * one made twice is there once. Until the queue has had the file system synced, its journal keeps the message.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/queue.h>
 #include <unistd.h>
@@ -18,13 +19,14 @@
 enum {
 	PREPARED_MAX = 256,		/* copies written and not published; the queue keeps to 32 */
 	COPY_CHUNK = 128 * 1024,
+	USAGE_MS = 200,			/* how full it is now is told at most this often */
 };
 
 struct prepared {
 	TAILQ_ENTRY(prepared) all;
 	unsigned queue;		/* index of the queue that asked */
 	uint64_t number;
-	struct append *append;
+	struct append *append;	/* NULL: it is there from an earlier time */
 	struct log log;
 };
 
@@ -33,6 +35,11 @@ struct deliver {
 	struct keeper_frame frame;
 	struct buf address;
 	struct account *account;	/* NULL: could not be opened; everything is TRY_LATER */
+	int files;		/* a file without a name, for syncing all of its file system; -1: none */
+	bool told_files;	/* to this queue: */
+	unsigned files_queue;
+	struct timer *usage;
+	bool usage_due;
 	TAILQ_HEAD(, prepared) all;
 	size_t count;
 };
@@ -48,6 +55,7 @@ static void on_quota(struct process *, uint64_t bytes, uint64_t messages);
 static void closing(struct process *);
 static bool is_busy(struct process *);
 static void report_usage(struct deliver *);
+static void on_usage_due(void *context);
 
 void
 deliver_keeper_start(struct process *process, const struct keeper_grant *grant, int maildir_fd)
@@ -66,11 +74,14 @@ deliver_keeper_start(struct process *process, const struct keeper_grant *grant, 
 		.work_due_ms = work_due_ms, .quota = on_quota, .on_message = on_message,
 		.on_peer_lost = on_peer_lost, .closing = closing, .is_busy = is_busy,
 	};
+	/* Before anything is written here: so it sees every error that there will be. */
+	d->files = openat(maildir_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 	if (account_open(maildir_fd, &options, &d->account) == STORE_OK)
 		d->frame.event_fd = account_event_fd(d->account);
 	else
 		log_error(NULL, "account_unusable", KV("account", grant->address));
 	process->state = d;
+	d->usage = timer_new(process->loop, on_usage_due, d);
 	keeper_run(process, &d->frame);
 	if (!d->account)
 		keeper_leave(process);
@@ -97,9 +108,27 @@ report_usage(struct deliver *d)
 {
 	struct usage usage;
 
+	d->usage_due = false;
 	if (d->account && account_usage(d->account, &usage) == STORE_OK)
 		keeper_report_usage(d->process, usage.bytes, usage.messages, usage.quota_bytes,
 		    usage.quota_messages);
+}
+
+static void
+on_usage_due(void *context)
+{
+	struct deliver *d = context;
+
+	if (d->usage_due)
+		report_usage(d);
+}
+
+static void
+report_usage_soon(struct deliver *d)
+{
+	if (!d->usage_due && d->usage)
+		timer_set(d->usage, USAGE_MS);
+	d->usage_due = true;
 }
 
 static void
@@ -187,33 +216,34 @@ struct order {
 	uint64_t number;
 	struct str trace;
 	struct str sender;
-	uint64_t offset;
 	uint64_t size;
 	int64_t arrived;
-	bool retry;
+	enum again again;
+	struct str body;	/* all of it, where fd is -1 */
+	int fd;
 };
 
 static enum store_result
-copy_body(struct append *append, int fd, uint64_t offset, uint64_t size)
+copy_file(struct append *append, int fd, uint64_t size)
 {
 	char *chunk = xmalloc(COPY_CHUNK);
 	enum store_result result = STORE_OK;
+	uint64_t at = 0;
 
-	while (result == STORE_OK && size > 0) {
-		size_t want = size < COPY_CHUNK ? (size_t)size : COPY_CHUNK;
-		ssize_t n = pread(fd, chunk, want, (off_t)offset);
+	while (result == STORE_OK && at < size) {
+		size_t want = size - at < COPY_CHUNK ? (size_t)(size - at) : COPY_CHUNK;
+		ssize_t n = pread(fd, chunk, want, (off_t)at);
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0) {
-			log_error(NULL, "spool_trouble", KV("doing", "reading"),
+			log_error(NULL, "body_trouble", KV("doing", "reading"),
 			    KV("error", n < 0 ? strerror(errno) : "shorter than it was"));
 			result = STORE_BROKEN;
 			break;
 		}
 		result = append_write(append, (struct str){ chunk, (size_t)n });
-		offset += (uint64_t)n;
-		size -= (uint64_t)n;
+		at += (uint64_t)n;
 	}
 	free(chunk);
 	return result;
@@ -221,12 +251,13 @@ copy_body(struct append *append, int fd, uint64_t offset, uint64_t size)
 
 /* RFC 5321 4.4: the return path on top, written at final delivery. */
 static enum store_result
-write_copy(struct deliver *d, const struct order *order, int fd, struct append **out)
+write_copy(struct deliver *d, const struct order *order, struct append **out)
 {
 	struct append_options options = {
 		.mailbox = STR("INBOX"), .internal_date = order->arrived,
 		.trace = order->trace, .recipient = buf_str(&d->address),
-		.may_create = true, .retry = order->retry,
+		.may_create = true, .retry = order->again != AGAIN_NO,
+		.renew = order->again == AGAIN_RENEW,
 	};
 	struct append *append = NULL;
 	enum store_result result;
@@ -245,7 +276,8 @@ write_copy(struct deliver *d, const struct order *order, int fd, struct append *
 		return result;
 	result = append_write(append, buf_str(&top));
 	if (result == STORE_OK)
-		result = copy_body(append, fd, order->offset, order->size);
+		result = order->fd < 0 ? append_write(append, order->body) :
+		    copy_file(append, order->fd, order->size);
 	if (result == STORE_OK)
 		result = append_prepare(append);
 	if (result == STORE_OK)
@@ -276,27 +308,66 @@ prepared_free(struct deliver *d, struct prepared *p)
 	free(p);
 }
 
+/* Once to each queue, before it hears of the first copy. */
+static void
+tell_files(struct deliver *d, unsigned queue)
+{
+	scoped_buf message = BUF_INIT;
+	int fd;
+
+	if (d->files < 0 || (d->told_files && d->files_queue == queue))
+		return;
+	fd = fcntl(d->files, F_DUPFD_CLOEXEC, 3);
+	if (fd < 0)
+		return;
+	msg_begin(&message, MSG_DELIVER_FILES);
+	d->told_files = process_send(d->process, ROLE_QUEUE, queue, &message, fd);
+	d->files_queue = queue;
+}
+
+static bool
+read_order(struct msg *m, struct order *order)
+{
+	uint8_t again;
+
+	order->number = msg_get_u64(m);
+	order->trace = msg_get_str(m);
+	order->sender = msg_get_str(m);
+	order->size = msg_get_u64(m);
+	order->arrived = (int64_t)msg_get_u64(m);
+	again = msg_get_u8(m);
+	order->body = msg_get_str(m);
+	order->again = (enum again)again;
+	return msg_end(m) && again <= AGAIN_RENEW;
+}
+
+/* Only what may have been there before is looked for: a retry need not be written to be found out. */
+static enum store_result
+prepare_copy(struct deliver *d, const struct order *order, struct append **out)
+{
+	*out = NULL;
+	if (order->again == AGAIN_RETRY && d->account &&
+	    append_was_made(d->account, order->trace, buf_str(&d->address)))
+		return STORE_OK;
+	return write_copy(d, order, out);
+}
+
 static bool
 prepare(struct deliver *d, unsigned queue, struct msg *m)
 {
-	struct order order = { .number = msg_get_u64(m) };
+	struct order order;
 	enum store_result result;
 	struct append *append;
 	struct prepared *p;
 	scoped_fd fd = -1;
 
-	order.trace = msg_get_str(m);
-	order.sender = msg_get_str(m);
-	order.offset = msg_get_u64(m);
-	order.size = msg_get_u64(m);
-	order.arrived = (int64_t)msg_get_u64(m);
-	order.retry = msg_get_bool(m);
-	if (!msg_end(m) || find(d, queue, order.number) || d->count == PREPARED_MAX)
+	if (!read_order(m, &order) || find(d, queue, order.number) || d->count == PREPARED_MAX)
 		return false;
-	fd = msg_take_fd(m);
-	if (fd < 0)
+	order.fd = fd = msg_take_fd(m);
+	if (fd < 0 && order.body.n != order.size)
 		return false;
-	result = write_copy(d, &order, fd, &append);
+	tell_files(d, queue);
+	result = prepare_copy(d, &order, &append);
 	if (result == STORE_OK) {
 		p = xcalloc(1, sizeof(*p));
 		p->queue = queue;
@@ -313,17 +384,21 @@ prepare(struct deliver *d, unsigned queue, struct msg *m)
 static void
 publish(struct deliver *d, struct prepared *p)
 {
-	struct appended appended;
-	enum store_result result = append_publish(p->append, true, &appended);
+	struct appended appended = { .was_there = true };
+	bool sync = !d->told_files || d->files_queue != p->queue;
+	enum store_result result = STORE_OK;
 
+	if (p->append)
+		result = append_publish(p->append, sync, &appended);
 	if (result == STORE_OK)
-		log_debug(&p->log, "published", KV("uid", appended.uid),
+		log_info(&p->log, "published", KV("to", buf_str(&d->address)),
+		    KV("folder", "INBOX"), KV("uid", appended.uid),
 		    KV("was_there", appended.was_there));
 	else
 		append_abandon(p->append);
 	tell(d, p->queue, MSG_DELIVERED, p->number, verdict_of(result));
 	prepared_free(d, p);
-	report_usage(d);
+	report_usage_soon(d);
 	keeper_work_soon(d->process);
 }
 
@@ -366,6 +441,7 @@ on_peer_lost(struct process *process, enum role role, unsigned index)
 
 	if (role != ROLE_QUEUE)
 		return;
+	d->told_files = false;
 	for (p = TAILQ_FIRST(&d->all); p; p = next) {
 		next = TAILQ_NEXT(p, all);
 		if (p->queue == index)
@@ -380,7 +456,11 @@ closing(struct process *process)
 
 	while (!TAILQ_EMPTY(&d->all))
 		abandon(d, TAILQ_FIRST(&d->all));
+	on_usage_due(d);
+	timer_free(d->usage);
+	d->usage = NULL;
 	if (d->account)
 		account_close(d->account);
 	d->account = NULL;
+	close_fd(&d->files);
 }

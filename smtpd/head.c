@@ -45,11 +45,30 @@ kind_of(struct str line, bool first)
 }
 
 static void
+keep_bytes(struct head *head, struct str bytes)
+{
+	struct buf *kept = head->keep == HEAD_KEEP_ID ? &head->message_id : &head->subject;
+
+	if (head->keep != HEAD_KEEP_NOTHING)
+		buf_put(kept, str_sub(bytes, 0, HEAD_VALUE_MAX - kept->n));
+}
+
+/* What begins with a blank goes on with the field before it (RFC 5322 2.2.3). */
+static void
 note_field(struct head *head)
 {
 	struct str line = buf_str(&head->held);
 	struct str name = str_trim(str_sub(line, 0, str_index(line, ':')));
 
+	if (line.p[0] == ' ' || line.p[0] == '\t') {
+		keep_bytes(head, line);
+		return;
+	}
+	head->keep = HEAD_KEEP_NOTHING;
+	if (!head->has_message_id && str_eq_nocase(name, STR("Message-ID")))
+		head->keep = HEAD_KEEP_ID;
+	else if (head->subject.n == 0 && str_eq_nocase(name, STR("Subject")))
+		head->keep = HEAD_KEEP_SUBJECT;
 	if (str_eq_nocase(name, STR("Received")))
 		head->received++;
 	head->has_date |= str_eq_nocase(name, STR("Date"));
@@ -114,6 +133,7 @@ head_take(struct head *head, struct str bytes, struct buf *out)
 				head->at = HEAD_AT_LINE;
 			}
 			buf_put(out, str_sub(bytes, 0, end));
+			keep_bytes(head, str_sub(bytes, 0, end));
 			bytes = str_from(bytes, end);
 			break;
 		case HEAD_AT_BODY:
@@ -138,4 +158,6 @@ void
 head_free(struct head *head)
 {
 	buf_free(&head->held);
+	buf_free(&head->message_id);
+	buf_free(&head->subject);
 }

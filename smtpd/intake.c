@@ -195,7 +195,7 @@ open_message(struct intake *in)
 		return !in->answer_due;
 	in->record.recipients = (const struct record_recipient *)(const void *)in->recipients.p;
 	if (in->record.count == 0 || q->stopping ||
-	    map_get(q->messages, in->record.trace) || rows_have(q->rows, in->record.trace)) {
+	    map_get(q->messages, in->record.trace) || journal_knows(q->journal, in->record.trace)) {
 		answer_later(in, SUBMIT_TRY_LATER);
 		return false;
 	}
@@ -223,12 +223,29 @@ receive_bytes(struct intake *in, struct str bytes)
 		fingerprint_add(in->hash, bytes);
 }
 
+static bool
+receive_several(struct queue *q, unsigned front, struct msg *m)
+{
+	struct msg one;
+
+	while (m->rest.n > 0) {
+		struct str message = msg_get_str(m);
+
+		if (m->bad || !msg_parse(message, &one) || one.type == MSG_SUBMIT_SEVERAL ||
+		    !intake_on_message(q, front, &one))
+			return false;
+	}
+	return true;
+}
+
 bool
 intake_on_message(struct queue *q, unsigned front, struct msg *m)
 {
 	struct intake *in;
 	struct str bytes;
 
+	if (m->type == MSG_SUBMIT_SEVERAL)
+		return receive_several(q, front, m);
 	if (m->type == MSG_SUBMIT_BEGIN)
 		return receive_begin(q, front, m);
 	in = find(q, front, msg_get_u64(m));
@@ -336,11 +353,11 @@ receive_end(struct intake *in)
 		return;
 	}
 	m = in->message;
-	if (!journal_finish(m->entry) || !journal_entry_open(m->entry, &m->spooled)) {
+	if (!journal_finish(m->entry, &m->body)) {
 		answer_later(in, SUBMIT_TRY_LATER);
 		return;
 	}
-	m->record.size = m->spooled.size;
+	m->record.size = m->body.size;
 	in->phase = VERDICTS;
 	timer_set(in->timer, WAIT_MS);
 	for (uint32_t n = 0; n < m->record.count; n++) {

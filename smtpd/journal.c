@@ -1,95 +1,91 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * One spool file for each message, named by its trace id:
+ * A message's life in the journal. Each state has one way on; after a death of any process, or of the machine, a
+ * message is in the state that the disk says, and goes on from there:
  *
- *	64 octets	the seal: magic, length of the record, size of the body, checksums, fingerprint
- *	record		the envelope (record.h)
- *	body		the octets of the message
+ *	COMING IN	octets in memory, or in spool/TRACE. Promised: nothing.
+ *			-> SPOOLING, by journal_commit; or gone, by journal_abandon and by any death.
+ *	SPOOLING	spool/TRACE is synced, then spool. (In memory: passed over.)
+ *			-> WAITING; or refused, if that failed.
+ *	WAITING		for the flush under way to end: the next one covers all that wait.
+ *			-> FLUSHING.
+ *	FLUSHING	its frame is written, verdicts and all; fdatasync runs.
+ *			-> LIVE; if that failed, WAITING again for another segment, once, then refused. After a death:
+ *			LIVE or gone. Nobody heard 250: who sends it again is recognised (unanswered.c).
+ *	LIVE		the one commit point is passed: keepers publish, 250 is said, attempts are made. Who
+ *			had what is in queue.db, or is asked of the mailbox's index: UNIQUE(trace, recipient).
+ *			-> DONE, when all are delivered or told of. After a death: LIVE. Without a row in queue.db
+ *			all are tried again: mailboxes know theirs, hosts elsewhere may get it twice.
+ *	DONE		marked. Its copies in mailboxes are not on disk by our doing.
+ *			-> SETTLED, when the mailboxes' file systems were synced after the mark; REOPENED if that
+ *			failed. After a death: REOPENED.
+ *	REOPENED	those copies alone are asked for again; where the machine went down, or a sync failed,
+ *			they are written anew, whatever the index knows.
+ *			-> DONE.
+ *	SETTLED		nothing is needed any more: the body's file is removed, the segment when all in it
+ *			and in those before it are settled.
  *
- * Invariant: the seal is written last, in journal_commit, so a file without a right one was never
- * acknowledged to anybody. Small messages wait in memory for their end and are written at once.
+ * A segment whose fdatasync failed is never synced again: what is LIVE in it is written anew into another.
  */
 #include "smtpd/journal.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/file.h>
-#include <sys/queue.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
-#include "common/base/id.h"
 #include "common/base/log.h"
 #include "smtpd/checksum.h"
+#include "smtpd/journal_inside.h"
 
 enum {
-	SEAL_SIZE = 64,
-	SEAL_CHECKED = 56,		/* the octets before the seal's own checksum */
-	MEMORY_MAX = 64 * 1024,		/* octets that wait in memory for the message's end */
-	RECORD_MAX = 32 * 1024 * 1024,	/* SUBMIT_TARGETS_MAX recipients with the longest addresses */
-	READ_CHUNK = 64 * 1024,
-	BOOT_ID_MAX = 64,
 	LOCK_PATIENCE_MS = 4000,
 	LOCK_PAUSE_US = 10000,
 };
 
-static const char magic[16] = "trivet-spool-1\n";
+static void start_round(void *context);
+static void write_later(void *context);
+static void on_flushed(void *context, bool ok);
+static void refuse_waiting(struct journal *, bool all);
+static void on_spooled(void *context, bool ok);
+static bool start_file(struct journal_entry *);
 
-struct seal {
-	uint64_t record_length;
-	uint64_t body_size;
-	uint32_t record_sum;
-	uint32_t body_sum;
-	char fingerprint[FINGERPRINT_SIZE];
-};
-
-struct journal {
-	int dir;
-	struct timer *soon;	/* commits what was asked for in this turn */
-	TAILQ_HEAD(, journal_entry) committing;
-	bool check_bodies;	/* the machine went down since the last start */
-};
-
-struct journal_entry {
-	TAILQ_ENTRY(journal_entry) link;
-	struct journal *journal;
-	char name[ID_LENGTH + 1];
-	int fd;			/* -1: all in `pending` yet */
-	struct seal seal;
-	struct buf pending;	/* octets of the file not written yet */
-	uint64_t written;	/* octets of the file that are */
-	bool committing;
-	bool tried;
-	bool sealed;
-	journal_committed *committed;
-	void *context;
-};
-
-static bool flush_pending(struct journal_entry *);
-static void commit_all(void *context);
-static void entry_free(struct journal_entry *);
-static void sweep(struct journal *);
-static bool read_seal(int fd, struct seal *);
-static bool boot_is_known(struct journal *);
-static void remember_boot(struct journal *);
-
-static void
-log_trouble(const char *what, const char *name)
+void
+journal_log(const char *doing, const char *what)
 {
-	log_error(NULL, "spool_trouble", KV("doing", what), KV("file", name),
+	log_error(NULL, "journal_trouble", KV("doing", doing), KV("file", what),
 	    KV("error", strerror(errno)));
 }
 
-/* A killed master's queue may hang in a slow disk's fsync: two never work on one spool. */
+void
+journal_file_name(const char trace[ID_LENGTH], char name[ID_LENGTH + 1])
+{
+	memcpy(name, trace, ID_LENGTH);
+	name[ID_LENGTH] = '\0';
+}
+
+static int
+open_folder(int state, const char *name)
+{
+	if (mkdirat(state, name, 0700) < 0 && errno != EEXIST)
+		return -1;
+	return openat(state, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+}
+
+/*
+ * A killed master's queue may hang in a slow disk's sync: two never work on one journal. The descriptor is
+ * never given away, for a syncer would hold the lock after us.
+ */
 static bool
-lock_patiently(int dir)
+lock_patiently(struct journal *j)
 {
 	int64_t until = clock_monotonic_ms() + LOCK_PATIENCE_MS;
 
-	while (flock(dir, LOCK_EX | LOCK_NB) != 0) {
+	j->lock = openat(j->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	while (flock(j->lock, LOCK_EX | LOCK_NB) != 0) {
 		if (errno != EWOULDBLOCK || clock_monotonic_ms() > until)
 			return false;
 		usleep(LOCK_PAUSE_US);
@@ -98,39 +94,71 @@ lock_patiently(int dir)
 }
 
 struct journal *
-journal_open(struct loop *loop, const char *state_dir)
+journal_open(struct loop *loop, const char *state_dir, const struct journal_host *host)
 {
-	struct journal *j;
 	scoped_fd state = open(state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int dir;
+	struct journal *j = xcalloc(1, sizeof(*j));
 
-	if (state < 0 || (mkdirat(state, "spool", 0700) < 0 && errno != EEXIST))
-		return log_trouble("making spool", state_dir), NULL;
-	dir = openat(state, "spool", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	if (dir < 0 || fsync(state) < 0 || !lock_patiently(dir)) {
-		log_trouble("opening spool", state_dir);
-		close_fd(&dir);
+	j->host = *host;
+	j->dir = open_folder(state, "journal");
+	j->spool = open_folder(state, "spool");
+	j->lock = -1;
+	j->kepts = map_new();
+	TAILQ_INIT(&j->segments);
+	TAILQ_INIT(&j->waiting);
+	TAILQ_INIT(&j->round);
+	TAILQ_INIT(&j->done);
+	j->soon = timer_new(loop, start_round, j);
+	j->write_later = timer_new(loop, write_later, j);
+	j->settle = timer_new(loop, journal_settle, j);
+	if (j->dir < 0 || j->spool < 0 || fsync(state) < 0 || !lock_patiently(j) ||
+	    !replay_segments(j)) {
+		journal_log("opening", state_dir);
+		journal_close(j);
 		return NULL;
 	}
-	j = xcalloc(1, sizeof(*j));
-	j->dir = dir;
-	j->soon = timer_new(loop, commit_all, j);
-	TAILQ_INIT(&j->committing);
-	j->check_bodies = !boot_is_known(j);
-	sweep(j);
-	remember_boot(j);
+	j->settle_from = segment_end(j);
+	segment_make_next(j);
 	return j;
 }
 
 void
 journal_close(struct journal *j)
 {
+	struct journal_entry *e;
+	struct segment *s;
+	struct str trace;
+	void *value;
+	size_t at = 0;
+
 	if (!j)
 		return;
-	while (!TAILQ_EMPTY(&j->committing))
-		journal_abandon(TAILQ_FIRST(&j->committing));
+	(void)(!j->current || segment_write(j));
+	while ((e = TAILQ_FIRST(&j->waiting)) || (e = TAILQ_FIRST(&j->round))) {
+		TAILQ_REMOVE(e->step == ENTRY_WAITING ? &j->waiting : &j->round, e, link);
+		entry_free(e);
+	}
+	while (map_next(j->kepts, &at, &trace, &value)) {
+		free(((struct kept *)value)->delivered);
+		free(value);
+	}
+	map_free(j->kepts);
+	while ((s = TAILQ_FIRST(&j->segments))) {
+		TAILQ_REMOVE(&j->segments, s, link);
+		segment_free(s);
+	}
+	segment_free(j->next);
+	segment_free(j->making);
+	for (size_t i = 0; i < j->systems.n; i += sizeof(struct mail_system))
+		close(((struct mail_system *)(void *)(j->systems.p + i))->fd);
+	buf_free(&j->systems);
+	buf_free(&j->out);
 	timer_free(j->soon);
+	timer_free(j->write_later);
+	timer_free(j->settle);
 	close_fd(&j->dir);
+	close_fd(&j->spool);
+	close_fd(&j->lock);
 	free(j);
 }
 
@@ -140,169 +168,175 @@ struct journal_entry *
 journal_begin(struct journal *j, const struct record *record)
 {
 	struct journal_entry *e = xcalloc(1, sizeof(*e));
-	scoped_buf text = BUF_INIT;
-	char room[SEAL_SIZE] = { 0 };
 
-	record_put(&text, record);
 	e->journal = j;
-	e->fd = -1;
-	memcpy(e->name, record->trace.p, ID_LENGTH);
-	e->seal.record_length = text.n;
-	e->seal.record_sum = checksum_add(0, buf_str(&text));
-	buf_put(&e->pending, (struct str){ room, sizeof(room) });
-	buf_put(&e->pending, buf_str(&text));
+	e->own = BODY_INIT;
+	e->body = &e->own;
+	e->file = -1;
+	record_put(&e->envelope, record);
+	e->frame.kind = FRAME_MESSAGE;
+	memcpy(e->frame.trace, record->trace.p, ID_LENGTH);
+	e->frame.envelope_size = e->envelope.n;
+	e->frame.envelope_sum = checksum_add(0, buf_str(&e->envelope));
+	e->failed = e->envelope.n > ENVELOPE_MAX;
+	if (e->failed)
+		log_error(NULL, "envelope_too_long", KV("trace", record->trace));
 	return e;
+}
+
+static bool
+write_file(struct journal_entry *e, struct str bytes)
+{
+	while (bytes.n > 0 && !e->failed) {
+		ssize_t n = write(e->file, bytes.p, bytes.n);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0) {
+			journal_log("writing", "a body");
+			e->failed = true;
+			break;
+		}
+		bytes = str_from(bytes, (size_t)n);
+	}
+	return !e->failed;
 }
 
 bool
 journal_append(struct journal_entry *e, struct str bytes)
 {
-	e->seal.body_size += bytes.n;
-	e->seal.body_sum = checksum_add(e->seal.body_sum, bytes);
-	buf_put(&e->pending, bytes);
-	return e->pending.n < MEMORY_MAX || flush_pending(e);
+	e->frame.body_sum = checksum_add(e->frame.body_sum, bytes);
+	if (e->failed)
+		return false;
+	if (e->file < 0 && body_has_room(&e->own, bytes.n)) {
+		body_put(&e->own, bytes);
+		return true;
+	}
+	if (e->file < 0 && !start_file(e))
+		return false;
+	e->own.size += bytes.n;
+	return write_file(e, bytes);
+}
+
+/* Too long for memory: what is there so far goes to a file. */
+static bool
+start_file(struct journal_entry *e)
+{
+	char name[ID_LENGTH + 1];
+	struct body file = BODY_INIT;
+
+	journal_file_name(e->frame.trace, name);
+	e->file = openat(e->journal->spool, name,
+	    O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (e->file >= 0)
+		file.fd = openat(e->journal->spool, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (file.fd < 0) {
+		journal_log("creating", name);
+		e->failed = true;
+		return false;
+	}
+	e->frame.in_file = file.in_file = true;
+	file.size = e->own.size;
+	(void)write_file(e, buf_str(&e->own.memory));
+	body_free(&e->own);
+	e->own = file;
+	return !e->failed;
 }
 
 void
 journal_set_fingerprint(struct journal_entry *e, const char fingerprint[FINGERPRINT_SIZE])
 {
-	memcpy(e->seal.fingerprint, fingerprint, FINGERPRINT_SIZE);
-}
-
-bool
-journal_finish(struct journal_entry *e)
-{
-	return flush_pending(e);
+	memcpy(e->frame.fingerprint, fingerprint, FINGERPRINT_SIZE);
 }
 
 uint64_t
 journal_entry_size(const struct journal_entry *e)
 {
-	return e->seal.body_size;
-}
-
-static bool
-write_all(int fd, struct str bytes, uint64_t offset)
-{
-	while (bytes.n > 0) {
-		ssize_t n = pwrite(fd, bytes.p, bytes.n, (off_t)offset);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return false;
-		bytes = str_from(bytes, (size_t)n);
-		offset += (uint64_t)n;
-	}
-	return true;
-}
-
-static bool
-flush_pending(struct journal_entry *e)
-{
-	if (e->fd < 0) {
-		e->fd = openat(e->journal->dir, e->name,
-		    O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-		if (e->fd < 0)
-			return log_trouble("creating", e->name), false;
-	}
-	if (!write_all(e->fd, buf_str(&e->pending), e->written))
-		return log_trouble("writing", e->name), false;
-	e->written += e->pending.n;
-	buf_clear(&e->pending);
-	return true;
+	return e->own.size;
 }
 
 bool
-journal_entry_open(const struct journal_entry *e, struct spooled *out)
+journal_finish(struct journal_entry *e, struct body *out)
 {
-	int fd = openat(e->journal->dir, e->name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-
-	if (fd < 0)
-		return log_trouble("opening", e->name), false;
-	*out = (struct spooled){ fd, SEAL_SIZE + e->seal.record_length, e->seal.body_size };
+	if (e->failed)
+		return false;
+	e->frame.body_size = e->own.size;
+	*out = e->own;
+	e->own = BODY_INIT;
+	e->body = out;
 	return true;
 }
 
 void
 journal_commit(struct journal_entry *e, journal_committed *committed, void *context)
 {
+	struct journal *j = e->journal;
+	struct sync_request file = { .lane = SYNC_SPOOL, .kind = SYNC_DATA, .fd = e->file };
+	struct sync_request folder = { .lane = SYNC_SPOOL, .kind = SYNC_DATA, .fd = j->spool };
+
 	e->committed = committed;
 	e->context = context;
-	e->committing = true;
-	TAILQ_INSERT_TAIL(&e->journal->committing, e, link);
+	if (!e->frame.in_file) {
+		entry_wait(e);
+		return;
+	}
+	/* The record must not be there before what it names is. */
+	e->step = ENTRY_SPOOLING;
+	e->syncs = 2;
+	j->host.sync(j->host.context, &file, on_spooled, e);
+	j->host.sync(j->host.context, &folder, on_spooled, e);
+}
+
+/* Frees it; then tells. */
+static void
+answer(struct journal_entry *e, bool ok)
+{
+	journal_committed *committed = e->abandoned ? NULL : e->committed;
+	void *context = e->context;
+
+	if (!ok && e->frame.in_file) {
+		char name[ID_LENGTH + 1];
+
+		journal_file_name(e->frame.trace, name);
+		if (unlinkat(e->journal->spool, name, 0) < 0)
+			journal_log("removing", name);
+	}
+	entry_free(e);
+	if (committed)
+		committed(context, ok);
+}
+
+static void
+on_spooled(void *context, bool ok)
+{
+	struct journal_entry *e = context;
+
+	e->failed |= !ok;
+	if (--e->syncs > 0)
+		return;
+	if (e->failed || e->abandoned)
+		answer(e, false);
+	else
+		entry_wait(e);
+}
+
+void
+entry_wait(struct journal_entry *e)
+{
+	e->step = ENTRY_WAITING;
+	TAILQ_INSERT_TAIL(&e->journal->waiting, e, link);
 	timer_set(e->journal->soon, 0);
 }
 
-static void
-put_number(char *p, uint64_t n, int octets)
+void
+entry_free(struct journal_entry *e)
 {
-	for (int i = 0; i < octets; i++)
-		p[i] = (char)(n >> 8 * i & 255);
-}
-
-static uint64_t
-get_number(const char *p, int octets)
-{
-	uint64_t n = 0;
-
-	for (int i = octets - 1; i >= 0; i--)
-		n = n << 8 | (unsigned char)p[i];
-	return n;
-}
-
-static bool
-write_seal(const struct journal_entry *e)
-{
-	char seal[SEAL_SIZE] = { 0 };
-
-	memcpy(seal, magic, sizeof(magic));
-	put_number(seal + 16, e->seal.record_length, 8);
-	put_number(seal + 24, e->seal.body_size, 8);
-	put_number(seal + 32, e->seal.record_sum, 4);
-	put_number(seal + 36, e->seal.body_sum, 4);
-	memcpy(seal + 40, e->seal.fingerprint, FINGERPRINT_SIZE);
-	put_number(seal + SEAL_CHECKED, checksum_add(0, (struct str){ seal, SEAL_CHECKED }), 4);
-	return write_all(e->fd, (struct str){ seal, sizeof(seal) }, 0);
-}
-
-/*
- * Each file's octets first, then the folder once: a file without its name would be lost with the
- * power. A failed flush may have dropped pages for good, so it is never tried again: the entry fails.
- */
-static void
-commit_all(void *context)
-{
-	struct journal *j = context;
-	struct journal_entry *e;
-	bool folder_ok;
-
-	if (TAILQ_EMPTY(&j->committing))
-		return;
-
-	TAILQ_FOREACH(e, &j->committing, link) {
-		e->tried = true;
-		e->sealed = write_seal(e) && fdatasync(e->fd) == 0;
-		if (!e->sealed)
-			log_trouble("syncing", e->name);
-	}
-	folder_ok = fsync(j->dir) == 0;
-	if (!folder_ok)
-		log_trouble("syncing", "spool");
-	/* What a callback commits comes at the end, untried: it has its own turn. */
-	while ((e = TAILQ_FIRST(&j->committing)) && e->tried) {
-		journal_committed *committed = e->committed;
-		void *committed_context = e->context;
-		bool ok = e->sealed && folder_ok;
-
-		TAILQ_REMOVE(&j->committing, e, link);
-		e->committing = false;
-		if (ok)
-			entry_free(e);
-		else
-			journal_abandon(e);
-		committed(committed_context, ok);
-	}
+	if (e->moves)
+		e->moves->mover = NULL;
+	buf_free(&e->envelope);
+	body_free(&e->own);
+	close_fd(&e->file);
+	free(e);
 }
 
 void
@@ -310,214 +344,265 @@ journal_abandon(struct journal_entry *e)
 {
 	if (!e)
 		return;
-	if (e->committing)
-		TAILQ_REMOVE(&e->journal->committing, e, link);
-	if (e->fd >= 0 && unlinkat(e->journal->dir, e->name, 0) < 0)
-		log_trouble("removing", e->name);
+	e->abandoned = true;
+	switch (e->step) {
+	case ENTRY_OPEN:
+		answer(e, false);
+		break;
+	case ENTRY_WAITING:
+		TAILQ_REMOVE(&e->journal->waiting, e, link);
+		answer(e, false);
+		break;
+	case ENTRY_SPOOLING:
+	case ENTRY_IN_ROUND:
+		e->body = NULL;		/* ends with what is under way */
+		break;
+	}
+}
+
+/* ---- rounds ---- */
+
+/* There is room for the first that waits, in this segment or in the next. */
+static bool
+make_way(struct journal *j)
+{
+	uint64_t length = frame_length(&TAILQ_FIRST(&j->waiting)->frame);
+
+	return segment_has_room(j, length, SEGMENT_RESERVE) || segment_rotate(j);
+}
+
+static void
+place_waiting(struct journal *j)
+{
+	struct journal_entry *e;
+
+	while ((e = TAILQ_FIRST(&j->waiting)) &&
+	    segment_has_room(j, frame_length(&e->frame), SEGMENT_RESERVE)) {
+		bool has_body = e->body && !e->frame.in_file;
+
+		e->offset = segment_place(j, &e->frame, buf_str(&e->envelope),
+		    has_body ? buf_str(&e->body->memory) : STR_EMPTY);
+		TAILQ_REMOVE(&j->waiting, e, link);
+		TAILQ_INSERT_TAIL(&j->round, e, link);
+		e->step = ENTRY_IN_ROUND;
+	}
+}
+
+/* All that waits is written with one write, and synced with one fdatasync. */
+static void
+start_round(void *context)
+{
+	struct journal *j = context;
+	struct sync_request sync = { .lane = SYNC_JOURNAL, .kind = SYNC_DATA };
+
+	if (j->sync_under_way)
+		return;
+	refuse_waiting(j, false);
+	if (TAILQ_EMPTY(&j->waiting))
+		return;
+	if (!make_way(j)) {
+		refuse_waiting(j, j->no_room);
+		return;
+	}
+	place_waiting(j);
+	j->flushing = j->current;
+	if (!segment_write(j))
+		return;
+	sync.fd = j->current->fd;
+	sync.key = j->current->key;
+	j->sync_under_way = true;
+	j->host.sync(j->host.context, &sync, on_flushed, j);
+}
+
+static void
+on_kept(struct journal *j, struct journal_entry *e, struct segment *s)
+{
+	struct kept *k = e->moves;
+
+	if (!e->is_move) {
+		k = kept_new(j, &e->frame, s, e->offset);
+		if (e->abandoned)
+			journal_done(j, kept_trace(k), NULL, 0, false);
+		answer(e, true);
+		return;
+	}
+	if (k) {
+		TAILQ_REMOVE(&k->segment->kepts, k, in_segment);
+		k->segment = s;
+		k->offset = e->offset;
+		TAILQ_INSERT_TAIL(&s->kepts, k, in_segment);
+	}
 	entry_free(e);
 }
 
 static void
-entry_free(struct journal_entry *e)
+on_flushed(void *context, bool ok)
 {
-	close_fd(&e->fd);
-	buf_free(&e->pending);
-	free(e);
+	struct journal *j = context;
+	struct segment *s = j->flushing;
+	struct entries kept = TAILQ_HEAD_INITIALIZER(kept);
+	struct journal_entry *e;
+
+	j->sync_under_way = false;
+	if (s && !ok) {
+		segment_fail(j, s);
+		return;
+	}
+	j->flushing = NULL;
+	TAILQ_CONCAT(&kept, &j->round, link);
+	while ((e = TAILQ_FIRST(&kept))) {
+		TAILQ_REMOVE(&kept, e, link);
+		on_kept(j, e, s);
+	}
+	segment_drop_old(j);
+	if (!TAILQ_EMPTY(&j->waiting))
+		timer_set(j->soon, 0);
+}
+
+/* Its octets are still in memory, or its old record is still there. */
+void
+round_failed(struct journal *j)
+{
+	struct journal_entry *e;
+
+	j->flushing = NULL;
+	while ((e = TAILQ_LAST(&j->round, entries))) {
+		e->failed = !e->is_move && (e->abandoned || ++e->tries == TRIES_MAX);
+		e->step = ENTRY_WAITING;
+		TAILQ_REMOVE(&j->round, e, link);
+		TAILQ_INSERT_HEAD(&j->waiting, e, link);
+	}
+	timer_set(j->soon, 0);
+}
+
+/* New messages that were given up; with `all`, every one that waits. */
+static void
+refuse_waiting(struct journal *j, bool all)
+{
+	struct entries refused = TAILQ_HEAD_INITIALIZER(refused);
+	struct journal_entry *e, *next;
+
+	for (e = TAILQ_FIRST(&j->waiting); e; e = next) {
+		next = TAILQ_NEXT(e, link);
+		if (e->is_move || (!all && !e->failed))
+			continue;
+		TAILQ_REMOVE(&j->waiting, e, link);
+		TAILQ_INSERT_TAIL(&refused, e, link);
+		e->step = ENTRY_IN_ROUND;	/* abandoned meanwhile, it stays in this list */
+	}
+	while ((e = TAILQ_FIRST(&refused))) {
+		TAILQ_REMOVE(&refused, e, link);
+		answer(e, false);
+	}
+}
+
+static void
+write_later(void *context)
+{
+	struct journal *j = context;
+
+	if (j->current)
+		(void)segment_write(j);
 }
 
 /* ---- what is committed ---- */
 
-static bool
-read_all(int fd, char *p, size_t n, uint64_t offset)
+struct str
+kept_trace(const struct kept *k)
 {
-	while (n > 0) {
-		ssize_t got = pread(fd, p, n, (off_t)offset);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got <= 0)
-			return false;
-		p += got;
-		n -= (size_t)got;
-		offset += (uint64_t)got;
-	}
-	return true;
+	return (struct str){ k->trace, ID_LENGTH };
 }
 
-/* A seal that is right for the file's length: the message was committed, or nearly. */
-static bool
-read_seal(int fd, struct seal *out)
+struct kept *
+kept_new(struct journal *j, const struct frame *frame, struct segment *s, uint64_t offset)
 {
-	char seal[SEAL_SIZE];
-	struct stat st;
+	struct kept *k = xcalloc(1, sizeof(*k));
 
-	if (!read_all(fd, seal, sizeof(seal), 0) || memcmp(seal, magic, sizeof(magic)) != 0)
-		return false;
-	if (get_number(seal + SEAL_CHECKED, 4) !=
-	    checksum_add(0, (struct str){ seal, SEAL_CHECKED }))
-		return false;
-	out->record_length = get_number(seal + 16, 8);
-	out->body_size = get_number(seal + 24, 8);
-	out->record_sum = (uint32_t)get_number(seal + 32, 4);
-	out->body_sum = (uint32_t)get_number(seal + 36, 4);
-	memcpy(out->fingerprint, seal + 40, FINGERPRINT_SIZE);
-	return out->record_length <= RECORD_MAX && fstat(fd, &st) == 0 &&
-	    (uint64_t)st.st_size == SEAL_SIZE + out->record_length + out->body_size;
-}
-
-static bool
-body_is_whole(int fd, const struct seal *seal)
-{
-	uint64_t at = SEAL_SIZE + seal->record_length, left = seal->body_size;
-	char *chunk = xmalloc(READ_CHUNK);
-	uint32_t sum = 0;
-	bool ok = true;
-
-	while (ok && left > 0) {
-		size_t n = left < READ_CHUNK ? (size_t)left : READ_CHUNK;
-
-		ok = read_all(fd, chunk, n, at);
-		if (ok)
-			sum = checksum_add(sum, (struct str){ chunk, n });
-		at += n;
-		left -= n;
-	}
-	free(chunk);
-	return ok && sum == seal->body_sum;
-}
-
-bool
-journal_read(struct journal *j, struct str trace, struct arena *arena, struct record *record,
-    struct spooled *out)
-{
-	char name[ID_LENGTH + 1] = { 0 };
-	struct seal seal;
-	scoped_fd fd = -1;
-	char *text;
-
-	if (!id_valid(trace))
-		return false;
-	memcpy(name, trace.p, ID_LENGTH);
-	fd = openat(j->dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0 || !read_seal(fd, &seal))
-		return false;
-	text = arena_alloc(arena, (size_t)seal.record_length);
-	if (!read_all(fd, text, (size_t)seal.record_length, SEAL_SIZE) ||
-	    checksum_add(0, (struct str){ text, (size_t)seal.record_length }) != seal.record_sum ||
-	    !record_get((struct str){ text, (size_t)seal.record_length }, arena, record) ||
-	    !str_eq(record->trace, trace))
-		return false;
-	record->size = seal.body_size;
-	memcpy(record->fingerprint, seal.fingerprint, FINGERPRINT_SIZE);
-	*out = (struct spooled){ fd, SEAL_SIZE + seal.record_length, seal.body_size };
-	fd = -1;
-	return true;
-}
-
-static DIR *
-list_spool(struct journal *j)
-{
-	int fd = openat(j->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-
-	if (!dir) {
-		log_trouble("listing", "spool");
-		close_fd(&fd);
-	}
-	return dir;
-}
-
-/* Removes what was never acknowledged, so that it is not looked at again at each start. */
-static void
-sweep(struct journal *j)
-{
-	DIR *dir = list_spool(j);
-	struct dirent *entry;
-	struct seal seal;
-
-	while (dir && (entry = readdir(dir))) {
-		scoped_fd fd = -1;
-
-		if (!id_valid(str_of(entry->d_name)))
-			continue;
-		fd = openat(j->dir, entry->d_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-		if (fd < 0 || (read_seal(fd, &seal) &&
-		    (!j->check_bodies || body_is_whole(fd, &seal))))
-			continue;
-		log_info(NULL, "spool_swept", KV("trace", (const char *)entry->d_name));
-		if (unlinkat(j->dir, entry->d_name, 0) < 0)
-			log_trouble("removing", entry->d_name);
-	}
-	if (dir)
-		closedir(dir);
-}
-
-bool
-journal_replay(struct journal *j, journal_found *found, void *context)
-{
-	DIR *dir = list_spool(j);
-	struct arena *arena;
-	struct dirent *entry;
-
-	if (!dir)
-		return false;
-	arena = arena_new();
-	while ((entry = readdir(dir))) {
-		struct spooled spooled;
-		struct record record;
-
-		arena_reset(arena);
-		if (!journal_read(j, str_of(entry->d_name), arena, &record, &spooled))
-			continue;	/* being written now, or not ours */
-		close_fd(&spooled.fd);
-		found(context, &record);
-	}
-	closedir(dir);
-	arena_free(arena);
-	return true;
+	memcpy(k->trace, frame->trace, ID_LENGTH);
+	k->segment = s;
+	k->offset = offset;
+	k->length = frame_length(frame);
+	k->in_file = frame->in_file;
+	k->renew = j->renew_all && !j->was_replayed;
+	j->live_bytes += k->length;
+	TAILQ_INSERT_TAIL(&s->kepts, k, in_segment);
+	(void)map_set(j->kepts, kept_trace(k), k);
+	return k;
 }
 
 void
-journal_done(struct journal *j, struct str trace)
+journal_reopen(struct journal *j, struct kept *k)
 {
-	char name[ID_LENGTH + 1] = { 0 };
+	TAILQ_REMOVE(&j->done, k, in_done);
+	k->done = k->marked = false;
+	k->only = true;
+	j->live_bytes += k->length;
+}
 
-	if (!id_valid(trace))
+void
+kept_free(struct journal *j, struct kept *k)
+{
+	char name[ID_LENGTH + 1];
+
+	journal_file_name(k->trace, name);
+	if (k->in_file && unlinkat(j->spool, name, 0) < 0 && errno != ENOENT)
+		journal_log("removing", name);
+	if (k->done)
+		TAILQ_REMOVE(&j->done, k, in_done);
+	else
+		j->live_bytes -= k->length;
+	if (k->mover && k->mover->step == ENTRY_WAITING) {
+		TAILQ_REMOVE(&j->waiting, k->mover, link);
+		entry_free(k->mover);
+	} else if (k->mover) {
+		k->mover->moves = NULL;
+	}
+	TAILQ_REMOVE(&k->segment->kepts, k, in_segment);
+	(void)map_remove(j->kepts, kept_trace(k));
+	free(k->delivered);
+	free(k);
+}
+
+bool
+journal_knows(const struct journal *j, struct str trace)
+{
+	return map_get(j->kepts, trace) != NULL;
+}
+
+void
+journal_mark(struct journal *j, struct kept *k)
+{
+	scoped_buf list = BUF_INIT;
+
+	for (size_t i = 0; i < k->delivered_count; i++) {
+		uint32_t n = k->delivered[i];
+		char p[4] = { (char)(n & 255), (char)(n >> 8 & 255), (char)(n >> 16 & 255),
+			(char)(n >> 24 & 255) };
+
+		buf_put(&list, (struct str){ p, sizeof(p) });
+	}
+	k->marked = segment_mark(j, FRAME_DONE, k->trace, buf_str(&list), &k->done_at);
+}
+
+void
+journal_done(struct journal *j, struct str trace, const uint32_t *delivered, size_t count,
+    bool at_once)
+{
+	struct kept *k = map_get(j->kepts, trace);
+
+	if (!k || k->done)
 		return;
-	memcpy(name, trace.p, ID_LENGTH);
-	if (unlinkat(j->dir, name, 0) < 0 && errno != ENOENT)
-		log_trouble("removing", name);
-}
-
-static bool
-read_boot_id(int dir, const char *path, char id[BOOT_ID_MAX])
-{
-	scoped_fd fd = openat(dir, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-
-	memset(id, 0, BOOT_ID_MAX);
-	return fd >= 0 && read(fd, id, BOOT_ID_MAX - 1) > 0;
-}
-
-static const char boot_id_path[] = "/proc/sys/kernel/random/boot_id";
-
-/* The machine has been up since the last start: what was written then is in its memory, at least. */
-static bool
-boot_is_known(struct journal *j)
-{
-	char now[BOOT_ID_MAX], then[BOOT_ID_MAX];
-
-	return read_boot_id(j->dir, boot_id_path, now) && read_boot_id(j->dir, "boot", then) &&
-	    strcmp(now, then) == 0;
-}
-
-static void
-remember_boot(struct journal *j)
-{
-	char now[BOOT_ID_MAX];
-	scoped_fd file = openat(j->dir, "boot", O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-
-	if (!read_boot_id(j->dir, boot_id_path, now))
-		return;		/* bodies are compared at each start, then */
-	if (file < 0 || !write_all(file, str_of(now), 0) || fdatasync(file) < 0)
-		log_trouble("writing", "boot");
+	free(k->delivered);
+	k->delivered = count > 0 ? xcalloc(count, sizeof(*delivered)) : NULL;
+	if (count > 0)
+		memcpy(k->delivered, delivered, count * sizeof(*delivered));
+	k->delivered_count = count;
+	k->done = true;
+	j->live_bytes -= k->length;
+	journal_mark(j, k);
+	if (TAILQ_EMPTY(&j->done))
+		timer_set(j->settle, SETTLE_MS);
+	TAILQ_INSERT_TAIL(&j->done, k, in_done);
+	if (at_once && j->current)
+		(void)segment_write(j);
 }

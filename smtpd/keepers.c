@@ -6,7 +6,7 @@
  *	WAITING		for the keeper, or for its turn (IN_FLIGHT_MAX at a keeper)
  *	PREPARING	the keeper writes its copy
  *	PREPARED	written, invisible; waits for the commit
- *	PUBLISHING	the keeper makes it visible and syncs it
+ *	PUBLISHING	the keeper makes it visible
  *
  * A keeper that dies takes nothing along: its deliveries go back to WAITING once, as retries, which the store
  * never doubles.
@@ -44,6 +44,7 @@ struct door {
 	struct buf address;
 	bool present;
 	unsigned index;		/* of the keeper, where present */
+	bool synced_by_us;	/* the keeper told its file system, and leaves syncing it to us */
 	bool asked;
 	int64_t asked_at;	/* first */
 	int64_t asked_last;
@@ -65,6 +66,7 @@ struct keepers {
 };
 
 static struct door *door_of(struct keepers *, struct str address);
+static struct door *door_of_keeper(struct keepers *, unsigned index);
 static void door_let_go(struct keepers *, struct door *);
 static void move_on(struct keepers *, struct door *);
 static void ask(struct keepers *, struct door *);
@@ -133,20 +135,24 @@ set_step(struct delivery *d, enum step step)
 static bool
 send_prepare(struct keepers *k, struct delivery *d)
 {
-	const struct message *m = d->message;
+	struct message *m = d->message;
 	scoped_buf message = BUF_INIT;
-	int fd = message_dup_fd(m);
+	struct str octets = STR_EMPTY;
+	int fd = -1;
 
-	if (fd < 0)
-		return false;
+	if (!body_is_short(&m->body, DELIVER_INLINE_MAX, &octets)) {
+		fd = body_share(&m->body);
+		if (fd < 0)
+			return false;
+	}
 	msg_begin(&message, MSG_DELIVER_PREPARE);
 	msg_put_u64(&message, d->number);
 	msg_put_str(&message, m->record.trace);
 	msg_put_str(&message, m->record.sender);
-	msg_put_u64(&message, m->spooled.offset);
-	msg_put_u64(&message, m->spooled.size);
+	msg_put_u64(&message, m->body.size);
 	msg_put_u64(&message, (uint64_t)m->record.arrived);
-	msg_put_bool(&message, d->retry);
+	msg_put_u8(&message, !d->retry ? AGAIN_NO : m->renew ? AGAIN_RENEW : AGAIN_RETRY);
+	msg_put_str(&message, octets);
 	return process_send(k->queue->process, ROLE_KEEPER, d->door->index, &message, fd);
 }
 
@@ -252,13 +258,30 @@ on_keeper_message(struct keepers *k, struct msg *m)
 	return true;
 }
 
+static bool
+on_files(struct keepers *k, unsigned index, struct msg *m)
+{
+	struct door *door = door_of_keeper(k, index);
+	int fd = msg_take_fd(m);
+
+	if (fd < 0 || !msg_end(m) || !door) {
+		close_fd(&fd);
+		return false;
+	}
+	door->synced_by_us = true;
+	journal_add_system(k->queue->journal, fd);
+	return true;
+}
+
 bool
-keepers_on_message(struct queue *q, enum role from, struct msg *m)
+keepers_on_message(struct queue *q, enum role from, unsigned index, struct msg *m)
 {
 	struct str address;
 	struct door *door;
 	uint8_t result;
 
+	if (from == ROLE_KEEPER && m->type == MSG_DELIVER_FILES)
+		return on_files(q->keepers, index, m);
 	if (from == ROLE_KEEPER)
 		return on_keeper_message(q->keepers, m);
 	address = msg_get_str(m);
@@ -290,6 +313,7 @@ conclude(struct keepers *k, struct delivery *d, enum verdict verdict)
 		log_info(&m->log, "verdict", KV("to", m->record.recipients[n].address),
 		    KV("status", answer.status), KV("answer", answer.text));
 	}
+	r->delivered = verdict == VERDICT_OK && door->synced_by_us;
 	delivery_free(k, d);
 	move_on(k, door);
 	door_let_go(k, door);
@@ -409,6 +433,7 @@ keepers_on_peer(struct queue *q, enum role role, unsigned index, struct str labe
 			lose_keeper(k, door);
 		door->present = true;
 		door->asked = false;
+		door->synced_by_us = false;
 		door->index = index;
 		move_on(k, door);
 		return;
@@ -446,6 +471,8 @@ lose_keeper(struct keepers *k, struct door *door)
 		if (d->again)
 			continue;
 		d->again = d->retry = true;
+		log_info(&d->message->log, "interrupted",
+		    KV("to", d->message->record.recipients[d->n].address));
 		set_step(d, WAITING);
 	}
 	/* What a second keeper died of waits for the schedule. */

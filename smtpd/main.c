@@ -5,6 +5,8 @@
  */
 #include "common/auth/auth_proc.h"
 #include "smtpd/smtpd.h"
+#include "smtpd/sync.h"
+#include "smtpd/trace.h"
 
 static const struct service_door doors[] = {
 	{ "smtp", offsetof(struct settings, smtp_listen), DOOR_STARTTLS, PURPOSE_MX },
@@ -24,6 +26,9 @@ static const struct service service = {
 	.keeper_start = deliver_keeper_start,
 	.queue_start = queue_start,
 	.courier_start = courier_start,
+	.syncer_start = syncer_start,
+	.syncers = SYNC_LANES,
+	.trace = &trace_reader,
 };
 
 int

@@ -5,12 +5,9 @@
  *	entry		coming in, nothing promised
  *	committed	the journal has it; from here every recipient ends as delivered or told of
  *	at rest		nothing under way: no struct message, rows WAITING in queue.db
- *	done		every recipient DONE: rows and spool file are removed
+ *	done		every recipient DONE: the journal is told, rows are removed
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "common/base/clock.h"
 #include "smtpd/queue.h"
@@ -27,7 +24,7 @@ new_empty(struct queue *q)
 
 	m->queue = q;
 	m->arena = arena_new();
-	m->spooled.fd = -1;
+	m->body = BODY_INIT;
 	return m;
 }
 
@@ -67,7 +64,7 @@ message_new(struct queue *q, const struct record *record)
 static void
 release(struct message *m)
 {
-	close_fd(&m->spooled.fd);
+	body_free(&m->body);
 	log_free(&m->log);
 	arena_free(m->arena);
 	free(m);
@@ -91,8 +88,8 @@ message_load(struct queue *q, struct str trace)
 	if (m)
 		return m;
 	m = new_empty(q);
-	if (!journal_read(q->journal, trace, m->arena, &m->record, &m->spooled)) {
-		log_error(NULL, "spool_missing", KV("trace", trace));
+	if (!journal_read(q->journal, trace, m->arena, &m->record, &m->body, &m->renew)) {
+		log_error(NULL, "message_missing", KV("trace", trace));
 		rows_remove(q->rows, trace);
 		release(m);
 		return NULL;
@@ -109,19 +106,12 @@ message_load(struct queue *q, struct str trace)
 	for (size_t i = 0; i < m->record.count; i++) {
 		m->recipients[i].row = rows[i];
 		m->recipients[i].row.n = (uint32_t)i;
+		/* Made earlier, and maybe not synced since. */
+		m->recipients[i].delivered = rows[i].state == ROW_DONE &&
+		    m->record.recipients[i].kind == TARGET_LOCAL &&
+		    str_starts(rows[i].status, STR("2."));
 	}
 	return m;
-}
-
-int
-message_dup_fd(const struct message *m)
-{
-	int fd = fcntl(m->spooled.fd, F_DUPFD_CLOEXEC, 3);
-
-	if (fd < 0)
-		log_error(&m->log, "spool_trouble", KV("doing", "dup"),
-		    KV("error", strerror(errno)));
-	return fd;
 }
 
 /* ---- rows ---- */
@@ -187,12 +177,14 @@ on_deferred(struct message *m, uint32_t n)
 	row->state = ROW_WAITING;
 	if (row->next_at > 0) {
 		log_info(&m->log, "deferred", KV("to", m->record.recipients[n].address),
+		    KV("given", m->record.recipients[n].given),
 		    KV("attempts", row->attempts), KV("next_in", row->next_at - now),
 		    KV("status", row->status), KV("answer", row->answer),
 		    KV("host", row->host));
 		return;
 	}
 	log_info(&m->log, "expired", KV("to", m->record.recipients[n].address),
+	    KV("given", m->record.recipients[n].given),
 	    KV("attempts", row->attempts), KV("status", row->status),
 	    KV("answer", row->answer), KV("host", row->host));
 	row->next_at = now;
@@ -209,6 +201,7 @@ on_sent(struct message *m, uint32_t n, const struct answer *answer)
 		    KV("given", recipient->given));
 	else
 		log_info(&m->log, "relayed", KV("to", recipient->address),
+		    KV("given", recipient->given),
 		    KV("host", answer->host), KV("tls", answer->secure),
 		    KV("answer", answer->text));
 	m->recipients[n].row.state = ROW_DONE;
@@ -232,6 +225,7 @@ message_outcome(struct message *m, uint32_t n, const struct answer *answer)
 		break;
 	case OUTCOME_FAILED:
 		log_info(&m->log, "rejected", KV("to", m->record.recipients[n].address),
+		    KV("given", m->record.recipients[n].given),
 		    KV("status", r->row.status), KV("answer", r->row.answer),
 		    KV("host", r->row.host));
 		/* Told when the rest has settled; until then no other attempt takes it. */
@@ -295,6 +289,19 @@ drop_removed(struct message *m)
 	log_info(&m->log, "removed");
 }
 
+static void
+tell_journal(const struct message *m)
+{
+	uint32_t *delivered = arena_array(m->arena, uint32_t, m->record.count);
+	size_t count = 0;
+
+	for (uint32_t n = 0; n < m->record.count; n++) {
+		if (m->recipients[n].delivered)
+			delivered[count++] = n;
+	}
+	journal_done(m->queue->journal, m->record.trace, delivered, count, m->has_rows);
+}
+
 void
 message_settle(struct message *m)
 {
@@ -310,8 +317,8 @@ message_settle(struct message *m)
 		return;
 	}
 	if (all_done(m)) {
-		/* The file first: rows without it are removed when met, it without rows would be sent again. */
-		journal_done(q->journal, m->record.trace);
+		/* The journal first: rows without it are removed when met, it without rows would be sent again. */
+		tell_journal(m);
 		if (m->has_rows)
 			rows_remove(q->rows, m->record.trace);
 	} else if (m->wants_notice) {

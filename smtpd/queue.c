@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The queue's process: mail in transit from the front's last octet until it is delivered or told of. It owns
- * state_dir/spool (the journal) and state_dir/queue.db; it knows no network and no mailbox. smtpd/queue.h
+ * state_dir/journal, state_dir/spool (the journal's large bodies) and state_dir/queue.db; it knows no network and no mailbox. smtpd/queue.h
  * says which file does what.
  */
 #include "smtpd/queue.h"
@@ -25,7 +25,8 @@ static void on_reload(struct process *);
 static void on_stop(struct process *);
 static void poll_requests(void *context);
 static void resync(void *context);
-static void on_found(void *context, const struct record *);
+static void on_found(void *context, const struct journal_message *);
+static void ask_sync(void *context, const struct sync_request *, sync_done *, void *done_context);
 
 static const struct process_handlers handlers = {
 	.on_message = on_message,
@@ -42,12 +43,15 @@ queue_start(struct process *process)
 	const char *state_dir = process->settings->state_dir;
 	scoped_buf path = BUF_INIT;
 
+	struct journal_host host = { .sync = ask_sync, .found = on_found, .context = q };
+
 	q->process = process;
 	process->state = q;
+	q->syncs = syncs_new(process);
 	buf_printf(&path, "%s/queue.db", state_dir);
 	q->messages = map_new();
 	q->rows = rows_open(buf_z(&path));
-	q->journal = q->rows ? journal_open(process->loop, state_dir) : NULL;
+	q->journal = q->rows ? journal_open(process->loop, state_dir, &host) : NULL;
 	if (!q->journal)
 		process_fail(process, "the queue cannot use the folder state_dir = %s; the log "
 		    "says why", state_dir);
@@ -57,8 +61,7 @@ queue_start(struct process *process)
 	keepers_start(q);
 	intake_start(q);
 	q->unanswered = unanswered_new();
-	if (!journal_replay(q->journal, on_found, q))
-		process_fail(process, "the folder %s/spool cannot be read", state_dir);
+	journal_replay(q->journal);
 	q->started = true;
 	schedule_start(q);
 	timer_set(q->poll, 0);
@@ -76,9 +79,11 @@ on_message(struct process *process, enum role from, unsigned index, struct msg *
 	if (from == ROLE_FRONT)
 		return intake_on_message(q, index, m);
 	if (from == ROLE_KEEPER || (from == ROLE_AUTH && m->type == MSG_ACCOUNT_ANSWER))
-		return keepers_on_message(q, from, m);
+		return keepers_on_message(q, from, index, m);
 	if (from == ROLE_COURIER)
 		return schedule_on_message(q, index, m);
+	if (from == ROLE_SYNCER)
+		return syncs_on_message(q->syncs, index, m);
 	return false;
 }
 
@@ -91,6 +96,8 @@ on_peer(struct process *process, enum role role, unsigned index, struct str labe
 	keepers_on_peer(q, role, index, label);
 	if (role == ROLE_COURIER)
 		schedule_on_courier(q, index);
+	if (role == ROLE_SYNCER)
+		syncs_on_peer(q->syncs, index);
 }
 
 static void
@@ -104,6 +111,8 @@ on_peer_lost(struct process *process, enum role role, unsigned index)
 		intake_on_front_lost(q, index);
 	if (role == ROLE_COURIER)
 		schedule_on_courier_lost(q, index);
+	if (role == ROLE_SYNCER)
+		syncs_on_peer_lost(q->syncs, index);
 }
 
 static void
@@ -151,7 +160,7 @@ on_stop(struct process *process)
 	timer_set(q->resync, STOP_MS);
 }
 
-/* ---- queue.db and the spool ---- */
+/* ---- queue.db and the journal ---- */
 
 void
 queue_resync_later(struct queue *q)
@@ -165,17 +174,44 @@ resync(void *context)
 {
 	struct queue *q = context;
 
-	if (!journal_replay(q->journal, on_found, q))
-		queue_resync_later(q);
+	journal_replay(q->journal);
 	schedule_soon(q);
 }
 
-/* A message of the spool: if nothing is under way and no row tells when, it is due now. */
+/* One that is to be asked for again, though its row says it is delivered. */
+static bool
+is_open(const struct journal_message *found, uint32_t n)
+{
+	for (size_t i = 0; i < found->delivered_count; i++) {
+		if (found->delivered[i] == n)
+			return true;
+	}
+	return !found->only;
+}
+
 static void
-on_found(void *context, const struct record *record)
+add_rows(struct queue *q, const struct journal_message *found)
+{
+	const struct record *record = found->record;
+	struct row *rows = xcalloc(record->count, sizeof(*rows));
+
+	for (uint32_t n = 0; n < record->count; n++)
+		rows[n] = (struct row){ .n = n, .next_at = clock_now(),
+			.state = is_open(found, n) ? ROW_WAITING : ROW_DONE };
+	if (!rows_add(q->rows, record, rows))
+		queue_resync_later(q);
+	free(rows);
+}
+
+/*
+ * A message that is not done: if nothing is under way and no row tells when, it is due now. Rows of one that was
+ * done are what a removal left behind.
+ */
+static void
+on_found(void *context, const struct journal_message *found)
 {
 	struct queue *q = context;
-	struct row *rows;
+	const struct record *record = found->record;
 
 	if (map_get(q->messages, record->trace))
 		return;
@@ -183,18 +219,24 @@ on_found(void *context, const struct record *record)
 	if (!q->started && clock_now() - record->arrived < UNHEARD_SECONDS &&
 	    record->credential != CREDENTIAL_INTERNAL)
 		unanswered_add(q->unanswered, record->fingerprint, record->trace);
-	if (rows_have(q->rows, record->trace)) {
+	if (!found->only && rows_have(q->rows, record->trace)) {
 		rows_release(q->rows, record->trace);
+		if (found->unsure)
+			rows_reopen_local(q->rows, record->trace, clock_now());
 		return;
 	}
-	rows = xcalloc(record->count, sizeof(*rows));
-	for (size_t i = 0; i < record->count; i++)
-		rows[i] = (struct row){ .n = (uint32_t)i, .next_at = clock_now() };
 	log_info(NULL, "replayed", KV("trace", record->trace),
-	    KV("recipients", record->count));
-	if (!rows_add(q->rows, record, rows))
-		queue_resync_later(q);
-	free(rows);
+	    KV("recipients", found->only ? found->delivered_count : record->count));
+	add_rows(q, found);
+	schedule_soon(q);
+}
+
+static void
+ask_sync(void *context, const struct sync_request *request, sync_done *done, void *done_context)
+{
+	struct queue *q = context;
+
+	syncs_ask(q->syncs, request, done, done_context);
 }
 
 /* ---- what `trivet queue` asks for ---- */

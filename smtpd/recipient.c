@@ -110,7 +110,8 @@ refuse(struct session *s)
 {
 	bool guessing = session_trust(s) == TRUST_STRANGER && s->where == PLACE_NO_SUCH;
 
-	log_info(&s->log, "recipient.refused", KV("to", s->request.rcpt.path.address),
+	log_info(&s->log, "recipient.refused", MAIL_TRACE(s),
+	    KV("to", s->request.rcpt.path.address), KV("from", s->mail.sender),
 	    KV("reply", s->refusal));
 	if (session_trust(s) == TRUST_STRANGER && !guessing)
 		return reply_error(s, s->refusal);
@@ -129,6 +130,8 @@ run_await_recipient(struct session *s)
 	session_be_patient(s);
 	if (s->refusal != NULL)
 		return refuse(s);
+	log_info(&s->log, "recipient.accepted", MAIL_TRACE(s),
+	    KV("to", s->request.rcpt.path.address));
 	reply(s, "250 2.1.5 Ok");
 	return GO;
 }

@@ -663,7 +663,7 @@ send_body(struct relay *r)
 	while (r->at < r->message.size && !stream_is_full(r->stream)) {
 		uint64_t left = r->message.size - r->at;
 		ssize_t n = pread(r->message.fd, chunk, left < BODY_CHUNK ? (size_t)left : BODY_CHUNK,
-		    (off_t)(r->message.offset + r->at));
+		    (off_t)r->at);
 
 		if (n < 0 && errno == EINTR)
 			continue;

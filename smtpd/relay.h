@@ -16,7 +16,6 @@ struct relay_message {
 	size_t count;
 	bool eight_bit;
 	int fd;			/* of the spool file; not owned */
-	uint64_t offset;
 	uint64_t size;
 };
 

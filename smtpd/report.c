@@ -4,12 +4,11 @@
  * intake.c like any other message, with the null sender. Invariant: a failed recipient is DONE only when
  * its bounce is in the journal, or when there is nobody to tell.
  */
-#include <errno.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "common/base/clock.h"
 #include "common/base/id.h"
+#include "common/mime/header.h"
 #include "smtpd/bounce.h"
 #include "smtpd/queue.h"
 
@@ -90,17 +89,10 @@ start(struct message *m, enum bounce_kind kind)
 static void
 read_header(const struct message *m, struct buf *out)
 {
-	uint64_t most = m->spooled.size < HEADER_MAX ? m->spooled.size : HEADER_MAX;
-	ssize_t n = pread(m->spooled.fd, buf_room(out, (size_t)most), (size_t)most,
-	    (off_t)m->spooled.offset);
 	size_t end_of_header, last_line;
 
-	if (n < 0) {
-		log_error(&m->log, "spool_trouble", KV("doing", "reading"),
-		    KV("error", strerror(errno)));
+	if (!body_read_start(&m->body, HEADER_MAX, out))
 		return;
-	}
-	buf_added(out, (size_t)n);
 	end_of_header = str_find(buf_str(out), STR("\r\n\r\n"));
 	if (end_of_header < out->n) {
 		buf_cut(out, end_of_header + 2);
@@ -167,6 +159,21 @@ write_body(struct report *r)
 /* ---- handing it in ---- */
 
 static void
+log_headers(const struct report *r)
+{
+	scoped_buf id = BUF_INIT, subject = BUF_INIT;
+	struct header_field field;
+
+	if (header_find(buf_str(&r->body), STR("Message-ID"), &field))
+		header_put_unfolded(&id, field.value);
+	if (header_find(buf_str(&r->body), STR("Subject"), &field))
+		header_put_unfolded(&subject, field.value);
+	log_info(NULL, "message.headers", KV("trace", buf_str(&r->id)),
+	    KV("message_id", buf_str(&id)), KV("subject", buf_str(&subject)),
+	    KV("about", r->message->record.trace));
+}
+
+static void
 submit_report(struct report *r, const struct target *targets, size_t count)
 {
 	const struct message *m = r->message;
@@ -182,6 +189,7 @@ submit_report(struct report *r, const struct target *targets, size_t count)
 	struct submit_options options = { .trace = buf_str(&r->id), .sid = STR_EMPTY,
 		.hello = STR_EMPTY };
 
+	log_headers(r);
 	intake_submit(m->queue, &envelope, &credential, &options, buf_str(&r->body), on_answer, r);
 }
 

@@ -39,7 +39,7 @@ static const char schema[] =
 enum statement {
 	ADD_MESSAGE, ADD_RECIPIENT, HAVE, REMOVE_MESSAGE, REMOVE_RECIPIENTS, UPDATE, LOAD,
 	LOAD_NOTIFIED, SET_NOTIFIED, SET_RELAY, DUE_DESTINATIONS, TAKE_TRACE, TAKE_ROWS,
-	TAKE_MARK, RELEASE, NEXT_UNNOTIFIED, NEXT_DUE, OLDEST_UNNOTIFIED, DATA_VERSION, NEXT_REQUEST,
+	TAKE_MARK, RELEASE, REOPEN_LOCAL, NEXT_UNNOTIFIED, NEXT_DUE, OLDEST_UNNOTIFIED, DATA_VERSION, NEXT_REQUEST,
 	REMOVE_REQUEST, HURRY, HURRY_ALL, BEGIN, COMMIT, ROLLBACK, STATEMENT_COUNT
 };
 
@@ -73,6 +73,8 @@ static const char *const texts[] = {
 	    " AND next_at <= ? ORDER BY n LIMIT ?",
 	[TAKE_MARK] = "UPDATE recipient SET state = 1 WHERE trace = ? AND n = ?",
 	[RELEASE] = "UPDATE recipient SET state = 0 WHERE state = 1 AND trace = ?",
+	[REOPEN_LOCAL] = "UPDATE recipient SET state = 0, next_at = ?1 WHERE trace = ?2"
+	    " AND kind = 'local' AND state = 2 AND status LIKE '2.%'",
 	[NEXT_UNNOTIFIED] = "SELECT trace " UNNOTIFIED " AND arrived <= ? ORDER BY arrived LIMIT 1",
 	[NEXT_DUE] = "SELECT min(next_at) FROM recipient WHERE state = 0",
 	[OLDEST_UNNOTIFIED] = "SELECT min(arrived) " UNNOTIFIED,
@@ -551,6 +553,16 @@ int64_t
 rows_oldest_unnotified(struct rows *rows)
 {
 	return number(rows, OLDEST_UNNOTIFIED, INT64_MAX);
+}
+
+void
+rows_reopen_local(struct rows *rows, struct str trace, int64_t now)
+{
+	sqlite3_stmt *s = start(rows, REOPEN_LOCAL);
+
+	sqlite3_bind_int64(s, 1, now);
+	bind_str(s, 2, trace);
+	(void)run(rows, s);
 }
 
 /* ---- what the administrator wants ---- */

@@ -61,6 +61,8 @@ must_check bool rows_take(struct rows *, struct str destination, int64_t now, si
     struct arena *, struct taken *out);
 /* Nothing of the message is under way after all. */
 void rows_release(struct rows *, struct str trace);
+/* Copies in mailboxes that were made are to be made, or found, again. */
+void rows_reopen_local(struct rows *, struct str trace, int64_t now);
 /* A message of before `arrived_by` with recipients that wait after an attempt, not notified yet. */
 must_check bool rows_next_unnotified(struct rows *, int64_t arrived_by, struct arena *,
     struct str *trace);

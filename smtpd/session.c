@@ -68,6 +68,7 @@ run_secure_first(struct session *s)
 		return END;
 	if (!stream_is_secure(s->stream))
 		return WAIT;
+	log_info(&s->log, "secure", KV("tls", stream_tls_info(s->stream)));
 	s->step = &greet;
 	return GO;
 }
@@ -109,6 +110,7 @@ run_read_command(struct session *s)
 	case LINE_MORE:
 		return s->eof ? END : WAIT;
 	case LINE_BARE:
+		log_info(&s->log, "dismissed", KV("why", "A line does not end in CR LF"));
 		reply(s, "500 5.5.2 Lines end in CR LF and hold neither alone, nor NUL");
 		return END;
 	case LINE_TOO_LONG:
@@ -135,7 +137,7 @@ run_secure_then_listen(struct session *s)
 	buf_clear(&s->hello);
 	buf_clear(&s->account);
 	session_forget_mail(s);
-	log_debug(&s->log, "secure", KV("tls", stream_tls_info(s->stream)));
+	log_info(&s->log, "secure", KV("tls", stream_tls_info(s->stream)));
 	s->step = &read_command;
 	return GO;
 }
@@ -236,6 +238,9 @@ session_close_all(void)
 static void
 session_free(struct session *s)
 {
+	if (s->data.trace.n > 0 && !dots_at_end(&s->data.dots))
+		log_info(&s->log, "data.cut", MAIL_TRACE(s), KV("from", s->mail.sender),
+		    KV("recipients", s->mail.count), KV("octets", s->data.octets));
 	log_info(&s->log, "disconnected");
 	question_cancel(s->question);
 	submit_abandon(s->data.submission);

@@ -42,6 +42,7 @@ struct step {
 /* One mail transaction; all zero when none is open. What it points to lives in mail_arena. */
 struct mail {
 	bool open;
+	struct str trace;	/* of the message that is to come */
 	bool eight_bit;
 	uint64_t size;		/* as declared; 0: not */
 	struct str sender;	/* empty: the null sender */
@@ -53,7 +54,7 @@ struct mail {
 
 /* The message of a transaction as it comes in. */
 struct data {
-	struct str trace;		/* mail_arena */
+	struct str trace;		/* the mail's, once DATA was said */
 	struct submission *submission;	/* NULL: none, or given up */
 	struct dots dots;
 	struct head head;
@@ -124,6 +125,8 @@ struct str session_hostname(const struct session *);
 void session_be_patient(struct session *);
 /* As after EHLO, RSET or the end of DATA: no transaction is open. */
 void session_forget_mail(struct session *);
+/* The transaction's log fields: what is said of one message carries its trace. */
+#define MAIL_TRACE(s) KV("trace", (s)->mail.trace)
 /* A line of the client, wiped from the input by session_drop_line. LINE_MORE: wait. */
 must_check enum line_result session_line(struct session *, size_t limit);
 void session_drop_line(struct session *);

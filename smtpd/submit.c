@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The front's side of a submission: envelope, body and end go to the queue as messages, the answer
- * comes back by number. Invariant: a submission whose queue died sends nothing more, and its end is
+ * comes back by number. Messages wait for each other, so that a short mail is one packet. Invariant: a submission whose queue died sends nothing more, and its end is
  * answered SUBMIT_TRY_LATER: what that queue did not keep was never promised.
  */
 #include "smtpd/submit.h"
@@ -12,7 +12,10 @@
 #include "common/base/map.h"
 #include "smtpd/messages.h"
 
-enum { RECIPIENTS_CHUNK = 24 * 1024 };	/* octets of recipients in one message */
+enum {
+	RECIPIENTS_CHUNK = 24 * 1024,	/* octets of recipients in one message */
+	PACKET_MAX = 64 * 1024,		/* octets of messages that go together */
+};
 
 struct submission {
 	TAILQ_ENTRY(submission) all;
@@ -27,6 +30,7 @@ struct submission {
 	bool decided;			/* by the queue, or by its death: result holds */
 	bool was_full;
 	enum submit_result result;
+	struct buf packet;		/* a MSG_SUBMIT_SEVERAL that grows */
 };
 
 static TAILQ_HEAD(, submission) submissions = TAILQ_HEAD_INITIALIZER(submissions);
@@ -131,10 +135,22 @@ send_recipients(struct submission *sub, const struct envelope *envelope)
 }
 
 static void
+send_packet(struct submission *sub)
+{
+	if (sub->packet.n > 0 && !sub->decided &&
+	    !process_send(sub->process, ROLE_QUEUE, sub->queue, &sub->packet, -1))
+		decide(sub, SUBMIT_TRY_LATER);
+	buf_clear(&sub->packet);
+}
+
+static void
 send_message(struct submission *sub, struct buf *message)
 {
-	if (!sub->decided && !process_send(sub->process, ROLE_QUEUE, sub->queue, message, -1))
-		decide(sub, SUBMIT_TRY_LATER);
+	if (sub->packet.n + message->n > PACKET_MAX)
+		send_packet(sub);
+	if (sub->packet.n == 0)
+		msg_begin(&sub->packet, MSG_SUBMIT_SEVERAL);
+	msg_put_str(&sub->packet, buf_str(message));
 }
 
 void
@@ -167,6 +183,7 @@ submit_end(struct submission *sub, submit_answered *answered, void *context)
 	msg_begin(&message, MSG_SUBMIT_END);
 	msg_put_u64(&message, sub->number);
 	send_message(sub, &message);
+	send_packet(sub);
 	sub->answered = answered;
 	sub->answered_context = context;
 	if (sub->decided)
@@ -212,7 +229,8 @@ submit_abandon(struct submission *sub)
 	if (!sub->decided) {
 		msg_begin(&message, MSG_SUBMIT_ABANDON);
 		msg_put_u64(&message, sub->number);
-		(void)process_send(sub->process, ROLE_QUEUE, sub->queue, &message, -1);
+		send_message(sub, &message);
+		send_packet(sub);
 	}
 	submission_free(sub);
 }
@@ -223,6 +241,7 @@ submission_free(struct submission *sub)
 	TAILQ_REMOVE(&submissions, sub, all);
 	(void)map_remove(by_number, key_of(&sub->number));
 	timer_free(sub->soon);
+	buf_free(&sub->packet);
 	free(sub);
 }
 

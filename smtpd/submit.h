@@ -90,4 +90,5 @@ void submit_on_peer_lost(struct process *, enum role);
 
 void queue_start(struct process *);
 void courier_start(struct process *);
+void syncer_start(struct process *);
 void deliver_keeper_start(struct process *, const struct keeper_grant *, int maildir_fd);

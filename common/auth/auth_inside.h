@@ -30,6 +30,7 @@ TAILQ_HEAD(rooms, room);
 struct auth {
 	struct process *process;
 	struct users *users;
+	struct ticket_keys *ticket_keys;
 	/* auth_login.c */
 	struct logins logins;
 	size_t login_count;

@@ -7,6 +7,7 @@
 #include "common/auth/auth_inside.h"
 #include "common/base/log.h"
 #include "common/daemon/messages.h"
+#include "common/daemon/ticket_keys.h"
 
 static bool
 on_message(struct process *p, enum role from, unsigned index, struct msg *m)
@@ -33,7 +34,11 @@ on_message(struct process *p, enum role from, unsigned index, struct msg *m)
 static void
 on_peer(struct process *p, enum role role, unsigned index, struct str label)
 {
+	struct auth *a = p->state;
+
 	(void)label;
+	if (role == ROLE_FRONT)
+		ticket_keys_tell(a->ticket_keys, index);
 	auth_on_worker(p->state, role, index);
 }
 
@@ -61,6 +66,7 @@ on_stop(struct process *p)
 
 	auth_login_free(a);
 	auth_recipient_free(a);
+	ticket_keys_free(a->ticket_keys);
 	users_close(a->users);
 	free(a);
 	p->state = NULL;
@@ -81,6 +87,7 @@ auth_start(struct process *p)
 	why = auth_open_users(a);
 	if (why != NULL)
 		process_fail(p, "%s", why);
+	a->ticket_keys = ticket_keys_new(p);
 	auth_login_init(a);
 	auth_recipient_init(a);
 }

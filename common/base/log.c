@@ -7,7 +7,11 @@
 
 #include "common/base/clock.h"
 
-enum { VALUE_MAX = 1024 };	/* longer values are cut, so that a line stays a line */
+enum {
+	VALUE_MAX = 1024,	/* longer values are cut, so that a line stays a line */
+	FIELDS_MAX = 2048,	/* of a struct log, written out; what goes beyond is left out */
+	CUT_ROOM = 8,		/* for " cut=1" and the line's end */
+};
 
 static const char *const level_words[] = {
 	[LOG_LEVEL_ERROR] = "ERROR", [LOG_LEVEL_WARN] = "WARN",
@@ -83,11 +87,25 @@ put_kv(struct buf *out, const struct kv *kv)
 		buf_put_u64(out, (uint64_t)kv->number);
 }
 
+/* False: it does not fit, and nothing was put. */
+static bool
+put_kv_within(struct buf *out, const struct kv *kv, size_t most)
+{
+	size_t before = out->n;
+
+	put_kv(out, kv);
+	if (out->n <= most)
+		return true;
+	buf_cut(out, before);
+	return false;
+}
+
 void
 log_write(enum log_level level, const struct log *log, const char *event, const struct kv *kvs)
 {
 	int saved = errno;
 	scoped_buf line = BUF_INIT;
+	bool whole = true;
 
 	if (level > level_max)
 		return;
@@ -96,7 +114,9 @@ log_write(enum log_level level, const struct log *log, const char *event, const 
 	if (log != NULL)
 		buf_put(&line, buf_str(&log->fields));
 	for (; kvs->kind != KV_END; kvs++)
-		put_kv(&line, kvs);
+		whole &= put_kv_within(&line, kvs, LOG_LINE_MAX - CUT_ROOM);
+	if (!whole)
+		buf_put_z(&line, " cut=1");
 	buf_put_c(&line, '\n');
 	sink(buf_str(&line));
 	errno = saved;
@@ -105,7 +125,7 @@ log_write(enum log_level level, const struct log *log, const char *event, const 
 void
 log_add_field(struct log *log, struct kv kv)
 {
-	put_kv(&log->fields, &kv);
+	(void)put_kv_within(&log->fields, &kv, FIELDS_MAX);
 }
 
 void

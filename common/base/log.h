@@ -11,6 +11,9 @@
 
 #include "common/base/buf.h"
 
+/* Octets of a line with its end: what a pipe takes whole or not at all (PIPE_BUF). */
+enum { LOG_LINE_MAX = 4096 };
+
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
 /* The fields that every line of a session or a message carries (sid, peer, trace). */
@@ -71,7 +74,7 @@ void log_write(enum log_level, const struct log *, const char *event, const stru
 #define log_debug(log, event, ...) \
 	log_write(LOG_LEVEL_DEBUG, (log), (event), LOG_KVS(__VA_ARGS__))
 
-/* Adds a field to every later line of this log. */
+/* Adds a field to every later line of this log; one that makes them longer than 2 KB is left out. */
 void log_add_field(struct log *, struct kv);
 void log_free(struct log *);
 

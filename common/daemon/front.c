@@ -11,6 +11,7 @@
 
 #include "common/base/log.h"
 #include "common/daemon/crowd.h"
+#include "common/daemon/front_signer.h"
 #include "common/daemon/login.h"
 #include "common/daemon/process_inside.h"
 #include "common/net/listener.h"
@@ -36,7 +37,7 @@ struct front {
 	const struct front_frame *frame;
 	struct front_listener *doors;
 	size_t door_count;
-	struct tls_context *tls;
+	struct front_signer *signer;
 	struct rate *connections;
 	struct rate *failures;
 	struct places places;
@@ -86,21 +87,6 @@ most_descriptors(void)
 }
 
 static void
-make_tls(struct front *f)
-{
-	const struct settings *s = f->process->settings;
-	char *why;
-
-	if (s->tls_certificate[0] == '\0')
-		return;
-	f->tls = tls_server_new(s->tls_certificate, s->tls_key, f->process->service->protocol,
-	    &why);
-	if (f->tls == NULL)
-		process_fail(f->process, "%s (settings tls_certificate and tls_key in %s)", why,
-		    s->config_path);
-}
-
-static void
 listen_at_doors(struct front *f)
 {
 	const struct process_door *doors = process_doors(f->process, &f->door_count);
@@ -109,7 +95,7 @@ listen_at_doors(struct front *f)
 	for (size_t i = 0; i < f->door_count; i++) {
 		const struct service_door *door = &f->process->service->doors[doors[i].door];
 
-		if (door->kind == DOOR_TLS && f->tls == NULL) {
+		if (door->kind == DOOR_TLS && front_signer_tls(f->signer) == NULL) {
 			log_warn(NULL, "door.closed", KV("door", door->name),
 			    KV("why", "no tls_certificate is set"));
 			continue;
@@ -119,6 +105,15 @@ listen_at_doors(struct front *f)
 		f->doors[i].listener = listener_new(f->process->loop, doors[i].fd, on_accepted,
 		    &f->doors[i]);
 	}
+}
+
+static void
+on_certificate(void *context)
+{
+	struct front *f = context;
+
+	if (f->doors == NULL && !f->draining)
+		listen_at_doors(f);
 }
 
 void
@@ -139,8 +134,10 @@ front_run(struct process *p, const struct front_frame *frame)
 	f->count_most = most_connections(p->settings);
 	f->descriptor_most = most_descriptors();
 	f->end = timer_new(p->loop, end_now, f);
-	make_tls(f);
-	listen_at_doors(f);
+	f->signer = front_signer_new(p, on_certificate, f);
+	/* Who comes before the signer waits at the door. */
+	if (p->settings->tls_certificate[0] == '\0')
+		listen_at_doors(f);
 }
 
 /* ---- connections ---- */
@@ -201,7 +198,7 @@ on_accepted(void *context, int fd, const struct net_address *peer,
 	    crowd_total(f->process->inside->crowd) > s->connections;
 	c.stream = stream_new(f->process->loop, fd, no_handler_yet, NULL);
 	if (l->door->kind == DOOR_TLS && !c.over_limit)
-		stream_accept_tls(c.stream, f->tls);
+		stream_accept_tls(c.stream, front_signer_tls(f->signer));
 	f->frame->connection(f->process, &c);
 }
 
@@ -233,7 +230,7 @@ front_tls(struct process *p)
 {
 	struct front *f = p->inside->frame;
 
-	return f->tls;
+	return front_signer_tls(f->signer);
 }
 
 uint32_t
@@ -260,6 +257,8 @@ on_message(struct process *p, enum role from, unsigned index, struct msg *m)
 	struct front *f = p->inside->frame;
 	bool ok;
 
+	if (front_signer_on_message(f->signer, from, index, m, &ok))
+		return ok;
 	if (login_on_message(p, from, m, &ok))
 		return ok;
 	return f->frame->on_message != NULL && f->frame->on_message(p, from, index, m);
@@ -280,6 +279,7 @@ on_peer_lost(struct process *p, enum role role, unsigned index)
 {
 	struct front *f = p->inside->frame;
 
+	front_signer_on_peer_lost(f->signer, role, index);
 	login_on_peer_lost(p, role);
 	if (f->frame->on_peer_lost != NULL)
 		f->frame->on_peer_lost(p, role, index);
@@ -344,7 +344,7 @@ end_now(void *context)
 	while (!TAILQ_EMPTY(&f->places))
 		free_place(f, TAILQ_FIRST(&f->places));
 	login_forget(p);
-	tls_context_free(f->tls);
+	front_signer_free(f->signer);
 	rate_free(f->connections);
 	rate_free(f->failures);
 	timer_free(f->end);

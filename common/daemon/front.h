@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The front's frame, the same in all three daemons: listens at the doors, keeps the limits (connections in
- * all and per client address over all fronts, descriptors), makes the TLS context, and after a reload serves its last
+ * all and per client address over all fronts, descriptors), has the TLS context, and after a reload serves its last
  * connections while a new front has taken over the doors. The daemon adds the protocol.
  */
 #pragma once

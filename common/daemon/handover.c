@@ -2,6 +2,7 @@
 #include "common/daemon/handover.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -54,6 +55,15 @@ read_u32(const char *p)
 	const unsigned char *u = (const unsigned char *)p;
 
 	return u[0] | (uint32_t)u[1] << 8 | (uint32_t)u[2] << 16 | (uint32_t)u[3] << 24;
+}
+
+/* What is not there now comes no more. */
+static bool
+is_left(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLRDHUP };
+
+	return poll(&p, 1, 0) > 0;
 }
 
 static enum parse
@@ -122,10 +132,11 @@ handover_receive(int fd, struct buf *storage, struct handover_words *out)
 	int client_fd = -1;
 	uint32_t hello;
 	size_t total;
+	bool left = is_left(fd);	/* before looking: what came last counts */
 	enum parse state = look_at_lengths(fd, &total, &hello);
 
 	if (state != PARSED)
-		return state;
+		return state == MORE && left ? BAD : state;
 	/* unix(7): one call takes no more than up to the end of the part that carries a descriptor. */
 	buf_clear(storage);
 	while (storage->n < total)

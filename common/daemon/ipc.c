@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "common/base/log.h"
 
 enum { MESSAGES_PER_TURN = 32, SOCKET_BUFFER = 256 * 1024 };
@@ -287,6 +288,44 @@ bool
 ipc_is_full(const struct ipc *ipc)
 {
 	return ipc->unsent_bytes >= IPC_FULL;
+}
+
+/* Up to the deadline; false: nothing came, or what no answer is. */
+static bool
+await(struct ipc *ipc, int64_t deadline, struct buf *answer)
+{
+	struct pollfd look = { .fd = ipc->fd, .events = POLLIN };
+	ssize_t n;
+
+	for (;;) {
+		int64_t left = deadline - clock_monotonic_ms();
+		int ready = left > 0 ? poll(&look, 1, (int)left) : 0;
+
+		if (ready < 0 && errno == EINTR)
+			continue;
+		if (ready <= 0)
+			return false;
+		n = recv(ipc->fd, buf_room(answer, IPC_ANSWER_MAX), IPC_ANSWER_MAX, MSG_TRUNC);
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			continue;
+		if (n <= 0 || n > IPC_ANSWER_MAX)
+			return false;
+		buf_added(answer, (size_t)n);
+		return true;
+	}
+}
+
+bool
+ipc_ask(struct ipc *ipc, struct buf *message, int64_t ms, struct buf *answer)
+{
+	bool done = !ipc->ended && !ipc->left && TAILQ_EMPTY(&ipc->unsent) &&
+	    message->n <= IPC_MESSAGE_MAX && send_now(ipc, buf_str(message), -1) == SENT &&
+	    await(ipc, clock_monotonic_ms() + ms, answer);
+
+	buf_wipe(message);
+	if (!done)
+		end(ipc, "no answer");
+	return done;
 }
 
 /* The failure is told from the loop, never from inside ipc_send. */

@@ -11,6 +11,7 @@
 #include "common/net/loop.h"
 
 enum {
+	IPC_ANSWER_MAX = 4 * 1024,	/* of ipc_ask */
 	IPC_MESSAGE_MAX = 72 * 1024,	/* one message, type included */
 	IPC_QUEUE_MAX = 64 * 1024 * 1024,	/* unsent octets; more: the channel is ended */
 	IPC_FULL = 512 * 1024,		/* ipc_is_full from here: bulk senders wait */
@@ -73,6 +74,11 @@ void ipc_free(struct ipc *);
  */
 void ipc_send(struct ipc *, struct buf *message, int fd);
 bool ipc_is_full(const struct ipc *);
+/*
+ * Sends and waits for the next message, ms at most and blocking: for a channel on which the other side only answers, with
+ * at most IPC_ANSWER_MAX octets and no descriptor. False: there is none, and the channel is ended.
+ */
+must_check bool ipc_ask(struct ipc *, struct buf *message, int64_t ms, struct buf *answer);
 /* The other side has closed, though `closed` may not have told so yet. */
 bool ipc_is_left(const struct ipc *);
 /*

@@ -16,6 +16,7 @@
 enum {
 	STAY_MS = 60 * 1000,		/* without a session, so that the next click finds it warm */
 	ARRIVAL_MS = 10 * 1000,		/* for the front's first words */
+	ARRIVAL_AGAIN_MS = 50,		/* between looks at first words that are not all there */
 	WORK_SOON_MS = 200,
 	LEAVE_MS = 100,
 };
@@ -32,6 +33,7 @@ struct arrival {
 	struct keeper *keeper;
 	int fd;
 	struct watch *watch;
+	struct timer *again;
 	struct timer *patience;
 	struct buf sid;
 	struct buf peer;
@@ -64,6 +66,7 @@ static void ask_to_leave(void *context);
 static bool on_session_open(struct keeper *, struct msg *);
 static bool on_quota(struct keeper *, struct msg *);
 static void on_arrival(void *context, unsigned ready);
+static void look_again(void *context);
 static void give_up_arrival(void *context);
 
 void
@@ -208,6 +211,7 @@ free_arrival(struct arrival *a)
 {
 	TAILQ_REMOVE(&a->keeper->arrivals, a, entry);
 	watch_free(a->watch);
+	timer_free(a->again);
 	timer_free(a->patience);
 	close_fd(&a->fd);
 	buf_free(&a->sid);
@@ -281,10 +285,19 @@ on_session_open(struct keeper *k, struct msg *m)
 	buf_put(&a->peer, peer);
 	a->secure = secure;
 	a->watch = watch_new(k->process->loop, a->fd, WATCH_READ, on_arrival, a);
+	a->again = timer_new(k->process->loop, look_again, a);
 	a->patience = timer_new(k->process->loop, give_up_arrival, a);
 	timer_set(a->patience, ARRIVAL_MS);
 	TAILQ_INSERT_TAIL(&k->arrivals, a, entry);
 	return true;
+}
+
+static void
+look_again(void *context)
+{
+	struct arrival *a = context;
+
+	watch_change(a->watch, WATCH_READ);
 }
 
 static void
@@ -337,6 +350,9 @@ on_arrival(void *context, unsigned ready)
 	(void)ready;
 	switch (handover_receive(a->fd, &storage, &words)) {
 	case MORE:
+		/* What was looked at stays readable: to wait for the descriptor would be to spin. */
+		watch_change(a->watch, 0);
+		timer_set(a->again, ARRIVAL_AGAIN_MS);
 		return;
 	case BAD:
 		log_warn(NULL, "session.lost", KV("sid", buf_str(&a->sid)));

@@ -7,6 +7,7 @@
 #include "common/daemon/master.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,6 +20,7 @@
 #include "common/base/log.h"
 #include "common/base/map.h"
 #include "common/daemon/messages.h"
+#include "common/daemon/signer.h"
 #include "common/daemon/title.h"
 
 enum {
@@ -33,7 +35,7 @@ enum {
 static const enum role pairs[][2] = {
 	{ ROLE_FRONT, ROLE_AUTH }, { ROLE_AUTH, ROLE_AUTH_HASH }, { ROLE_AUTH, ROLE_AUTH_PAM },
 	{ ROLE_FRONT, ROLE_QUEUE }, { ROLE_QUEUE, ROLE_AUTH }, { ROLE_QUEUE, ROLE_COURIER },
-	{ ROLE_QUEUE, ROLE_KEEPER },
+	{ ROLE_QUEUE, ROLE_KEEPER }, { ROLE_QUEUE, ROLE_SYNCER },
 };
 
 static void start_missing(void *context);
@@ -123,6 +125,8 @@ key_of_pid(const pid_t *pid)
 static void
 free_child(struct child *c)
 {
+	if (c->partner != NULL)
+		c->partner->partner = NULL;
 	TAILQ_REMOVE(&c->master->children, c, entry);
 	map_remove(c->master->pids, key_of_pid(&c->pid));
 	ipc_free(c->ipc);
@@ -147,6 +151,15 @@ forget_master(struct master *m, struct process_birth *birth)
 	loop_free(m->loop);
 	close_fd(&m->ready_fd);
 	close_fd(&m->pid_fd);
+	if (birth->role == ROLE_RECORDER) {
+		recorder_use(m->files.log);
+		close(m->log_pipe);
+	} else {
+		recorder_use(m->log_pipe);
+		close(m->files.pipe);
+		if (m->files.log != STDERR_FILENO)
+			close(m->files.log);
+	}
 	if (birth->role == ROLE_FRONT) {
 		birth->doors = m->doors;
 		birth->door_count = m->door_count;
@@ -163,15 +176,25 @@ forget_master(struct master *m, struct process_birth *birth)
 	signal(SIGPIPE, SIG_IGN);
 }
 
-/* PAM's modules need what master has; keepers change by themselves, to their account's user. */
 static void
-drop_privileges(const struct master *m, enum role role)
+become_user(const struct master *m)
 {
-	if (m->uid == (uid_t)-1 || role == ROLE_AUTH_PAM || role == ROLE_KEEPER)
+	if (m->uid == (uid_t)-1)
 		return;
 	if (setgroups(0, NULL) != 0 || setresgid(m->gid, m->gid, m->gid) != 0 ||
 	    setresuid(m->uid, m->uid, m->uid) != 0)
 		fatal("cannot become user id %u: errno %d", (unsigned)m->uid, errno);
+}
+
+/*
+ * PAM's modules need what master has; keepers change by themselves, to their account's user, and
+ * signers when they have read the key.
+ */
+static void
+drop_privileges(const struct master *m, enum role role)
+{
+	if (role != ROLE_AUTH_PAM && role != ROLE_KEEPER && role != ROLE_SIGNER)
+		become_user(m);
 }
 
 struct child *
@@ -237,15 +260,22 @@ master_fork(struct master *m, enum role role, const char *label,
 static void
 start_role(struct process *p, void *context)
 {
-	(void)context;
+	struct master *m = context;
+
 	switch (p->role) {
+	case ROLE_RECORDER: recorder_start(p, &m->files); break;
 	case ROLE_FRONT: p->service->front_start(p); break;
 	case ROLE_AUTH: p->service->auth->start(p); break;
 	case ROLE_AUTH_HASH: p->service->auth->hash_start(p); break;
 	case ROLE_AUTH_PAM: p->service->auth->pam_start(p); break;
 	case ROLE_QUEUE: p->service->queue_start(p); break;
 	case ROLE_COURIER: p->service->courier_start(p); break;
-	case ROLE_MASTER: case ROLE_KEEPER: case ROLE_SIGNER: case ROLE_RECORDER: case ROLE_COUNT:
+	case ROLE_SIGNER:
+		signer_start(p);
+		become_user(m);
+		break;
+	case ROLE_SYNCER: p->service->syncer_start(p); break;
+	case ROLE_MASTER: case ROLE_KEEPER: case ROLE_COUNT:
 		fatal("nobody starts a %s this way", role_name(p->role));
 	}
 }
@@ -267,7 +297,7 @@ static bool
 start_missing_of(struct master *m, enum role role)
 {
 	while (count_of(m, role) < m->roles[role].count)
-		if (master_fork(m, role, NULL, start_role, NULL) == NULL)
+		if (master_fork(m, role, NULL, start_role, m) == NULL)
 			return false;
 	return true;
 }
@@ -291,6 +321,7 @@ start_missing(void *context)
 		if (r->not_before_ms > now && r->not_before_ms < next)
 			next = r->not_before_ms;
 	}
+	signers_join(m);
 	if (next != INT64_MAX)
 		timer_set(m->restart, next - now);
 }
@@ -378,11 +409,15 @@ run_message(struct child *from, struct msg *msg)
 {
 	if (msg->type == MSG_READY) {
 		from->ready = true;
+		if (from->role == ROLE_RECORDER)
+			recorder_use(from->master->log_pipe);
 		look_whether_all_are_ready(from->master);
 		return true;
 	}
 	if (msg->type == MSG_FAILED)
 		return on_failed(from, msg);
+	if (from->role == ROLE_FRONT && msg->type == MSG_SIGNER_FAILED)
+		return signers_on_failed(from, msg);
 	if (from->role == ROLE_AUTH && msg->type == MSG_SESSION_WANTED)
 		return keepers_on_session_wanted(from->master, msg);
 	if (from->role == ROLE_AUTH && msg->type == MSG_KEEPER_WANTED)
@@ -406,13 +441,17 @@ on_message(void *context, struct ipc *ipc, struct msg *msg)
 	return false;
 }
 
-static void
-kill_child(void *context)
+void
+master_kill(struct child *c)
 {
-	struct child *c = context;
-
 	log_warn(NULL, "process.kill", KV("role", role_name(c->role)), KV("pid", (int)c->pid));
 	kill(c->pid, SIGKILL);
+}
+
+static void
+kill_late(void *context)
+{
+	master_kill(context);
 }
 
 /* A child that sent rubbish, or one that is about to exit: it closes its channel first. */
@@ -426,10 +465,10 @@ on_closed(void *context, struct ipc *ipc)
 	c->ipc = NULL;
 	c->leaving = c->role == ROLE_KEEPER;
 	if (c->broke_rules) {
-		kill_child(c);
+		master_kill(c);
 		return;
 	}
-	c->grace = timer_new(c->master->loop, kill_child, c);
+	c->grace = timer_new(c->master->loop, kill_late, c);
 	timer_set(c->grace, GRACE_MS);
 }
 
@@ -451,6 +490,27 @@ back_off(struct master *m, const struct child *c)
 }
 
 static void
+send_word(struct child *c, enum message_type word, int fd)
+{
+	struct buf m = BUF_INIT;
+
+	msg_begin(&m, word);
+	master_send(c, &m, fd);
+}
+
+/* The recorder goes last: it hears what the others have to say to their end. */
+static void
+end_with_recorder(struct master *m)
+{
+	struct child *c = TAILQ_FIRST(&m->children);
+
+	if (c == NULL)
+		loop_stop(m->loop);
+	else if (c->role == ROLE_RECORDER && TAILQ_NEXT(c, entry) == NULL)
+		send_word(c, MSG_STOP, -1);
+}
+
+static void
 bury(struct child *c, int status)
 {
 	struct master *m = c->master;
@@ -466,6 +526,7 @@ bury(struct child *c, int status)
 		    KV("restart_ms", wait));
 	if (c->role == ROLE_KEEPER)
 		keepers_on_death(c);
+	signers_on_death(c);
 	crowd_give_back(m->crowd, c->crowd_slot);
 	if (restart)
 		m->roles[c->role].not_before_ms = clock_monotonic_ms() + wait;
@@ -474,8 +535,8 @@ bury(struct child *c, int status)
 		timer_set(m->restart, 0);
 	else if (restart)
 		give_up_start(m, STR("one of its processes died at the start; the log says which"));
-	if (m->stopping && TAILQ_EMPTY(&m->children))
-		loop_stop(m->loop);
+	if (m->stopping)
+		end_with_recorder(m);
 }
 
 bool
@@ -511,13 +572,24 @@ on_child_signal(void *context)
 
 /* ---- signals from the administrator ---- */
 
+/* A file that was moved away gets a successor. Where none can be opened, all stays as it is. */
 static void
-send_word(struct child *c, enum message_type word, int fd)
+reopen_log(struct master *m)
 {
-	struct buf m = BUF_INIT;
+	int log = recorder_open_log(m->settings);
 
-	msg_begin(&m, word);
-	master_send(c, &m, fd);
+	if (log < 0)
+		return;
+	if (m->files.log != STDERR_FILENO)
+		close(m->files.log);
+	m->files.log = log;
+}
+
+/* A copy of the log's descriptor for the recorder, or -1. */
+static int
+log_for(const struct master *m, const struct child *c)
+{
+	return c->role == ROLE_RECORDER ? fcntl(m->files.log, F_DUPFD_CLOEXEC, 0) : -1;
 }
 
 static void
@@ -527,7 +599,6 @@ on_hangup(void *context)
 	struct settings *fresh;
 	struct child *c;
 	char *why;
-	int log;
 
 	fresh = settings_read(m->settings->config_path, &why);
 	if (fresh == NULL) {
@@ -542,16 +613,15 @@ on_hangup(void *context)
 	settings_free(m->settings);
 	m->settings = fresh;
 	master_count_roles(m);
-	log = process_open_log(m->settings);
-	if (log >= 0)
-		process_use_log(log);
+	reopen_log(m);
 	TAILQ_FOREACH(c, &m->children, entry)
 		if (c->role != ROLE_FRONT) {
-			send_word(c, MSG_RELOAD, process_open_log(m->settings));
+			send_word(c, MSG_RELOAD, log_for(m, c));
 		} else {
 			c->draining = true;
-			send_word(c, MSG_DRAIN, process_open_log(m->settings));
+			send_word(c, MSG_DRAIN, -1);
 		}
+	signers_on_reload(m);
 	log_info(NULL, "reload");
 	start_missing(m);
 }
@@ -563,7 +633,7 @@ kill_rest(void *context)
 	struct child *c;
 
 	TAILQ_FOREACH(c, &m->children, entry)
-		kill_child(c);
+		master_kill(c);
 }
 
 static void
@@ -577,10 +647,10 @@ on_terminate(void *context)
 	m->stopping = true;
 	log_info(NULL, "stop");
 	TAILQ_FOREACH(c, &m->children, entry)
-		send_word(c, MSG_STOP, -1);
+		if (c->role != ROLE_RECORDER)
+			send_word(c, MSG_STOP, -1);
 	timer_set(m->last_moment, STOP_MS);
-	if (TAILQ_EMPTY(&m->children))
-		loop_stop(m->loop);
+	end_with_recorder(m);
 }
 
 _Noreturn void
@@ -613,5 +683,6 @@ master_run(struct master *m)
 	doors_close(m->doors, m->door_count);
 	settings_free(m->settings);
 	log_info(NULL, "stopped");
+	recorder_copy_rest(&m->files);
 	exit(m->started ? 0 : 1);
 }

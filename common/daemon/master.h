@@ -7,6 +7,7 @@
 
 #include "common/daemon/keeper.h"
 #include "common/daemon/process_inside.h"
+#include "common/daemon/recorder.h"
 
 struct master;
 
@@ -21,7 +22,8 @@ struct child {
 	int64_t born_ms;
 	bool ready;
 	unsigned crowd_slot;	/* fronts: where it counts */
-	bool draining;		/* a front that has been replaced: not restarted */
+	bool draining;		/* a front that has been replaced, or its signer: not restarted */
+	struct child *partner;	/* a front's signer, a signer's front */
 	bool broke_rules;	/* sent rubbish: it gets no time to end by itself */
 	struct timer *grace;	/* after its channel was closed: runs out, and it is killed */
 	bool leaving;		/* a keeper told to go, or about to be dead: what comes for its account waits */
@@ -58,6 +60,8 @@ struct master {
 	struct timer *last_moment;
 	bool started;		/* everybody was ready once */
 	bool stopping;
+	struct recorder_files files;	/* of the log: the recorder's */
+	int log_pipe;		/* the end for all others */
 	int ready_fd;		/* where `trivet start` waits, or -1 */
 	int pid_fd;		/* the pid file, locked; no child has it */
 	uid_t uid;		/* what children become; (uid_t)-1: stay */
@@ -71,6 +75,7 @@ void master_count_roles(struct master *);
 struct child *master_fork(struct master *, enum role, const char *label,
     void (*start)(struct process *, void *), void *context);
 void master_send(struct child *, struct buf *message, int fd);
+void master_kill(struct child *);
 /* Gives both a channel to each other. */
 void master_join(struct child *, struct child *);
 struct child *master_find(struct master *, enum role, unsigned index);
@@ -86,6 +91,15 @@ struct process_door *doors_bind(const struct service *, const struct settings *,
 /* After a reload: closes what is no longer wanted, opens what is new; false (logged): all stays. */
 must_check bool doors_rebind(struct master *, const struct settings *fresh);
 void doors_close(struct process_door *, size_t count);
+
+/* master_signers.c: each front has a signer, and that signer no other front. */
+/* After some were forked: joins those that have nobody yet. */
+void signers_join(struct master *);
+/* New fronts get new signers, with the key of today; who serves a front goes on until that ends. */
+void signers_on_reload(struct master *);
+/* A front or a signer is dead. */
+void signers_on_death(struct child *);
+bool signers_on_failed(struct child *front, struct msg *);
 
 /* master_keepers.c */
 bool keepers_on_session_wanted(struct master *, struct msg *);

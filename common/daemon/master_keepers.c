@@ -276,8 +276,12 @@ read_wish(struct msg *m, bool session, struct wish *w)
 		w->secure = msg_get_bool(m);
 	}
 	w->grant = msg_get_grant(m);
-	/* auth reads what strangers send: whatever became of it, it gets no keeper that is root. */
-	return msg_end(m) && w->grant.address.n > 0 && w->grant.maildir.n > 0 && w->grant.uid != 0;
+	/*
+	 * auth reads what strangers send: whatever became of it, it gets no keeper that is root, and none whose
+	 * label is another string than its address.
+	 */
+	return msg_end(m) && w->grant.address.n > 0 && w->grant.maildir.n > 0 && w->grant.uid != 0 &&
+	    !str_has_char(w->grant.address, '\0') && !str_has_char(w->grant.maildir, '\0');
 }
 
 bool
@@ -341,31 +345,4 @@ keepers_on_death(struct child *keeper)
 		free(all->session);
 		free(all);
 	}
-}
-
-/* ---- grants in messages ---- */
-
-void
-msg_put_grant(struct buf *m, const struct keeper_grant *g)
-{
-	msg_put_str(m, g->address);
-	msg_put_str(m, g->maildir);
-	msg_put_u32(m, g->uid);
-	msg_put_u32(m, g->gid);
-	msg_put_u64(m, g->quota_bytes);
-	msg_put_u64(m, g->quota_messages);
-}
-
-struct keeper_grant
-msg_get_grant(struct msg *m)
-{
-	struct keeper_grant g;
-
-	g.address = msg_get_str(m);
-	g.maildir = msg_get_str(m);
-	g.uid = msg_get_u32(m);
-	g.gid = msg_get_u32(m);
-	g.quota_bytes = msg_get_u64(m);
-	g.quota_messages = msg_get_u64(m);
-	return g;
 }

@@ -7,9 +7,9 @@
 enum message_type {
 	/* master -> all */
 	MSG_PEER = 1,		/* u8 role, u32 index, str label; fd: a channel to it */
-	MSG_RELOAD,		/* the settings file is to be read again; fd: the log, opened anew */
+	MSG_RELOAD,		/* the settings file is to be read again; fd: for the recorder, the log opened anew */
 	MSG_STOP,
-	MSG_DRAIN,		/* front: others have your doors, end with your last connection; fd: the log, opened anew */
+	MSG_DRAIN,		/* front: others have your doors, end with your last connection */
 	/* all -> master */
 	MSG_READY,
 	MSG_FAILED,		/* str why: cannot do its work */
@@ -42,6 +42,15 @@ enum message_type {
 	/* keeper -> master: no session since a minute; master -> keeper: go, or a session comes */
 	MSG_IDLE,		/* to master: u64 how many sessions it was ever given */
 	MSG_KEEPER_GONE,	/* master -> auth: str address */
+	/* signer -> front: once, first of all */
+	MSG_CERTIFICATE,	/* str PEM text of the certificate and its issuers */
+	/* front -> signer and back; one question at a time */
+	MSG_SIGN,		/* u32 scheme of RFC 8446 4.2.3, str what a handshake signs */
+	MSG_SIGNATURE,		/* str signature */
+	/* front -> master: its signer does not do its work */
+	MSG_SIGNER_FAILED,	/* u32 index */
+	/* auth -> front */
+	MSG_TICKET_KEYS,	/* str current, str previous (may be empty): TLS_TICKET_KEY octets each */
 
 	MSG_SMTPD = 0x100,	/* from here on: smtpd's own, smtpd/smtpd.h */
 };

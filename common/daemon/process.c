@@ -19,6 +19,7 @@
 #include "common/daemon/login.h"
 #include "common/daemon/messages.h"
 #include "common/daemon/process_inside.h"
+#include "common/daemon/recorder.h"
 #include "common/daemon/title.h"
 #include "common/net/stream.h"
 
@@ -35,10 +36,9 @@ static const char *const role_names[ROLE_COUNT] = {
 	[ROLE_MASTER] = "master", [ROLE_FRONT] = "front", [ROLE_AUTH] = "auth",
 	[ROLE_AUTH_HASH] = "auth: hash", [ROLE_AUTH_PAM] = "auth: pam",
 	[ROLE_KEEPER] = "keeper", [ROLE_QUEUE] = "queue", [ROLE_COURIER] = "courier",
+	[ROLE_SYNCER] = "syncer",
 	[ROLE_SIGNER] = "signer", [ROLE_RECORDER] = "recorder",
 };
-
-static int log_fd = -1;
 
 const char *
 role_name(enum role role)
@@ -48,34 +48,22 @@ role_name(enum role role)
 
 /* ---- the log ---- */
 
-int
-process_open_log(const struct settings *settings)
-{
-	if (settings->log_file[0] == '\0')
-		return -1;
-	return open(settings->log_file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
-}
-
-/* Errors of the log are nobody's business but the log's: the service goes on. */
+/* Who reads the log wants all that happens; the file gets what log_level says. */
 static void
-write_line(struct str line)
+set_log_level(const struct process *p)
 {
-	if (write(log_fd, line.p, line.n) < 0)
-		return;
+	enum log_level level = process_log_level(p->settings);
+
+	if (p->service->trace != NULL && level < LOG_LEVEL_INFO)
+		level = LOG_LEVEL_INFO;
+	log_set_level(level);
 }
 
-void
-process_use_log(int fd)
+enum log_level
+process_log_level(const struct settings *settings)
 {
-	if (log_fd >= 0)
-		close(log_fd);
-	log_fd = fd;
-	log_set_sink(write_line);
-}
+	const char *word = settings->log_level;
 
-static enum log_level
-level_of(const char *word)
-{
 	return strcmp(word, "error") == 0 ? LOG_LEVEL_ERROR :
 	    strcmp(word, "warn") == 0 ? LOG_LEVEL_WARN :
 	    strcmp(word, "debug") == 0 ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO;
@@ -195,6 +183,35 @@ process_send(struct process *p, enum role to, unsigned index, struct buf *messag
 }
 
 bool
+process_ask(struct process *p, enum role to, unsigned index, struct buf *message, int64_t ms,
+    struct buf *answer)
+{
+	struct peer *peer = find_peer(p, to, index);
+
+	if (peer == NULL) {
+		buf_wipe(message);
+		return false;
+	}
+	return ipc_ask(peer->ipc, message, ms, answer);
+}
+
+bool
+process_next_peer(const struct process *p, enum role role, size_t *at, unsigned *index)
+{
+	struct str key;
+	void *value;
+
+	while (map_next(p->inside->peers, at, &key, &value)) {
+		const struct peer *peer = value;
+
+		*index = peer->index;
+		if (peer->role == role)
+			return true;
+	}
+	return false;
+}
+
+bool
 process_has_peer(const struct process *p, enum role role, unsigned index)
 {
 	return find_peer(p, role, index) != NULL;
@@ -224,21 +241,19 @@ process_handle(struct process *p, const struct process_handlers *handlers)
 /* ---- master's words ---- */
 
 static void
-reload(struct process *p, int new_log)
+reload(struct process *p)
 {
 	struct settings *old = (struct settings *)(uintptr_t)p->settings;
 	char *why;
 	struct settings *fresh = settings_read(old->config_path, &why);
 
-	if (new_log >= 0)
-		process_use_log(new_log);
 	if (fresh == NULL) {
 		log_error(NULL, "reload.failed", KV("why", why));
 		free(why);
 		return;
 	}
 	p->settings = fresh;
-	log_set_level(level_of(fresh->log_level));
+	set_log_level(p);
 	if (p->inside->handlers.on_reload != NULL)
 		p->inside->handlers.on_reload(p);
 	settings_free(old);
@@ -297,14 +312,14 @@ on_master_message(void *context, struct ipc *ipc, struct msg *m)
 		meet_peer(p, role, index, label, msg_take_fd(m));
 		return true;
 	case MSG_RELOAD:
-		reload(p, msg_take_fd(m));
+		if (m->fd >= 0 && p->inside->on_new_log != NULL)
+			p->inside->on_new_log(p, msg_take_fd(m));
+		reload(p);
 		return true;
 	case MSG_STOP:
 		stop(p);
 		return true;
 	case MSG_DRAIN:
-		if (m->fd >= 0)
-			process_use_log(msg_take_fd(m));
 		if (p->inside->on_drain != NULL)
 			p->inside->on_drain(p);
 		return true;
@@ -322,8 +337,9 @@ on_master_closed(void *context, struct ipc *ipc)
 
 	(void)ipc;
 	log_warn(NULL, "process.master_gone");
-	/* A keeper closes its account properly; nobody else has anything to close. */
-	if (p->role == ROLE_KEEPER && p->inside->handlers.on_stop != NULL)
+	/* A keeper closes its account properly, the recorder hears the rest; nobody else has anything to close. */
+	if ((p->role == ROLE_KEEPER || p->role == ROLE_RECORDER) &&
+	    p->inside->handlers.on_stop != NULL)
 		p->inside->handlers.on_stop(p);
 	_exit(0);
 }
@@ -352,6 +368,7 @@ process_fail(struct process *p, const char *format, ...)
 void
 process_became_helper(int keep)
 {
+	int log_fd = recorder_used();
 	unsigned low = (unsigned)(keep < log_fd ? keep : log_fd);
 	unsigned high = (unsigned)(keep < log_fd ? log_fd : keep);
 
@@ -413,7 +430,7 @@ process_live(const struct process_birth *birth, void (*start)(struct process *, 
 
 	title_set(p.service->name, role_name(p.role), birth->label);
 	log_set_name(p.service->name, role_name(p.role));
-	log_set_level(level_of(p.settings->log_level));
+	set_log_level(&p);
 	p.inside = xcalloc(1, sizeof(*p.inside));
 	p.inside->peers = map_new();
 	p.inside->doors = birth->doors;

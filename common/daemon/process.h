@@ -12,6 +12,7 @@
 
 enum role {
 	ROLE_MASTER,
+	ROLE_RECORDER,		/* writes the log; started first */
 	ROLE_FRONT,
 	ROLE_AUTH,
 	ROLE_AUTH_HASH,		/* auth's worker: password hashes */
@@ -19,8 +20,8 @@ enum role {
 	ROLE_KEEPER,
 	ROLE_QUEUE,
 	ROLE_COURIER,
-	ROLE_SIGNER,		/* not started yet: keys are used through common/net/tls */
-	ROLE_RECORDER,		/* not started yet: lines go through common/base/log's sink */
+	ROLE_SYNCER,		/* the queue's: what blocks for long on the way to the disk */
+	ROLE_SIGNER,		/* one for each front: holds the private key */
 	ROLE_COUNT
 };
 
@@ -76,6 +77,14 @@ void process_end(struct process *);
 void process_handle(struct process *, const struct process_handlers *);
 /* False (message dropped, fd closed) where there is no such peer now. fd -1: none; else owned. */
 bool process_send(struct process *, enum role to, unsigned index, struct buf *message, int fd);
+/*
+ * Sends and waits for the answer, ms at most: the process does nothing else meanwhile. For a peer that only
+ * answers (signers). False: no answer, and the channel has been ended.
+ */
+bool process_ask(struct process *, enum role to, unsigned index, struct buf *message, int64_t ms,
+    struct buf *answer);
+/* The peers of a role, one after the other; begin with *at 0. False: no more. */
+bool process_next_peer(const struct process *, enum role, size_t *at, unsigned *index);
 bool process_has_peer(const struct process *, enum role, unsigned index);
 bool process_is_full(const struct process *, enum role, unsigned index);
 /* The fronts' listening sockets, one for each address of each door, in order. */
@@ -98,6 +107,7 @@ struct service_door {
 };
 
 struct keeper_grant;
+struct recorder_reader;
 
 /* auth and its workers, from common/auth: handed in, because this shelf does not know that one. */
 struct auth_roles {
@@ -117,6 +127,9 @@ struct service {
 	void (*keeper_start)(struct process *, const struct keeper_grant *, int maildir_fd);
 	void (*queue_start)(struct process *);		/* smtpd only, else NULL */
 	void (*courier_start)(struct process *);	/* smtpd only, else NULL */
+	const struct recorder_reader *trace;		/* smtpd only, else NULL */
+	void (*syncer_start)(struct process *);		/* smtpd only, else NULL */
+	unsigned syncers;				/* how many of them */
 };
 
 /* main() of all three daemons: `NAME [-c CONFIG]`, in the foreground. */

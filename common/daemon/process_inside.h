@@ -2,6 +2,7 @@
 /* What process.c, master.c and the frames share and no role sees. */
 #pragma once
 
+#include "common/base/log.h"
 #include "common/daemon/process.h"
 
 struct crowd;
@@ -43,9 +44,8 @@ struct process_inside {
 	void *frame;	/* front.c's or keeper.c's own */
 	void *login;	/* login.c's own */
 	void (*on_drain)(struct process *);
+	void (*on_new_log)(struct process *, int fd);	/* the recorder's: owned */
 };
 
-/* The log file of these settings opened for appending, or -1 (with errno; standard error is kept). */
-int process_open_log(const struct settings *);
-/* Lines go to this descriptor from now on (owned). */
-void process_use_log(int fd);
+/* What log_level says. */
+enum log_level process_log_level(const struct settings *);

@@ -154,12 +154,15 @@ master_count_roles(struct master *m)
 {
 	unsigned cores = fronts_wanted(m->settings);
 
+	m->roles[ROLE_RECORDER].count = 1;
 	m->roles[ROLE_FRONT].count = cores;
 	m->roles[ROLE_AUTH].count = 1;
 	m->roles[ROLE_AUTH_HASH].count = cores;
 	m->roles[ROLE_AUTH_PAM].count = m->settings->pam_service[0] ? 1 : 0;
+	m->roles[ROLE_SIGNER].count = m->settings->tls_certificate[0] ? cores : 0;
 	m->roles[ROLE_QUEUE].count = m->service->queue_start ? 1 : 0;
 	m->roles[ROLE_COURIER].count = m->service->courier_start ? 1 : 0;
+	m->roles[ROLE_SYNCER].count = m->service->syncers;
 }
 
 static const char *
@@ -177,6 +180,19 @@ parse_arguments(const struct master *m, int argc, char **argv)
 		refuse_with(m, m->service->name, "what is '%s'? usage: -c CONFIG; see trivet(8)",
 		    argv[optind]);
 	return config;
+}
+
+/* Until the recorder runs our own lines go to the file directly. */
+static void
+open_log_pipe(struct master *m, int log)
+{
+	int ends[2];
+
+	if (!recorder_pipe(ends))
+		refuse_with(m, m->service->name, "cannot make a pipe: %s", strerror(errno));
+	m->files = (struct recorder_files){ .pipe = ends[0], .log = log >= 0 ? log : STDERR_FILENO };
+	m->log_pipe = ends[1];
+	recorder_use(m->files.log);
 }
 
 int
@@ -202,12 +218,11 @@ service_main(const struct service *service, int argc, char **argv)
 		    m->settings->test_clock, m->settings->config_path, strerror(errno));
 	find_user(m);
 	write_pid_file(m);
-	log = process_open_log(m->settings);
+	log = recorder_open_log(m->settings);
 	if (log < 0 && m->settings->log_file[0])
 		refuse_with(m, service->name, "cannot open %s (setting log_file in %s): %s",
 		    m->settings->log_file, m->settings->config_path, strerror(errno));
-	if (log >= 0)
-		process_use_log(log);
+	open_log_pipe(m, log);
 	raise_descriptor_limit();
 	m->doors = doors_bind(service, m->settings, NULL, 0, &m->door_count, &why);
 	if (m->doors == NULL)

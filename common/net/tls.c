@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * TLS contexts: versions, options, certificate, key and ALPN. RFC 8996 (no TLS 1.0 and 1.1),
+ * TLS contexts: versions, options, certificates and ALPN. RFC 8996 (no TLS 1.0 and 1.1),
  * RFC 7301 (ALPN). OpenSSL counts the references: each session holds its SSL_CTX, so a
  * context may be freed while sessions made from it live on.
  */
 #include "common/net/tls_session.h"
 
-#include <errno.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <stdlib.h>
@@ -29,8 +28,8 @@ service_word(const char *service)
 	fatal("no TLS service is called %s", service);
 }
 
-static char *
-words(const char *path, const char *fault, const char *advice)
+char *
+tls_words(const char *path, const char *fault, const char *advice)
 {
 	struct buf text = BUF_INIT;
 
@@ -39,100 +38,57 @@ words(const char *path, const char *fault, const char *advice)
 	return text.base;
 }
 
-static const char *
-openssl_fault(void)
+const char *
+tls_fault(void)
 {
 	const char *reason = ERR_reason_error_string(ERR_peek_last_error());
 
 	return reason != NULL ? reason : "OpenSSL does not say why";
 }
 
-/* OpenSSL's words for a missing file help nobody: look first. */
+/* The certificates after the first, up to the end of the text. */
 static bool
-readable(const char *path, char **why)
+use_issuers(SSL_CTX *ssl, BIO *text)
 {
-	FILE *f = fopen(path, "re");
+	X509 *issuer;
 
-	if (f == NULL) {
-		*why = words(path, strerror(errno), errno == ENOENT ?
-		    "check the path in the settings" : "make it readable for the server");
+	while ((issuer = PEM_read_bio_X509(text, NULL, NULL, NULL)) != NULL)
+		if (SSL_CTX_add0_chain_cert(ssl, issuer) != 1) {
+			X509_free(issuer);
+			return false;
+		}
+	if (ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)
 		return false;
-	}
-	fclose(f);
+	ERR_clear_error();
 	return true;
 }
 
-static bool
-use_certificate(SSL_CTX *ssl, const char *path, char **why)
+bool
+tls_use_chain(SSL_CTX *ssl, struct str chain)
 {
-	scoped_buf fault = BUF_INIT;
-
-	if (!readable(path, why))
-		return false;
-	ERR_clear_error();
-	if (SSL_CTX_use_certificate_chain_file(ssl, path) == 1)
-		return true;
-	buf_printf(&fault, "no usable certificate in it (%s)", openssl_fault());
-	*why = words(path, buf_z(&fault),
-	    "it must hold the certificate and then its chain, in PEM form");
-	return false;
-}
-
-/* A daemon has nobody to ask: says that the key is encrypted, gives no passphrase. */
-static int
-no_passphrase(char *out, int size, int writing, void *asked)
-{
-	(void)out;
-	(void)size;
-	(void)writing;
-	*(bool *)asked = true;
-	return -1;
-}
-
-static EVP_PKEY *
-read_key(const char *path, char **why)
-{
-	bool asked = false;
-	scoped_buf fault = BUF_INIT;
-	EVP_PKEY *key;
-	BIO *file;
-
-	if (!readable(path, why))
-		return NULL;
-	ERR_clear_error();
-	file = BIO_new_file(path, "r");
-	key = file == NULL ? NULL : PEM_read_bio_PrivateKey(file, NULL, no_passphrase, &asked);
-	BIO_free(file);
-	if (key != NULL)
-		return key;
-	if (asked) {
-		*why = words(path, "the private key is encrypted with a passphrase",
-		    "store it without one (openssl pkey -in OLD -out NEW)");
-		return NULL;
-	}
-	buf_printf(&fault, "no usable private key in it (%s)", openssl_fault());
-	*why = words(path, buf_z(&fault), "it must hold one RSA or EC key in PEM form");
-	return NULL;
-}
-
-/* The one place where a private key enters. */
-static bool
-use_key(SSL_CTX *ssl, const char *path, const char *certificate_path, char **why)
-{
-	EVP_PKEY *key = read_key(path, why);
-	scoped_buf fault = BUF_INIT;
+	BIO *text = BIO_new_mem_buf(chain.p, (int)chain.n);
+	X509 *own;
 	bool used;
 
-	if (key == NULL)
-		return false;
-	used = SSL_CTX_use_PrivateKey(ssl, key) == 1 && SSL_CTX_check_private_key(ssl) == 1;
+	ERR_clear_error();
+	own = text == NULL ? NULL : PEM_read_bio_X509_AUX(text, NULL, NULL, NULL);
+	used = own != NULL && SSL_CTX_use_certificate(ssl, own) == 1 && use_issuers(ssl, text);
+	X509_free(own);
+	BIO_free(text);
+	return used;
+}
+
+/* The one place where a key enters a context: only its public half, and whom to ask for signatures. */
+static bool
+use_key(SSL_CTX *ssl, tls_sign *sign, void *context)
+{
+	X509 *own = SSL_CTX_get0_certificate(ssl);
+	EVP_PKEY *key = tls_remote_key_new(X509_get0_pubkey(own), sign, context);
+	bool used = key != NULL && SSL_CTX_use_PrivateKey(ssl, key) == 1 &&
+	    SSL_CTX_check_private_key(ssl) == 1;
+
 	EVP_PKEY_free(key);
-	if (used)
-		return true;
-	buf_printf(&fault, "this key does not fit the certificate in %s (%s)", certificate_path,
-	    openssl_fault());
-	*why = words(path, buf_z(&fault), "give the key that the certificate was made for");
-	return false;
+	return used;
 }
 
 /*
@@ -168,7 +124,7 @@ context_new(const SSL_METHOD *method, char **why)
 
 	if (ssl == NULL || SSL_CTX_set_min_proto_version(ssl, TLS1_2_VERSION) != 1) {
 		SSL_CTX_free(ssl);
-		*why = words("TLS", openssl_fault(), "look at OpenSSL's own configuration");
+		*why = tls_words("TLS", tls_fault(), "look at OpenSSL's own configuration");
 		return NULL;
 	}
 	SSL_CTX_set_options(ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
@@ -182,19 +138,29 @@ context_new(const SSL_METHOD *method, char **why)
 	return context;
 }
 
+/* Our key signs and does nothing else, so the client must not be let to encrypt to it (RFC 5246 7.4.7.1). */
+static void
+offer_no_rsa_encryption(SSL_CTX *ssl)
+{
+	if (SSL_CTX_set_cipher_list(ssl, "DEFAULT:!kRSA") != 1)
+		fatal("OpenSSL has no ciphers: %s", tls_fault());
+}
+
 struct tls_context *
-tls_server_new(const char *certificate_path, const char *key_path, const char *service, char **why)
+tls_server_new(struct str chain, const char *service, tls_sign *sign, void *sign_context, char **why)
 {
 	struct tls_context *context = context_new(TLS_server_method(), why);
 	const char *word = service_word(service);
 
 	if (context == NULL)
 		return NULL;
-	if (!use_certificate(context->ssl, certificate_path, why) ||
-	    !use_key(context->ssl, key_path, certificate_path, why)) {
+	if (!tls_use_chain(context->ssl, chain) || !use_key(context->ssl, sign, sign_context)) {
+		*why = tls_words("the certificate", tls_fault(),
+		    "it must be one for an RSA, EC or Ed25519 key, in PEM form");
 		tls_context_free(context);
 		return NULL;
 	}
+	offer_no_rsa_encryption(context->ssl);
 	SSL_CTX_set_options(context->ssl, SSL_OP_CIPHER_SERVER_PREFERENCE |
 	    SSL_OP_PRIORITIZE_CHACHA);
 	SSL_CTX_set_dh_auto(context->ssl, 1);
@@ -203,6 +169,7 @@ tls_server_new(const char *certificate_path, const char *key_path, const char *s
 	if (SSL_CTX_set_session_id_context(context->ssl, (const unsigned char *)word,
 	    (unsigned)strlen(word)) != 1)
 		fatal("the TLS session context %s is too long", word);
+	tls_tickets_enable(context->ssl);
 	SSL_CTX_set_alpn_select_cb(context->ssl, choose_protocol, (void *)(uintptr_t)word);
 	return context;
 }
@@ -239,6 +206,14 @@ is_host_name(const char *name)
 	    !ascii_is_digit(text.p[text.n - 1]) && text.p[0] != '[';
 }
 
+/* Both: without tickets, TLS 1.3 would hand out names of sessions that it remembers. */
+static void
+give_no_ticket(SSL *session)
+{
+	SSL_set_options(session, SSL_OP_NO_TICKET);
+	SSL_set_num_tickets(session, 0);
+}
+
 SSL *
 tls_session_new(struct tls_context *context, int fd, bool is_server, const char *name)
 {
@@ -248,10 +223,13 @@ tls_session_new(struct tls_context *context, int fd, bool is_server, const char 
 		SSL_free(session);
 		return NULL;
 	}
-	if (is_server)
+	if (is_server) {
 		SSL_set_accept_state(session);
-	else
+		if (!tls_tickets_are_ready())
+			give_no_ticket(session);
+	} else {
 		SSL_set_connect_state(session);
+	}
 	if (!is_server && name != NULL && is_host_name(name))
 		SSL_set_tlsext_host_name(session, name);
 	return session;

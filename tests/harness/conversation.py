@@ -252,4 +252,5 @@ def test_of(path, number, doors, daemons, kind):
 
     chosen = alone if settings else with_others
     chosen.__name__ = "test_" + os.path.basename(path).removesuffix(".conv")
+    chosen.made_from = path
     return chosen

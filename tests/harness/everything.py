@@ -18,7 +18,8 @@ sys.dont_write_bytecode = True
 from packages import TOP, install, missing_packages, packages_of
 
 FIRST = ["unit", "imap", "pop3", "smtp", "mail", "clients"]     # others follow by name
-NO_FAMILIES = {"unit", "harness", "fuzz", "data", "bench"}
+LAST = ["conformance"]          # looks at what came of the others
+NO_FAMILIES = {"unit", "harness", "data", "bench"}
 COUNTS = re.compile(r"^(?:.*: )?(\d+) passed, (\d+) failed, (\d+) skipped\s*$")
 
 
@@ -54,6 +55,12 @@ def step(what, words, folder, log):
             say("".join(f.readlines()[-40:]))
         say(f"{what} failed; all of its output: {log}")
     return code == 0
+
+
+def forget_results(folder):
+    """All families run: nothing of before counts."""
+    if os.path.exists(f"{folder}/test-results.json"):
+        os.unlink(f"{folder}/test-results.json")
 
 
 def source_is_configured():
@@ -108,7 +115,21 @@ def run_unit(folder):
         faults = [line for line in text.splitlines() if re.match(r"(FAIL|ERROR)|.*(error|Error)", line)]
         say("\n".join(faults[:20]))
         say(f"all of the output: {log}")
+    keep_unit_results(folder)
     return counts["PASS"], failed, counts["SKIP"]
+
+
+def keep_unit_results(folder):
+    """What automake's driver wrote of each program, for tests/conformance/table."""
+    from runner import keep_results     # after set_environment: it goes by the build folder
+    rows = []
+    for place, _, names in os.walk(f"{folder}/tests/unit"):
+        for name in sorted(n for n in names if n.endswith(".trs")):
+            with open(f"{place}/{name}", encoding="utf-8") as f:
+                passed = ":test-result: PASS" in f.read()
+            program = os.path.relpath(f"{place}/{name}", folder).removesuffix(".trs")
+            rows.append({"name": program, "file": f"{program}.c", "line": 0, "outcome": "passed" if passed else "failed"})
+    keep_results("unit", rows, True)
 
 
 def run_program(name):
@@ -131,7 +152,8 @@ def run_program(name):
 def families(args):
     found = sorted(n for n in os.listdir(f"{TOP}/tests")
                    if n not in NO_FAMILIES and os.access(f"{TOP}/tests/{n}/run", os.X_OK))
-    ordered = [n for n in FIRST if n in found or n == "unit"] + [n for n in found if n not in FIRST]
+    ordered = [n for n in FIRST if n in found or n == "unit"] + [n for n in found if n not in FIRST + LAST] + \
+              [n for n in LAST if n in found]
     unknown = set(args.only or []) - set(ordered)
     if unknown:
         sys.exit(f"there is no family {', '.join(sorted(unknown))}; there are {', '.join(ordered)}")
@@ -165,6 +187,8 @@ def main():
         say("0 passed, 1 failed, 0 skipped")
         return 1
     set_environment(folder, args)
+    if not args.only:
+        forget_results(folder)
     total, lines = [0, 0, 0], []
     for name in chosen:
         started = time.monotonic()

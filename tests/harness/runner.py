@@ -14,6 +14,7 @@ import argparse
 import faulthandler
 import importlib.util
 import inspect
+import json
 import os
 import shutil
 import signal
@@ -220,6 +221,35 @@ class Run:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+# ---- what came of it, for tests/conformance/table ----
+
+def results_path():
+    return os.path.join(sites.build_dir(), "test-results.json")
+
+
+def outcome(function, name, word):
+    """A test's row. Those made in a loop say themselves which file they came from."""
+    code = function.__code__
+    path = getattr(function, "made_from", code.co_filename)
+    return {"name": name, "file": os.path.relpath(path, sites.TOP), "outcome": word,
+            "line": 0 if hasattr(function, "made_from") else code.co_firstlineno}
+
+
+def keep_results(family, rows, whole):
+    """In the place of the family's earlier ones; where only some ran, of theirs."""
+    try:
+        with open(results_path(), encoding="utf-8") as f:
+            kept = json.load(f)
+    except (FileNotFoundError, ValueError):
+        kept = {}
+    names = {row["name"] for row in rows}
+    before = [] if whole else [row for row in kept.get(family, []) if row["name"] not in names]
+    kept[family] = before + rows
+    with open(results_path() + ".new", "w", encoding="utf-8") as f:
+        json.dump(kept, f, indent=0)
+    os.replace(results_path() + ".new", results_path())
+
+
 # ---- a family ----
 
 def parse(argv):
@@ -259,7 +289,7 @@ def family(folder, argv):
     signal.signal(signal.SIGHUP, on_end)
     args = parse(argv)
     name = os.path.basename(os.path.abspath(folder))
-    counts = {"passed": 0, "failed": 0, "skipped": 0}
+    counts = {"passed": 0, "failed": 0, "skipped": 0, "rows": []}
     try:
         for path in sorted(os.listdir(folder)):
             if path.startswith("test_") and path.endswith(".py"):
@@ -267,6 +297,8 @@ def family(folder, argv):
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         counts["failed"] += 1
+    if not args.list:
+        keep_results(name, counts["rows"], args.only is None)
     print("{passed} passed, {failed} failed, {skipped} skipped".format(**counts))
     return 1 if counts["failed"] else 0
 
@@ -303,6 +335,7 @@ def run_one(module, function, name, counts):
     elif result is not None:
         word, count = "FAIL", "failed"
     counts[count] += 1
+    counts["rows"].append(outcome(function, f"{name}/{module.name}: {sentence(function)}", count))
     print(f"{word} {name}/{module.name}: {sentence(function)}{more} [{time.monotonic() - began:.1f} s]", flush=True)
     if word == "FAIL":
         print("    " + result.strip().replace("\n", "\n    "), flush=True)

@@ -54,6 +54,7 @@ def test_capabilities_that_are_announced_hold_after_login(site):
 
 
 def test_login_takes_atoms_strings_and_literals(site):
+    """RFC 3501 4.1, 4.3."""
     user, password = f"user{next(users)}", site.password
     for parts in ((f"LOGIN {user} {password}",), (f'login "{user}" "{password}"',),
                   (f'LOGIN {user} ', Plus(password.encode())),
@@ -310,9 +311,10 @@ def test_subscriptions_live_without_their_mailboxes(site):
         equal(s.ok('LSUB "" "%"').attributes("a", "LSUB") != {"\\noselect"}, True)
 
 
-# ---- RFC 5258 ----
+# ---- RFC 5258 3 ----
 
 def test_recursivematch_follows_the_rfcs_example(site):
+    """RFC 5258 5."""
     with new(site) as s:
         for name in ("foo2", "foo2/bar1", "foo2/bar2", "baz2", "baz2/bar2", "baz2/bar22", "baz2/bar222", "eps2",
                 "eps2/mamba", "qux2/bar2"):
@@ -388,9 +390,10 @@ def test_a_literal_may_stand_for_every_name(site):
             s.no("APPEND ", kind(b"nowhere"), " ", kind(MAIL))
 
 
-# ---- RFC 2342, 9208 ----
+# ---- RFC 2342 5, 9208 4 ----
 
 def test_namespace_and_quota_answer(site):
+    """RFC 2342 4 to 6."""
     with new(site) as s:
         equal(len(s.ok("NAMESPACE").of("NAMESPACE")), 1)
         answer = s.ok("GETQUOTAROOT INBOX")

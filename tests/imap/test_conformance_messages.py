@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: ISC
-"""RFC 3501 2.3, 6.3.11, 6.4 and 7.4 as an outside suite would try them: one session and its messages."""
+"""RFC 3501 2.3, 6.3.11, 6.4, 6.4.1 and 7.4 as an outside suite would try them: one session and its messages."""
 
 import glob
 import itertools
@@ -80,6 +80,7 @@ def fetch(s, what, number=1):
 # ---- 2.3.1, 2.3.2 ----
 
 def test_uids_ascend_and_are_never_used_again(site):
+    """RFC 3501 2.3.1, 2.3.1.1."""
     with new(site, MAIL, MAIL, MAIL) as s:
         s.ok("UID FETCH 1:* UID")
         before = list(s.uids)
@@ -422,6 +423,7 @@ def structure(s, item="BODYSTRUCTURE", number=1):
 
 
 def test_body_structures_are_as_the_rfc_has_them(site):
+    """RFC 3501 2.3.6."""
     with new(site, MAIL, NESTED,
              crlf("Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: text/plain\n\nonly\n--b--\n"),
              crlf("MIME-Version: 1.0\nContent-Type: multipart/report; report-type=x; boundary=none\n\nno such line\n"),
@@ -442,6 +444,7 @@ def test_body_structures_are_as_the_rfc_has_them(site):
 
 
 def test_envelopes_are_as_the_rfc_has_them(site):
+    """RFC 3501 2.3.5, 4.5."""
     with new(site,
                         crlf("Date: Mon, 3 Feb 2003 10:00:00 +0000\nSubject: s \"q\" \\\nFrom: \"A, B\" <a@x.test>\nTo: undisclosed-recipients:;\n"
                         "Cc: g: one@x.test, Two <two@x.test>;\nIn-Reply-To: <r@x>\nMessage-ID: <m@x>\n\n"),
@@ -493,7 +496,7 @@ def test_mail_that_came_by_other_ways_is_told_within_the_grammar(site):
             equal(got[b"BODY[HEADER]"] + got[b"BODY[TEXT]"], got[b"BODY[]"])
 
 
-# ---- 6.4.7, RFC 6851 ----
+# ---- 6.4.7, RFC 6851 3 ----
 
 def test_copy_keeps_flags_and_date_and_tells_where(site):
     with new(site) as s:

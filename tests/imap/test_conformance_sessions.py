@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: ISC
-"""RFC 3501 2.3.1.2, 2.3.2, 5.2, 5.5, 7.4.1 and RFC 2177 as an outside suite would try them:
+"""RFC 3501 2.3.1.2, 2.3.2, 5.2, 5.5, 7.4.1 and RFC 2177 3 as an outside suite would try them:
 several sessions at once.
 """
 
@@ -221,7 +221,7 @@ def test_who_deletes_the_selected_mailbox_stays_connected(site):
         s.ok("SELECT INBOX")
 
 
-# ---- RFC 2177 ----
+# ---- RFC 2177 3 ----
 
 def test_idle_tells_what_others_do(site):
     one, two = pair(site, 2)

@@ -112,6 +112,7 @@ def test_a_literal_too_large_is_refused_before_it_is_sent(site):
 
 
 def test_a_literal_plus_too_large_is_skipped(site):
+    """RFC 7888 9."""
     with new(site) as s:
         s.send(b"a SELECT {200000+}\r\n" + b"x" * 200000 + b"\r\nb NOOP\r\n")
         equal(s.response().octets.split()[:2], [b"a", b"BAD"])
@@ -157,6 +158,7 @@ def test_octets_may_come_one_by_one(site):
 
 
 def test_logout_ends_with_bye_and_ok(site):
+    """RFC 3501 3.4."""
     for user in (None, next(users)):
         with Session(site, user) as s:
             answer = s.ok("LOGOUT")

@@ -11,7 +11,7 @@ import smtplib
 import threading
 import time
 
-from trivet import Idle, fetch_all, imap, ok, only_long, pids_of, seconds, send, slow_build, wait_until
+from trivet import Idle, equal, fetch_all, imap, message_files, ok, only_long, pids_of, seconds, send, slow_build, wait_until
 
 USERS = 6
 RECIPIENTS = 4          # users 1 to 4 get the stream, user 5 tells whether the server lives
@@ -20,7 +20,7 @@ ROUND_SECONDS = 1.2     # so that each role lives long enough between its deaths
 HEALED_SECONDS = 15
 
 ROLES = [("smtpd", "master"), ("smtpd", "front"), ("smtpd", "auth"), ("smtpd", "auth: hash"), ("smtpd", "queue"),
-         ("smtpd", "courier"), ("smtpd", "keeper"), ("imapd", "keeper"), ("smtpd", "keeper"), ("smtpd", "queue")]
+         ("smtpd", "courier"), ("smtpd", "keeper"), ("imapd", "keeper"), ("smtpd", "keeper"), ("smtpd", "queue"), ("smtpd", "syncer")]
 
 
 class Account:
@@ -236,18 +236,68 @@ def test_no_message_answered_with_250_is_lost_or_doubled_by_200_kills(fresh):
     crash(fresh, 200)
 
 
-@seconds(90)
-def test_kill_minus_9_of_everything_loses_nothing(fresh):
-    """All at once, ten times: the journal is what there is."""
+def kill_everything(fresh, rounds):
+    """All at once: the journal is what there is."""
     drivers = [Driver(fresh, n) for n in range(DRIVERS)]
     for d in drivers:
         d.start()
-    for _ in range(10):
+    for _ in range(rounds):
         time.sleep(random.uniform(0.2, 0.8))
         fresh.kill()
         fresh.start()
     finish(drivers)
     account_for(fresh, [a for d in drivers for a in d.accounts])
+
+
+@seconds(90)
+def test_kill_minus_9_of_everything_loses_nothing(fresh):
+    kill_everything(fresh, 10)
+
+
+@only_long
+@seconds(240)
+def test_kill_minus_9_of_everything_30_times_loses_nothing(fresh):
+    kill_everything(fresh, 30)
+
+
+def lose_power(site, user):
+    """What had not been synced is torn or gone, as if the machine had gone down; it comes up with another boot id."""
+    site.kill()
+    files = message_files(site, user)
+    for n, path in enumerate(files):
+        if n % 3 == 0:
+            os.unlink(path)
+        elif n % 3 == 1:
+            os.truncate(path, 0)
+        else:
+            with open(path, "r+b") as f:        # the size is right, the octets are not
+                f.write(bytes(os.path.getsize(path)))
+    os.unlink(f"{site.folder}/state/journal/boot")
+    return len(files)
+
+
+def test_what_power_takes_from_mailboxes_comes_back_from_the_journal(fresh):
+    sizes = [100, 10_000, 100_000, 400_000, 100, 3000]
+    sent = []
+    for n, size in enumerate(sizes):
+        body = "".join(random.choices("abcdefgh", k=70)) + "\r\n"
+        octets = (f"From: a@elsewhere.test\r\nMessage-ID: <power-{n}@driver.test>\r\n\r\n" +
+                  body * (size // len(body) + 1)).encode()
+        send(fresh, octets, to="user1")         # all of them before the mailboxes are synced
+        sent.append(octets)
+    equal(lose_power(fresh, 1), len(sent))
+    fresh.start()
+
+    def whole():
+        return sorted(o.partition(b"From: a@")[2] for o in fetch_all(fresh, 1))
+    wanted = sorted(o.partition(b"From: a@")[2] for o in sent)
+    wait_until("every message is there, once and whole", lambda: whole() == wanted, 15)
+    time.sleep(3)       # the mailboxes are synced now, so that nothing is done again
+    fresh.kill()
+    os.unlink(f"{fresh.folder}/state/journal/boot")
+    fresh.start()
+    send(fresh, to="user2")
+    equal(whole(), wanted)
 
 
 def test_a_keepers_death_ends_only_its_accounts_sessions(site):

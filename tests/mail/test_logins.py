@@ -135,7 +135,7 @@ def test_odd_credentials_are_wrong_and_hurt_nobody(site):
 
 
 def test_a_database_that_cannot_be_read_refuses_nothing_for_ever(fresh):
-    """What passes is "later" (RFC 5530 UNAVAILABLE, 4xx), not "wrong" or "no such user"."""
+    """What passes is "later" (RFC 5530 3, UNAVAILABLE, 4xx), not "wrong" or "no such user"."""
     for table in ("accounts", "domains"):
         with contextlib.closing(sqlite3.connect(f"{fresh.folder}/state/users.db")) as db, db:
             db.execute(f"ALTER TABLE {table} RENAME TO away")

@@ -56,7 +56,7 @@ def test_a_session_of_each_protocol_leaks_nothing_under_valgrind(folder):
     need("valgrind")
     wrapper = ["valgrind", "-q", "--trace-children=yes", "--leak-check=full", "--show-leak-kinds=definite",
                "--errors-for-leak-kinds=definite", "--child-silent-after-fork=no", "-v", "--vgdb=no",
-               f"--log-file={folder}/valgrind.%p"]
+               f"--suppressions={HERE}/valgrind.supp", f"--log-file={folder}/valgrind.%p"]
     site = Site(f"{folder}/site", users=2, sandbox=False,
                 settings=["processes = 1", "connect_timeout = 60s"])
     os.chmod(folder, 0o777)         # each process writes its own report, as the user it became

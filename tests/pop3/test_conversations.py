@@ -93,6 +93,7 @@ def held_by(path, number):
 
     chosen = hold_alone if settings else hold
     chosen.__name__ = "test_" + os.path.basename(path).removesuffix(".conv")
+    chosen.made_from = path
     return chosen
 
 

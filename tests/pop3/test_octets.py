@@ -53,6 +53,7 @@ def test_a_message_without_a_last_line_end_is_still_ended(site):
 
 
 def test_an_empty_message_and_one_without_a_body_are_no_trouble(site):
+    """RFC 1939 11."""
     drop(site, 6, b"")
     drop(site, 6, b"Subject: header only\r\n")
     c = pop3(site, 6)

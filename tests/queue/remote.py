@@ -7,6 +7,7 @@
 """
 
 import contextlib
+import os
 import re
 import socket
 import sqlite3
@@ -16,6 +17,8 @@ import time
 
 from dns import Server as NameServer
 from trivet import Site, find_port_base, message, message_files, smtp, wait_until
+
+FRAME_MAGIC, FRAME_MESSAGE, FRAME_DONE = b"trivetj1", 1, 2
 
 USUAL = {"greeting": "220 mx.test", "EHLO": "250-mx.test\r\n250-PIPELINING\r\n250-SIZE 1000000\r\n250 8BITMIME",
          "HELO": "250 mx.test", "MAIL": "250 2.1.0 ok", "RCPT": "250 2.1.5 ok", "DATA": "354 go on", "dot": "250 2.0.0 taken",
@@ -175,12 +178,22 @@ class Elsewhere:
 
     # -- what is seen --
 
+    def log_is_quiet(self):
+        """The recorder writes a moment after the deed: waits until it has nothing more, two seconds at most."""
+        size, until = -1, time.monotonic() + 2
+        while size != os.path.getsize(self.site.log) and time.monotonic() < until:
+            size = os.path.getsize(self.site.log)
+            time.sleep(0.03)
+
     def events(self, trace=None, word=None):
         """Rows (word, fields) of the log."""
+        self.log_is_quiet()
         found = []
         with open(self.site.log, encoding="utf-8") as f:
             for line in f:
                 parts = line.rstrip("\n").split(" ", 4)
+                if len(parts) < 4:      # torn
+                    continue
                 fields = dict(re.findall(r'(\w+)=("(?:[^"\\]|\\.)*"|\S*)', parts[4] if len(parts) > 4 else ""))
                 fields = {k: v.strip('"') for k, v in fields.items()}
                 if (trace is None or fields.get("trace") == trace) and (word is None or parts[3] == word):
@@ -201,8 +214,21 @@ class Elsewhere:
             return [dict(r) for r in db.execute("SELECT * FROM recipient ORDER BY trace, n")]
 
     def spool(self):
+        """Traces of the messages in the journal that are not done (smtpd/frame.c says how they lie there)."""
         import os
-        return [n for n in os.listdir(f"{self.site.folder}/state/spool") if n != "boot"]
+        folder, live = f"{self.site.folder}/state/journal", set()
+        for name in sorted(n for n in os.listdir(folder) if n != "boot"):
+            with open(f"{folder}/{name}", "rb") as f:
+                octets = f.read()
+            at = octets.find(FRAME_MAGIC)
+            while at >= 0:
+                kind, trace = octets[at + 8], octets[at + 56:at + 72].decode(errors="replace")
+                if kind == FRAME_MESSAGE:
+                    live.add(trace)
+                elif kind == FRAME_DONE:
+                    live.discard(trace)
+                at = octets.find(FRAME_MAGIC, at + 32)
+        return sorted(live)
 
     def inbox(self, user=1):
         found = []

@@ -13,6 +13,7 @@ from trivet import equal, message, pids_of, smtp, wait_until
 
 
 def test_it_is_there_when_250_is_said(folder):
+    """RFC 5321 6.1."""
     with elsewhere(folder) as e:
         for n in range(20):
             e.submit("user2@example.test", subject=f"Number {n}")
@@ -23,6 +24,7 @@ def test_it_is_there_when_250_is_said(folder):
 
 
 def test_an_account_named_twice_gets_one_copy(folder):
+    """RFC 5321 3.9.1, RFC 6409 8.7."""
     with elsewhere(folder) as e:
         e.site.trivet("alias", "add", "both@example.test", "user1@example.test", "user2@example.test")
         e.submit(["user1@example.test", "both@example.test", "user1+tag@example.test"])
@@ -30,6 +32,7 @@ def test_an_account_named_twice_gets_one_copy(folder):
 
 
 def test_a_full_mailbox_refuses_and_room_lets_in_again(folder):
+    """RFC 1870 6.4, RFC 3463 3.3."""
     with elsewhere(folder) as e:
         e.site.trivet("user", "set", "user2@example.test", "--quota", "20k")
         big = "x" * 70 + "\r\n"

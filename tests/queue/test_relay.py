@@ -29,6 +29,7 @@ def test_the_octets_arrive_as_they_were_sent(folder):
 
 
 def test_mx_hosts_are_tried_in_their_order(folder):
+    """RFC 5321 5.1."""
     with elsewhere(folder) as e:
         dead, busy, good = e.address(), e.address(), e.address()
         e.domain("b.test", dead, busy, good)
@@ -41,6 +42,7 @@ def test_mx_hosts_are_tried_in_their_order(folder):
 
 
 def test_each_recipient_has_its_own_answer(folder):
+    """RFC 2920 3.1."""
     with elsewhere(folder) as e:
         def rcpt(line):
             return {"good": "250 ok", "late": "450 4.2.1 later", "full": "552 5.2.2 full", "old": "552 too many",
@@ -58,6 +60,7 @@ def test_each_recipient_has_its_own_answer(folder):
 
 
 def test_who_does_not_know_EHLO_is_greeted_the_old_way(folder):
+    """RFC 5321 3.2."""
     with elsewhere(folder) as e:
         server = e.server("b.test", EHLO="502 5.5.1 what?")
         e.wait(e.submit("x@b.test"), "relayed")
@@ -66,6 +69,7 @@ def test_who_does_not_know_EHLO_is_greeted_the_old_way(folder):
 
 
 def test_tls_is_used_where_it_is_offered(folder):
+    """RFC 3207 4.1."""
     offers = "250-mx.test\r\n250-STARTTLS\r\n250 PIPELINING"
     with elsewhere(folder) as e:
         e.server("seed.test")
@@ -85,6 +89,7 @@ def test_tls_is_used_where_it_is_offered(folder):
 
 
 def test_what_goes_wrong_is_tried_again_or_told(folder):
+    """RFC 5321 4.5.3.2.1 to 4.5.3.2.6, RFC 1870 6.2."""
     giant = "250-" + "x" * 5000 + "\r\n250 ok"
     endless = "\r\n".join(["250-more"] * 3000) + "\r\n250 ok"
     rows = {                    # what the server does, what comes of it
@@ -115,6 +120,7 @@ def test_what_goes_wrong_is_tried_again_or_told(folder):
 
 
 def test_a_domain_without_a_way_is_told_at_once(folder):
+    """RFC 5321 5.1, RFC 7505 3."""
     with elsewhere(folder) as e:
         e.zone.update({
             "null.test": {"MX": [[0, "."]]},

@@ -10,7 +10,7 @@ MINUTE, HOUR, DAY = 60, 3600, 86400
 
 
 def report(octets):
-    """(words, per-message fields, per-recipient fields, original header) of an RFC 3464 report."""
+    """(words, per-message fields, per-recipient fields, original header) of a report (RFC 3464 2)."""
     m = email.message_from_bytes(octets)
     equal(m.get_content_type(), "multipart/report")
     equal(m.get_param("report-type"), "delivery-status")
@@ -22,6 +22,7 @@ def report(octets):
 
 
 def test_attempts_come_at_0_30_and_60_minutes(folder):
+    """RFC 5321 4.5.4.1."""
     with elsewhere(folder) as e:
         e.domain("down.test", e.address())
         trace = e.submit("x@down.test")
@@ -59,6 +60,7 @@ def test_a_list_of_retries_is_followed_and_its_last_repeats(folder):
 
 
 def test_the_sender_is_told_of_a_delay_after_4_hours_and_once(folder):
+    """RFC 3464 2.3.3, 2.3.9."""
     with elsewhere(folder) as e:
         e.domain("down.test", e.address())
         trace = e.submit("x@down.test", subject="The original")
@@ -80,6 +82,7 @@ def test_the_sender_is_told_of_a_delay_after_4_hours_and_once(folder):
 
 
 def test_after_5_days_it_is_given_up_and_the_sender_is_told(folder):
+    """RFC 3464 2, 2.1, 2.1.1, 2.4, 3, RFC 6522 3, 4, RFC 3834 5, 5.1, 5.2."""
     with elsewhere(folder) as e:
         e.domain("down.test", e.address())
         trace = e.submit("x@down.test", subject="The original")
@@ -103,6 +106,7 @@ def test_after_5_days_it_is_given_up_and_the_sender_is_told(folder):
 
 
 def test_a_refusal_is_told_at_once(folder):
+    """RFC 5321 6.1, RFC 3464 2.1.2, 2.3.2 to 2.3.6."""
     with elsewhere(folder) as e:
         e.server("b.test", RCPT=lambda line: "550 5.1.1 no one of that name" if "nobody" in line else "250 ok")
         trace = e.submit(["nobody@b.test", "somebody@b.test"])
@@ -114,11 +118,12 @@ def test_a_refusal_is_told_at_once(folder):
         equal(recipient["Diagnostic-Code"], "smtp; 550 5.1.1 no one of that name")
         equal(recipient["Remote-MTA"], "dns;mx0.b.test")
         equal([m.recipients for m in e.servers[0].mails], [["somebody@b.test"]])
-        equal([f["to"] for _, f in e.events(trace, "relayed")], ["somebody@b.test"])
+        equal([f["to"] for _, f in e.wait(trace, "relayed")], ["somebody@b.test"])
         e.is_empty()
 
 
 def test_there_is_never_a_bounce_to_a_bounce(folder):
+    """RFC 5321 4.5.5, 6.1."""
     with elsewhere(folder) as e:
         e.server("b.test", RCPT="550 5.1.1 no")
         trace = e.submit("nobody@b.test", sender="")

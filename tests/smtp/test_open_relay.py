@@ -135,6 +135,7 @@ def check_all(site, source, column):
 
 
 def test_a_stranger_reaches_ours_and_relay_domains_only(site):
+    """RFC 5321 3.6.2, 7.9."""
     check_all(site, STRANGER, 1)
 
 
@@ -180,5 +181,6 @@ def test_a_login_that_was_cut_short_is_none(site):
 
 
 def test_relay_networks_need_no_login_at_submission(site):
+    """RFC 5321 3.6.3."""
     with connection(site, "submission_port", TRUSTED) as smtp:
         assert verdict(smtp, "<a@b.test>", "<x@other.test>") == TAKEN

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+/* RFC 4616 2, 4, RFC 4422 3.1, 3.4.1. */
 /* Exchanges of PLAIN and LOGIN as clients really have them. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+/* RFC 3501 4.2. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>

@@ -314,6 +314,22 @@ handover_carries_words_and_descriptor(void **state)
 	close(pipe_ends[1]);
 }
 
+static void
+handover_half_said_by_who_left_is_bad(void **state)
+{
+	scoped_buf storage = BUF_INIT;
+	struct handover_words got;
+	int ends[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
+	assert_int_equal(write(ends[0], "\2\0\0", 3), 3);
+	assert_int_equal(handover_receive(ends[1], &storage, &got), MORE);
+	close(ends[0]);
+	assert_int_equal(handover_receive(ends[1], &storage, &got), BAD);
+	close(ends[1]);
+}
+
 /* A client that sent much before it had its answer. */
 static void
 handover_carries_a_full_input(void **state)
@@ -340,6 +356,53 @@ handover_carries_a_full_input(void **state)
 	close(pipe_ends[1]);
 }
 
+/* The other side's answer is there before the question: nobody has to run meanwhile. */
+static bool
+ask_with_answer(const char *answer, size_t n, bool leaves, unsigned *closed, struct buf *out)
+{
+	struct end e = { .loop = loop_new() };
+	struct buf m = BUF_INIT;
+	int ends[2];
+	bool done;
+
+	assert_true(ipc_pair(ends));
+	e.ipc = ipc_new(e.loop, ends[0], &handlers, &e);
+	if (n > 0)
+		assert_int_equal(send(ends[1], answer, n, 0), (ssize_t)n);
+	if (leaves)
+		close(ends[1]);
+	msg_begin(&m, 7);
+	done = ipc_ask(e.ipc, &m, 30, out);
+	assert_int_equal(e.closed, 0);
+	if (!done)
+		loop_run(e.loop);
+	*closed = e.closed;
+	ipc_free(e.ipc);
+	loop_free(e.loop);
+	if (!leaves)
+		close(ends[1]);
+	return done;
+}
+
+static void
+an_answer_is_waited_for_and_none_ends_the_channel(void **state)
+{
+	static char large[IPC_ANSWER_MAX + 1];
+	scoped_buf out = BUF_INIT;
+	unsigned closed;
+
+	(void)state;
+	assert_true(ask_with_answer("yes", 3, false, &closed, &out));
+	assert_int_equal(closed, 0);
+	assert_true(str_eq(buf_str(&out), STR("yes")));
+	assert_false(ask_with_answer("", 0, false, &closed, &out));
+	assert_int_equal(closed, 1);
+	assert_false(ask_with_answer("", 0, true, &closed, &out));
+	assert_int_equal(closed, 1);
+	assert_false(ask_with_answer(large, sizeof(large), false, &closed, &out));
+	assert_int_equal(closed, 1);
+}
+
 int
 main(void)
 {
@@ -351,8 +414,10 @@ main(void)
 		cmocka_unit_test(the_rest_can_be_heard_at_once),
 		cmocka_unit_test(nothing_is_told_after_the_loop_was_stopped),
 		cmocka_unit_test(a_message_comes_without_the_descriptor_that_had_no_place),
+		cmocka_unit_test(an_answer_is_waited_for_and_none_ends_the_channel),
 		cmocka_unit_test(getters_stop_at_the_first_fault),
 		cmocka_unit_test(handover_carries_words_and_descriptor),
+		cmocka_unit_test(handover_half_said_by_who_left_is_bad),
 		cmocka_unit_test(handover_carries_a_full_input),
 	};
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+/* RFC 5322 3.2.1 to 3.2.4, 3.4, 3.4.1, 4.1, 4.4. */
 #include "tests/unit/mime/test.h"
 
 #include "common/mime/address.h"

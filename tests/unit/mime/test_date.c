@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+/* RFC 5322 3.3, 4.2, 4.3. */
 #include "tests/unit/mime/test.h"
 
 #include "common/mime/date.h"

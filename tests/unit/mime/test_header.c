@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+/* RFC 5322 2.1, 2.2, 2.2.3, 2.3, 3.5, 3.6.8, 4.5. */
 #include "tests/unit/mime/test.h"
 
 #include "common/mime/header.h"

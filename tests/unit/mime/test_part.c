@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+/* RFC 2045 5, 5.1, 5.2, 6, 6.1, 6.4, 7, 8, RFC 2046 4.1.1, 5.1, 5.1.1 to 5.1.5, 5.2, 5.2.1, 5.2.4. */
 #include "tests/unit/mime/test.h"
 
 #include "common/mime/part.h"

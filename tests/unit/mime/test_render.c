@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+/* RFC 2231 6, RFC 5322 3.6.1 to 3.6.5, RFC 3501 7.4.2. */
 /* Texts as the grammar of RFC 3501 9 wants them, written down by hand. */
 #include "tests/unit/mime/test.h"
 

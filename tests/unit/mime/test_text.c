@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+/* RFC 2045 6.2, 6.7, 6.8, RFC 2046 4.1.2, RFC 2047 2 to 5, 4.1, 4.2, 6.1 to 6.3, 8, RFC 2231 3, 4, 4.1, 5, 7. */
 /* Encoded words, parameters, transfer encodings, charsets, base subjects. */
 #include "tests/unit/mime/test.h"
 

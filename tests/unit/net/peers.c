@@ -17,8 +17,12 @@
 #include "tests/unit/net/peers.h"
 
 static char folder[] = "/tmp/trivet-net-XXXXXX";
-static const char *const names[] = { "ec.crt", "ec.key", "rsa.crt", "rsa.key" };
+static const char *const names[] = {
+	"ec.crt", "ec.key", "p384.crt", "p384.key", "rsa.crt", "rsa.key", "ed.crt", "ed.key",
+};
 static struct tls_context *server, *client;
+static struct tls_key *keys[32];
+static size_t key_count;
 
 static char
 pattern(size_t at)
@@ -163,7 +167,7 @@ fail_after(int64_t begun)
 const char *
 test_file(const char *name)
 {
-	static char paths[4][64];
+	static char paths[countof(names)][64];
 
 	for (size_t i = 0; i < countof(names); i++)
 		if (strcmp(names[i], name) == 0) {
@@ -188,7 +192,7 @@ make_certificate(EVP_PKEY *key, const char *certificate_path, const char *key_pa
 	    (const unsigned char *)"mail.example.test", -1, -1, 0);
 	X509_set_issuer_name(x, name);
 	X509_set_pubkey(x, key);
-	assert_true(X509_sign(x, key, EVP_sha256()) > 0);
+	assert_true(X509_sign(x, key, EVP_PKEY_is_a(key, "ED25519") ? NULL : EVP_sha256()) > 0);
 	f = fopen(certificate_path, "w");
 	assert_non_null(f);
 	PEM_write_X509(f, x);
@@ -201,6 +205,27 @@ make_certificate(EVP_PKEY *key, const char *certificate_path, const char *key_pa
 	EVP_PKEY_free(key);
 }
 
+bool
+sign_here(void *key, uint16_t scheme, struct str input, struct buf *signature)
+{
+	return tls_key_sign(key, scheme, input, signature);
+}
+
+struct tls_context *
+server_with(const char *certificate, const char *key, const char *service)
+{
+	scoped_buf chain = BUF_INIT;
+	struct tls_context *made;
+	char *why = NULL;
+
+	assert_true(key_count < countof(keys));
+	keys[key_count] = tls_key_read(test_file(certificate), test_file(key), &chain, &why);
+	assert_non_null(keys[key_count]);
+	made = tls_server_new(buf_str(&chain), service, sign_here, keys[key_count++], &why);
+	assert_non_null(made);
+	return made;
+}
+
 int
 contexts_make(void **state)
 {
@@ -209,8 +234,11 @@ contexts_make(void **state)
 	(void)state;
 	assert_non_null(mkdtemp(folder));
 	make_certificate(EVP_EC_gen("P-256"), test_file("ec.crt"), test_file("ec.key"));
+	make_certificate(EVP_EC_gen("P-384"), test_file("p384.crt"), test_file("p384.key"));
 	make_certificate(EVP_RSA_gen(2048), test_file("rsa.crt"), test_file("rsa.key"));
-	server = tls_server_new(test_file("ec.crt"), test_file("ec.key"), "imap", &why);
+	make_certificate(EVP_PKEY_Q_keygen(NULL, NULL, "ED25519"), test_file("ed.crt"),
+	    test_file("ed.key"));
+	server = server_with("ec.crt", "ec.key", "imap");
 	client = tls_client_new(&why);
 	return server == NULL || client == NULL;
 }
@@ -221,6 +249,8 @@ contexts_free(void **state)
 	(void)state;
 	tls_context_free(server);
 	tls_context_free(client);
+	while (key_count > 0)
+		tls_key_free(keys[--key_count]);
 	for (size_t i = 0; i < countof(names); i++)
 		unlink(test_file(names[i]));
 	return rmdir(folder);

@@ -7,6 +7,7 @@
 
 #include "common/net/stream.h"
 #include "common/net/tls.h"
+#include "common/net/tls_key.h"
 
 enum kind { PLAIN, TLS };
 enum { PIECE = 8 * 1024, PATIENCE_MS = 8000 };
@@ -53,5 +54,9 @@ int contexts_make(void **state);
 int contexts_free(void **state);
 struct tls_context *server_context(void);
 struct tls_context *client_context(void);
-/* Files in the temporary folder; name: "ec.crt", "ec.key", "rsa.crt", "rsa.key". */
+/* A server whose key (one of the test files) is in this process; until contexts_free. */
+struct tls_context *server_with(const char *certificate, const char *key, const char *service);
+/* The tls_sign of such a server; key is its struct tls_key. */
+tls_sign sign_here;
+/* Files in the temporary folder; name: "ec.crt", "ec.key", and so on for p384, rsa and ed. */
 const char *test_file(const char *name);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+/* RFC 5321 5.2. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+/* RFC 5321 4.5.3.1.6, RFC 6409 8.2, 8.3. */
 /* DATA: what ends it and what does not, and what happens to the header on the way. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -209,6 +210,41 @@ nothing_is_added_where_nothing_was_asked_for(void **state)
 	head_free(&head);
 }
 
+static void
+the_subject_and_the_id_are_remembered_however_it_is_chopped(void **state)
+{
+	struct str in = STR("Received: from x\r\n\tby y\r\nSUBJECT : one\r\n two\r\nTo: a\r\n b\r\n"
+	    "Message-Id: <1@x>\r\nSubject: other\r\nMessage-ID: <2@x>\r\n\r\nSubject: body\r\n");
+
+	(void)state;
+	for (size_t step = 1; step <= in.n; step++) {
+		struct head head = HEAD_INIT;
+		scoped_buf out = BUF_INIT;
+
+		for (size_t at = 0; at < in.n; at += step)
+			head_take(&head, str_sub(in, at, step), &out);
+		head_end(&head, &out);
+		assert_str(buf_str(&out), in);
+		assert_str(buf_str(&head.subject), STR(" one\r\n two\r\n"));
+		assert_str(buf_str(&head.message_id), STR(" <1@x>\r\n"));
+		head_free(&head);
+	}
+}
+
+static void
+an_endless_subject_is_remembered_up_to_a_limit(void **state)
+{
+	struct head head = HEAD_INIT;
+	scoped_buf out = BUF_INIT;
+
+	(void)state;
+	head_take(&head, STR("Subject: "), &out);
+	for (int i = 0; i < 10000; i++)
+		head_take(&head, STR("abc\r\n def"), &out);
+	assert_int_equal(head.subject.n, HEAD_VALUE_MAX);
+	head_free(&head);
+}
+
 int
 main(void)
 {
@@ -218,6 +254,8 @@ main(void)
 		cmocka_unit_test(lone_line_ends_cost_no_more_than_others),
 		cmocka_unit_test(what_is_missing_is_added_and_the_rest_passes),
 		cmocka_unit_test(nothing_is_added_where_nothing_was_asked_for),
+		cmocka_unit_test(the_subject_and_the_id_are_remembered_however_it_is_chopped),
+		cmocka_unit_test(an_endless_subject_is_remembered_up_to_a_limit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

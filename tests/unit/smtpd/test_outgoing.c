@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+/* RFC 5321 4.5.2, 4.5.3.1.5, RFC 3463 2, RFC 3464 2.3.1, 2.3.3, 2.3.9, RFC 3834 3.1.7, 5. */
 /* The pure pieces of the sending half: replies, dots, retry times, records, checksums, bounces, fingerprints. */
 #include <setjmp.h>
 #include <stdarg.h>

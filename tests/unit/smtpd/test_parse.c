@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+/* RFC 5321 4.1.3, 4.5.3.1.2, 4.5.3.1.3, RFC 6409 4.2. */
 /* Lines, verbs, paths and parameters: what is taken, what is refused and with which code. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+/* RFC 5321 4.4, 7.2, 7.6, RFC 3848 1, RFC 5322 3.6.7. */
 /* Every row of who may send what to whom, and the trace field. */
 #include <setjmp.h>
 #include <stdarg.h>

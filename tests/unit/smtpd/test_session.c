@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+/* RFC 5321 4.2.5. */
 /*
  * Whole conversations with a session over a socket pair, the other processes being played here: what is
  * answered, what is handed in, and that no refused command colours what comes after it.

@@ -56,7 +56,7 @@ struct message {
 	struct log log;
 	struct journal_entry *entry;	/* until committed */
 	struct spooled spooled;		/* fd -1: not open yet */
-	size_t under_way;		/* deliveries, and recipients in attempts; of these: */
+	size_t under_way;		/* deliveries, and attempts; of these: */
 	size_t prepared;		/* deliveries that wait for the commit */
 	size_t publishing;		/* deliveries that are being made visible */
 	struct intake *intake;		/* somebody waits for the answer */

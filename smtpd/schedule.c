@@ -287,7 +287,7 @@ attempt(struct schedule *s, struct message *m, struct destination *destination,
 		a->n[i] = taken->n[i];
 		m->recipients[a->n[i]].row.last_at = clock_now();
 	}
-	m->under_way += a->count;
+	m->under_way++;
 	TAILQ_INSERT_TAIL(&s->attempts, a, all);
 	(void)map_set(s->by_number, (struct str){ (const char *)&a->number, 8 }, a);
 	log_info(&m->log, "attempt", KV("destination", destination->name),
@@ -316,7 +316,6 @@ on_answer(struct attempt *a, struct msg *m)
 	answer.text = str_sub(answer.text, 0, ANSWER_TEXT_MAX);
 	message_outcome(a->message, a->n[i], &answer);
 	a->n[i] = UINT32_MAX;
-	a->message->under_way--;
 	return true;
 }
 
@@ -345,11 +344,11 @@ finish(struct schedule *s, struct attempt *a)
 	struct message *m = a->message;
 
 	for (size_t i = 0; i < a->count; i++) {
-		if (a->n[i] == UINT32_MAX)
-			continue;
-		message_interrupted(m, a->n[i]);
-		m->under_way--;
+		if (a->n[i] != UINT32_MAX)
+			message_interrupted(m, a->n[i]);
 	}
+	/* Not before, though all may have been answered: as long as it lives, an attempt holds its message. */
+	m->under_way--;
 	TAILQ_REMOVE(&s->attempts, a, all);
 	(void)map_remove(s->by_number, (struct str){ (const char *)&a->number, 8 });
 	schedule_give_back(s->queue, a->destination);

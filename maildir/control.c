@@ -61,7 +61,7 @@ control_read(const struct log *log, int dir, struct control *out)
 	scoped_buf text = BUF_INIT;
 	scoped_fd fd = files_open_message(dir, file_name);
 	struct control c = { 0 };
-	struct str rest, line;
+	struct str rest, line = STR_EMPTY;
 	bool ok;
 
 	if (fd < 0 || !files_read_all(fd, CONTROL_BYTES_MAX, &text))

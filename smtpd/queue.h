@@ -8,7 +8,7 @@
  *	schedule.c	what is due, in attempts by the couriers
  *	report.c	bounces and delay notices, which come in again as submissions
  *
- * A message at rest is a spool file and rows of queue.db, and nothing in memory.
+ * A message at rest is a record in the journal and rows of queue.db; in memory, its place in the journal.
  */
 #pragma once
 
@@ -22,6 +22,7 @@
 
 struct queue {
 	struct process *process;
+	struct syncs *syncs;
 	struct journal *journal;
 	struct rows *rows;
 	struct map *messages;		/* trace -> struct message */
@@ -30,8 +31,8 @@ struct queue {
 	struct keepers *keepers;
 	struct schedule *schedule;
 	struct timer *poll;		/* what `trivet queue` asked for */
-	struct timer *resync;		/* queue.db failed: compare it with the spool again */
-	bool started;			/* the spool has been read */
+	struct timer *resync;		/* queue.db failed: compare it with the journal again */
+	bool started;			/* the journal has been read */
 	bool stopping;
 };
 
@@ -46,6 +47,7 @@ struct message_recipient {
 	struct destination *slot;	/* taken by the schedule, given back with the outcome */
 	enum verdict verdict;		/* before the commit, without a delivery: what the keeper said */
 	bool failed;			/* to be told to the sender; DONE after that */
+	bool delivered;			/* to a mailbox whose file system is still to be synced */
 };
 
 struct message {
@@ -55,7 +57,8 @@ struct message {
 	struct message_recipient *recipients;	/* record.count */
 	struct log log;
 	struct journal_entry *entry;	/* until committed */
-	struct spooled spooled;		/* fd -1: not open yet */
+	struct body body;		/* complete at the end of the data */
+	bool renew;			/* copies that are there may be damaged */
 	size_t under_way;		/* deliveries, and attempts; of these: */
 	size_t prepared;		/* deliveries that wait for the commit */
 	size_t publishing;		/* deliveries that are being made visible */
@@ -71,10 +74,8 @@ struct message {
 struct message *message_new(struct queue *, const struct record *);
 /* Not settled, not committed: as if it had never been. Deliveries are abandoned. */
 void message_free(struct message *);
-/* The active one, or from spool and rows. NULL: there is no such message (its rows are removed). */
+/* The active one, or from journal and rows. NULL: there is no such message (its rows are removed). */
 struct message *message_load(struct queue *, struct str trace);
-/* A descriptor of one's own of the spool file, or -1. */
-must_check int message_dup_fd(const struct message *);
 /* Its rows are in queue.db from now on (or will be after a resync). */
 void message_need_rows(struct message *);
 /* What came of recipient n, after the commit. The caller counts under_way, and calls message_settle at the end. */
@@ -109,7 +110,7 @@ void keepers_deliver(struct message *, uint32_t n, bool retry);
 void keepers_publish(struct message *);
 /* Forgets all deliveries of the message. */
 void keepers_abandon(struct message *);
-bool keepers_on_message(struct queue *, enum role from, struct msg *);
+bool keepers_on_message(struct queue *, enum role from, unsigned index, struct msg *);
 void keepers_on_peer(struct queue *, enum role, unsigned index, struct str label);
 void keepers_on_peer_lost(struct queue *, enum role, unsigned index);
 

@@ -224,9 +224,9 @@ serve(struct schedule *s, struct str destination, int64_t now, struct arena *are
 static bool
 send_attempt(struct schedule *s, const struct attempt *a)
 {
-	const struct message *m = a->message;
+	struct message *m = a->message;
 	scoped_buf message = BUF_INIT;
-	int fd = message_dup_fd(m);
+	int fd = body_share(&m->body);
 
 	if (fd < 0)
 		return false;
@@ -236,8 +236,7 @@ send_attempt(struct schedule *s, const struct attempt *a)
 	msg_put_str(&message, a->destination->name);
 	msg_put_str(&message, m->record.sender);
 	msg_put_bool(&message, m->record.eight_bit);
-	msg_put_u64(&message, m->spooled.offset);
-	msg_put_u64(&message, m->spooled.size);
+	msg_put_u64(&message, m->body.size);
 	msg_put_u32(&message, (uint32_t)a->count);
 	for (size_t i = 0; i < a->count; i++)
 		msg_put_str(&message, m->record.recipients[a->n[i]].address);

@@ -40,6 +40,7 @@ keeper_start(struct process *process, const struct keeper_grant *grant, int mail
 		.daemon = "imapd",
 		.quota_bytes = grant->quota_bytes,
 		.quota_messages = grant->quota_messages,
+		.searches = true,
 	};
 
 	room->process = process;

@@ -8,6 +8,7 @@
 
 #include "common/base/clock.h"
 #include "maildir/private.h"
+#include "maildir/search_db.h"
 
 enum {
 	SLICE_MS = 10,
@@ -36,6 +37,9 @@ account_open(int dirfd, const struct account_options *o, struct account **out)
 		account_close(a);
 		return r == STORE_GONE ? STORE_BROKEN : r;
 	}
+	if (o->searches)
+		search_build_later(a);
+	a->searches = o->searches;
 	*out = a;
 	return STORE_OK;
 }
@@ -120,6 +124,8 @@ account_close(struct account *a)
 			continue;
 		touch_flush(a);
 	}
+	search_build_free(a);
+	search_db_close(a);
 	index_close(a);
 	watch_close(a);
 	texts_free(&a->texts);
@@ -174,14 +180,16 @@ account_work(struct account *a)
 		sweep(a);
 	if (is_due(&a->checkpoint_due) && a->db != NULL)
 		sqlite3_wal_checkpoint_v2(a->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
-	return false;
+	if (is_due(&a->search_due) && search_build_slice(a))
+		a->search_due = clock_monotonic_ms();
+	return a->search_due != 0 && a->search_due <= clock_monotonic_ms();
 }
 
 int
 account_work_due_ms(const struct account *a)
 {
 	const int64_t due[] = { a->rename_due, a->poll_due, a->checkpoint_due, a->sweep_due,
-	    a->unwatch_due };
+	    a->unwatch_due, a->search_due };
 	int64_t first = 0, now = clock_monotonic_ms();
 
 	for (size_t i = 0; i < countof(due); i++)

@@ -177,7 +177,7 @@ connect(struct account *a, int flags)
 	scoped_buf path = BUF_INIT;
 	int code, one = 1;
 
-	index_vfs_put_path(&path, a->dir);
+	index_vfs_put_path(&path, a->dir, "index.db");
 	code = sqlite3_open_v2(buf_z(&path), &a->db, flags, NULL);
 	if (code != SQLITE_OK)
 		return code;

@@ -170,7 +170,7 @@ index_vfs_install(void)
 }
 
 void
-index_vfs_put_path(struct buf *out, int dirfd)
+index_vfs_put_path(struct buf *out, int dirfd, const char *name)
 {
-	buf_printf(out, "%s/%d/.trivet/index.db", door, dirfd);
+	buf_printf(out, "%s/%d/.trivet/%s", door, dirfd, name);
 }

@@ -10,5 +10,5 @@
 
 /* Once per process, before the first index is opened. Other paths work as before. */
 void index_vfs_install(void);
-/* Appends the path of the index of the account at dirfd. */
-void index_vfs_put_path(struct buf *out, int dirfd);
+/* Appends the path of a database in the .trivet of the account at dirfd. */
+void index_vfs_put_path(struct buf *out, int dirfd, const char *name);

@@ -20,7 +20,7 @@ match_begin(struct match *m, struct match_key *const *keys, size_t count)
 	m->count = count;
 	m->overlap = 0;
 	for (size_t i = 0; i < count; i++)
-		if (!keys[i]->found && keys[i]->folded.n > m->overlap + 1)
+		if (!keys[i]->found && !keys[i]->absent && keys[i]->folded.n > m->overlap + 1)
 			m->overlap = keys[i]->folded.n - 1;
 	buf_clear(&m->text);
 	buf_clear(&m->window);
@@ -65,7 +65,7 @@ look_at(struct match *m, struct str piece)
 	for (size_t i = 0; i < m->count; i++) {
 		struct match_key *key = m->keys[i];
 
-		if (key->found || str_find(window, key->folded) == window.n)
+		if (key->found || key->absent || str_find(window, key->folded) == window.n)
 			continue;
 		key->found = any = true;
 	}
@@ -87,6 +87,18 @@ match_feed(struct match *m, struct str utf8)
 		buf_take(&m->text, n);
 	}
 	return any;
+}
+
+void
+match_fold_text(struct buf *out, struct str utf8)
+{
+	while (utf8.n > MATCH_PIECE) {
+		size_t n = piece_length(utf8);
+
+		charset_put_folded(out, str_sub(utf8, 0, n));
+		utf8 = str_from(utf8, n);
+	}
+	charset_put_folded(out, utf8);
 }
 
 bool

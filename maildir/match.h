@@ -14,10 +14,14 @@ enum { MATCH_PIECE = 16 * 1024 };
 struct match_key {
 	struct str folded;	/* of match_fold_key; not empty, lives as long as the key is looked for */
 	bool found;		/* a key that is found is not looked for any more */
+	bool absent;		/* known not to be there: not looked for either */
 };
 
 /* Appends a key as it is compared; false, and nothing appended, where it is not UTF-8. */
 must_check bool match_fold_key(struct buf *out, struct str key);
+
+/* Appends a whole text as match_feed would fold it, to be looked through later and at once. */
+void match_fold_text(struct buf *out, struct str utf8);
 
 /* All zeros is a beginning. */
 struct match {

@@ -289,6 +289,10 @@ struct account {
 	int64_t unwatch_due;
 	int64_t checkpoint_due;
 	int64_t sweep_due;
+	int64_t search_due;
+	bool searches;		/* keeps search.db up to date */
+	struct search_db *search;	/* search_db.h; NULL: not open */
+	struct search_build *build;	/* search_build.c */
 };
 
 /* lock.c: one process at a time makes or rebuilds an index. STORE_BUSY after a while. */

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * SEARCH (RFC 3501 6.4.4), in slices. Of each message first its row in memory is looked
- * at, then the header, then the body piece by piece, and nothing that the answer of the
- * whole tree does not hang on: an AND costs what its cheapest NO costs, whatever the order
- * of its keys, and a message is decoded once for all of them.
+ * at, then what search.db says of it (filter.h), then the header, then the body piece by piece, and
+ * nothing that the answer of the whole tree does not hang on: an AND costs what its cheapest NO
+ * costs, whatever the order of its keys, and a message is decoded once for all of them.
  */
 #include <stdlib.h>
 
 #include "common/base/clock.h"
-#include "common/mime/address.h"
 #include "common/mime/date.h"
 #include "common/mime/header.h"
-#include "common/mime/word.h"
+#include "maildir/digest.h"
+#include "maildir/filter.h"
 #include "maildir/reading.h"
 #include "maildir/search_tree.h"
 
@@ -25,6 +25,8 @@ struct search {
 	struct arena *arena;
 	struct search_tree tree;
 	struct match_key **asking;	/* room for the keys of one field */
+	struct filter *filter;		/* NULL: search.db has nothing of this mailbox */
+	bool filter_is_open;		/* in this slice */
 	uint32_t next_uid;
 
 	/* Of the message in hand, where a slice ended within it. */
@@ -37,6 +39,8 @@ struct search {
 	struct buf piece;
 };
 
+static struct filter *make_filter(struct search *);
+static enum answer look_up(struct search *);
 static enum store_result read_header(struct search *, enum answer *);
 static enum store_result open_body(struct search *);
 static enum answer read_body(struct search *, int64_t until);
@@ -54,6 +58,7 @@ search_new(struct mailbox *mailbox, const struct search_key *key)
 	s->next_uid = 1;
 	search_tree_init(&s->tree, s->arena, mailbox, key);
 	s->asking = arena_array(s->arena, struct match_key *, s->tree.fields.count);
+	s->filter = make_filter(s);
 	return s;
 }
 
@@ -63,6 +68,7 @@ search_free(struct search *s)
 	if (s == NULL)
 		return;
 	close_body(s);
+	filter_free(s->filter);
 	match_free(&s->match);
 	buf_free(&s->piece);
 	arena_free(s->arena);
@@ -87,6 +93,8 @@ examine(struct search *s, int64_t until, enum answer *answer)
 	if (s->reading == NULL) {
 		search_tree_forget(&s->tree);
 		*answer = search_tree_answer(&s->tree);
+		if (*answer == MAYBE && s->filter_is_open)
+			*answer = look_up(s);
 		if (*answer == MAYBE && (s->tree.wants & WANTS_HEADER) != 0)
 			r = read_header(s, answer);
 		if (r == STORE_OK && *answer == MAYBE)
@@ -100,14 +108,13 @@ examine(struct search *s, int64_t until, enum answer *answer)
 	return STORE_OK;
 }
 
-enum store_result
-search_step(struct search *s, struct buf *found, bool *done)
+/* The view's messages from next_uid on, while there is time. */
+static enum store_result
+go_on(struct search *s, int64_t until, struct buf *found, bool *done)
 {
-	const int64_t until = clock_monotonic_ms() + SLICE_MS;
 	const struct message *m = &s->tree.message;
 	uint32_t seq = mailbox_seq_from_uid(s->mailbox, s->next_uid), rows = 0;
 
-	*done = false;
 	for (; mailbox_message(s->mailbox, seq, &s->tree.message); seq++) {
 		enum answer answer = NO;
 		enum store_result r = examine(s, until, &answer);
@@ -130,6 +137,108 @@ search_step(struct search *s, struct buf *found, bool *done)
 	return STORE_OK;
 }
 
+enum store_result
+search_step(struct search *s, struct buf *found, bool *done)
+{
+	const int64_t until = clock_monotonic_ms() + SLICE_MS;
+	enum store_result r;
+
+	*done = false;
+	s->filter_is_open = s->filter != NULL && filter_begin(s->filter);
+	r = go_on(s, until, found, done);
+	if (s->filter_is_open)
+		filter_end(s->filter);
+	return r;
+}
+
+/* ---- what search.db knows ---- */
+
+static bool
+asks_for_sent_day(const struct search_node *node)
+{
+	const enum search_kind kind = node->key->kind;
+	bool asks = kind == SEARCH_SENTBEFORE || kind == SEARCH_SENTON || kind == SEARCH_SENTSINCE;
+
+	for (const struct search_node *child = node->first; child != NULL && !asks;
+	    child = child->next)
+		asks = asks_for_sent_day(child);
+	return asks;
+}
+
+static struct filter *
+make_filter(struct search *s)
+{
+	const struct node_list *nodes = &s->tree.all_texts;
+	struct filter_text *texts = arena_array(s->arena, struct filter_text, nodes->count);
+
+	if (nodes->count == 0 && !asks_for_sent_day(s->tree.root))
+		return NULL;
+	for (size_t i = 0; i < nodes->count; i++)
+		texts[i] = (struct filter_text){ .kind = nodes->nodes[i]->key->kind,
+			.name = nodes->nodes[i]->name, .folded = nodes->texts[i]->folded };
+	return filter_new(s->mailbox, texts, nodes->count);
+}
+
+/* Texts of the header, and of it alone, are decided about. */
+static void
+look_at_lines(struct search *s, const struct digest_header *header)
+{
+	for (size_t i = 0; i < s->tree.all_texts.count; i++) {
+		struct search_node *node = s->tree.all_texts.nodes[i];
+
+		if (node->text.found || node->text.absent)
+			continue;
+		if (node->key->kind == SEARCH_HEADER) {
+			node->text.found = digest_field_has(header, node->name, node->text.folded);
+			node->text.absent = !node->text.found;
+		} else if (node->key->kind == SEARCH_TEXT) {
+			node->text.found = digest_header_has(header, node->text.folded);
+		}
+	}
+}
+
+static void
+look_at_bodies(struct search *s, struct str record)
+{
+	for (size_t i = 0; i < s->tree.body_texts.count; i++) {
+		struct match_key *text = s->tree.body_texts.texts[i];
+
+		if (!text->found && !text->absent)
+			text->found = digest_body_has(record, text->folded);
+	}
+}
+
+/* MAYBE: the message has to be read. */
+static enum answer
+look_up(struct search *s)
+{
+	const struct node_list *nodes = &s->tree.all_texts;
+	struct digest_header header;
+	enum answer answer;
+	struct str body;
+
+	if (!filter_find(s->filter, s->tree.message.uid))
+		return MAYBE;
+	s->tree.knows_day = true;
+	s->tree.sent_day = filter_sent_day(s->filter);
+	for (size_t i = 0; i < nodes->count; i++) {
+		const enum filter_says says = filter_ask(s->filter, i);
+
+		nodes->texts[i]->found = says == FILTER_PRESENT;
+		nodes->texts[i]->absent = says == FILTER_ABSENT;
+	}
+	answer = search_tree_answer(&s->tree);
+	if (answer != MAYBE || !filter_header(s->filter, &header))
+		return answer;
+	look_at_lines(s, &header);
+	answer = search_tree_answer(&s->tree);
+	if (answer != MAYBE || !filter_body(s->filter, &body))
+		return answer;
+	look_at_bodies(s, body);
+	s->tree.has_read = READ_ALL;
+	return search_tree_answer(&s->tree);
+}
+
 /* ---- the header ---- */
 
 /* A message without a date that can be read has its internal one. */
@@ -144,49 +253,6 @@ sent_day(struct str header, int64_t internal_date)
 	return date_day_of(internal_date, 0);
 }
 
-static bool
-is_address_field(struct str name)
-{
-	static const char *const names[] = { "from", "to", "cc", "bcc" };
-
-	for (size_t i = 0; i < countof(names); i++)
-		if (str_eq_nocase(name, str_of(names[i])))
-			return true;
-	return false;
-}
-
-/*
- * RFC 3501 6.4.4 compares From and its kind with the envelope, where quotes, comments and
- * blanks within an address are gone; the field as a person sees it is looked at too.
- */
-static void
-put_addresses(struct buf *out, struct str value)
-{
-	struct arena *arena = arena_new();
-	struct address_list list;
-	struct address *address;
-
-	address_parse(arena, value, &list);
-	STAILQ_FOREACH(address, &list, link) {
-		buf_put(out, STR("\r\n"));
-		word_put_utf8(out, address->name);
-		buf_put(out, STR(" <"));
-		word_put_utf8(out, address->mailbox);
-		if (address->kind == ADDRESS_MAILBOX)
-			buf_put_c(out, '@');
-		word_put_utf8(out, address->host);
-		buf_put_c(out, '>');
-	}
-	arena_free(arena);
-}
-
-static bool
-has_more_than_it_shows(struct str value)
-{
-	return str_has_char(value, '"') || str_has_char(value, '(') || str_has_char(value, '\\') ||
-	    str_find(value, STR("@ ")) < value.n || str_find(value, STR(" @")) < value.n;
-}
-
 /* The keys that ask for this field and have not found theirs; returns how many. */
 static size_t
 keys_for(struct search *s, struct str name)
@@ -196,7 +262,7 @@ keys_for(struct search *s, struct str name)
 	for (size_t i = 0; i < s->tree.fields.count; i++) {
 		struct search_node *node = s->tree.fields.nodes[i];
 
-		if (node->text.found || !str_eq_nocase(node->key->field, name))
+		if (node->text.found || node->text.absent || !str_eq_nocase(node->key->field, name))
 			continue;
 		/* RFC 3501 6.4.4: the empty string asks whether the field is there. */
 		if (node->is_always)
@@ -216,8 +282,8 @@ look_at_field(struct search *s, const struct header_field *field)
 		return;
 	buf_clear(&s->piece);
 	reading_put_value(&s->piece, field->value);
-	if (is_address_field(field->name) && has_more_than_it_shows(field->value))
-		put_addresses(&s->piece, field->value);
+	if (digest_has_addresses(field->name, field->value))
+		digest_put_envelope(&s->piece, field->value);
 	match_begin(&s->match, s->asking, count);
 	match_feed(&s->match, buf_str(&s->piece));
 	match_end(&s->match);

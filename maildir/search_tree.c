@@ -27,6 +27,9 @@ fold_text(struct search_tree *t, struct search_node *node)
 			folded.p[i] = ' ';
 	node->is_always = node->key->text.n == 0;
 	node->text.folded = arena_str(t->arena, buf_str(&folded));
+	buf_clear(&folded);
+	if (node->key->kind == SEARCH_HEADER && match_fold_key(&folded, node->key->field))
+		node->name = arena_str(t->arena, buf_str(&folded));
 }
 
 static bool
@@ -70,6 +73,8 @@ list_nodes_below(struct search_tree *t, struct search_node *node)
 		return;
 	if (node->key->kind == SEARCH_HEADER)
 		list_node(&t->fields, node);
+	if (has_text(node) && (node->key->kind == SEARCH_HEADER || !node->is_always))
+		list_node(&t->all_texts, node);
 	if (node->is_always)
 		return;
 	if (node->key->kind == SEARCH_TEXT)
@@ -82,7 +87,8 @@ void
 search_tree_init(struct search_tree *t, struct arena *arena, const struct mailbox *mailbox,
     const struct search_key *key)
 {
-	struct node_list *lists[] = { &t->fields, &t->header_texts, &t->body_texts };
+	struct node_list *lists[] = { &t->fields, &t->header_texts, &t->body_texts,
+		&t->all_texts };
 
 	*t = (struct search_tree){ .arena = arena };
 	t->root = new_node(t, mailbox, key);
@@ -119,7 +125,7 @@ answer_text(struct search_tree *t, const struct search_node *node)
 
 	if (node->text.found || (node->is_always && kind != SEARCH_HEADER))
 		return YES;
-	if (node->is_never || t->has_read == READ_ALL ||
+	if (node->is_never || node->text.absent || t->has_read == READ_ALL ||
 	    (kind == SEARCH_HEADER && t->has_read >= READ_HEADER))
 		return NO;
 	t->wants |= kind == SEARCH_BODY || t->has_read >= READ_HEADER ? WANTS_BODY : WANTS_HEADER;
@@ -129,7 +135,7 @@ answer_text(struct search_tree *t, const struct search_node *node)
 static enum answer
 answer_sent(struct search_tree *t, const struct search_key *key)
 {
-	if (t->has_read >= READ_HEADER)
+	if (t->knows_day || t->has_read >= READ_HEADER)
 		return said(day_matches(key->kind, t->sent_day, key->day));
 	t->wants |= WANTS_HEADER;
 	return MAYBE;
@@ -219,8 +225,7 @@ void
 search_tree_forget(struct search_tree *t)
 {
 	t->has_read = READ_ROW;
-	for (size_t i = 0; i < t->fields.count; i++)
-		t->fields.texts[i]->found = false;
-	for (size_t i = 0; i < t->body_texts.count; i++)
-		t->body_texts.texts[i]->found = false;
+	t->knows_day = false;
+	for (size_t i = 0; i < t->all_texts.count; i++)
+		t->all_texts.texts[i]->found = t->all_texts.texts[i]->absent = false;
 }

@@ -17,6 +17,7 @@ struct search_node {
 	struct match_key text;	/* found: YES */
 	bool is_always;		/* the empty text: in every text there is */
 	bool is_never;		/* a text that is not UTF-8: in no text */
+	struct str name;	/* HEADER: the field's, folded */
 	uint64_t keyword;	/* its bit; 0: unknown in this mailbox */
 };
 
@@ -35,9 +36,13 @@ struct search_tree {
 	struct node_list header_texts;	/* TEXT */
 	struct node_list body_texts;	/* TEXT, BODY */
 
+	/* The three kinds above, each node once: what a filter is asked about. */
+	struct node_list all_texts;
+
 	/* What is known. */
 	struct message message;
-	int32_t sent_day;		/* once the header is read */
+	int32_t sent_day;		/* once the header is read, or knows_day */
+	bool knows_day;
 	enum { READ_ROW, READ_HEADER, READ_ALL } has_read;
 	/* What the last MAYBE hangs on. */
 	enum { WANTS_HEADER = 1, WANTS_BODY = 2 } wants;

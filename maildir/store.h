@@ -66,6 +66,7 @@ struct account_options {
 	const char *daemon;		/* "imapd": names our notification socket */
 	uint64_t quota_bytes;		/* 0: no limit */
 	uint64_t quota_messages;	/* 0: no limit */
+	bool searches;			/* its sessions search: what makes that quick is kept up to date */
 };
 
 struct usage {

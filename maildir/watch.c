@@ -16,6 +16,7 @@
 
 #include "common/base/clock.h"
 #include "maildir/private.h"
+#include "maildir/search_db.h"
 
 enum {
 	DRAIN_MAX = 64,		/* datagrams taken at a time; the rest wakes us again */
@@ -212,6 +213,8 @@ account_on_event(struct account *a)
 		if (recv(a->socket, byte, sizeof(byte), 0) < 0)
 			break;
 	take_events(a);
+	if (a->searches)
+		search_build_later(a);
 }
 
 void

@@ -10,6 +10,7 @@ enum {
 	MEMBER_BYTES = 8,	/* of blocks.members: uid and day, 32 bits each, the lowest byte first */
 	IN_TAIL = UINT16_MAX,	/* member number of a message in no block */
 	EXACT_MAX = 3,		/* bytes of a text that grams alone decide about */
+	SCAN_STEPS = 4,		/* rows stepped over rather than looked up anew */
 };
 
 /* Where a message is found. */
@@ -31,6 +32,14 @@ struct block {
 	struct verdict *verdicts;	/* of each text, once asked for */
 };
 
+/* Records are mostly read in the order of their keys: from one to the next costs less than to look it up. */
+struct scan {
+	enum search_query query;
+	sqlite3_stmt *q;	/* running, within a slice */
+	bool has_row;
+	int64_t key;		/* of that row */
+};
+
 struct filter {
 	struct mailbox *mailbox;
 	const struct filter_text *texts;
@@ -46,7 +55,7 @@ struct filter {
 	size_t block_count, block_room;
 
 	size_t at;		/* the message in hand */
-	struct buf record;
+	struct scan headers, bodies;
 };
 
 static bool load(struct filter *);
@@ -69,6 +78,8 @@ filter_new(struct mailbox *m, const struct filter_text *texts, size_t count)
 	f->texts = texts;
 	f->text_count = count < FILTER_TEXTS_MAX ? count : FILTER_TEXTS_MAX;
 	f->version = -1;
+	f->headers.query = S_HEADER_SCAN;
+	f->bodies.query = S_BODY_SCAN;
 	return f;
 }
 
@@ -88,7 +99,6 @@ filter_free(struct filter *f)
 	forget(f);
 	free(f->places);
 	free(f->blocks);
-	buf_free(&f->record);
 	free(f);
 }
 
@@ -127,9 +137,19 @@ filter_begin(struct filter *f)
 	return false;
 }
 
+static void
+end_scan(struct filter *f, struct scan *scan)
+{
+	(void)!search_db_end(f->db, scan->q);
+	scan->q = NULL;
+	scan->has_row = false;
+}
+
 void
 filter_end(struct filter *f)
 {
+	end_scan(f, &f->headers);
+	end_scan(f, &f->bodies);
 	search_db_finish(f->db, true);
 }
 
@@ -367,25 +387,40 @@ filter_ask(struct filter *f, size_t text)
 
 /* ---- records ---- */
 
-static bool
-read_record(struct filter *f, enum search_query query)
+static void
+step(struct filter *f, struct scan *scan)
 {
-	const int64_t key = message_key(f->box.number, f->places[f->at].uid);
-	sqlite3_stmt *q = search_db_ask(f->db, query, BIND(V(key)));
-	bool found = search_db_row(f->db, q);
+	scan->has_row = search_db_row(f->db, scan->q);
+	scan->key = scan->has_row ? sqlite3_column_int64(scan->q, 0) : 0;
+}
 
-	buf_clear(&f->record);
-	if (found)
-		buf_put(&f->record, search_db_bytes(q, 0));
-	return search_db_end(f->db, q) && found;
+static bool
+read_record(struct filter *f, struct scan *scan, struct str *out)
+{
+	const int64_t wanted = message_key(f->box.number, f->places[f->at].uid);
+
+	for (int i = 0; i < SCAN_STEPS && scan->has_row && scan->key < wanted; i++)
+		step(f, scan);
+	if (!scan->has_row || scan->key != wanted) {
+		end_scan(f, scan);
+		scan->q = search_db_ask(f->db, scan->query, BIND(V(wanted),
+		    V(message_key(f->box.number, UINT32_MAX))));
+		step(f, scan);
+	}
+	if (!scan->has_row || scan->key != wanted)
+		return false;
+	*out = search_db_bytes(scan->q, 1);
+	return true;
 }
 
 bool
 filter_header(struct filter *f, struct digest_header *out)
 {
-	if (!read_record(f, S_HEADER_GET))
+	struct str record;
+
+	if (!read_record(f, &f->headers, &record))
 		return false;
-	if (digest_read_header(buf_str(&f->record), out))
+	if (digest_read_header(record, out))
 		return true;
 	search_db_distrust(f->db);
 	return false;
@@ -394,8 +429,5 @@ filter_header(struct filter *f, struct digest_header *out)
 bool
 filter_body(struct filter *f, struct str *out)
 {
-	if (!read_record(f, S_BODY_GET))
-		return false;
-	*out = buf_str(&f->record);
-	return true;
+	return read_record(f, &f->bodies, out);
 }

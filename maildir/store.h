@@ -372,3 +372,55 @@ struct search *search_new(struct mailbox *, const struct search_key *);
  */
 must_check enum store_result search_step(struct search *, struct buf *found, bool *done);
 void search_free(struct search *);
+
+/* ---- order: SORT and THREAD (RFC 5256, RFC 5957) ---- */
+
+enum sort_key {
+	SORT_ARRIVAL, SORT_CC, SORT_DATE, SORT_FROM, SORT_SIZE, SORT_SUBJECT, SORT_TO,
+	SORT_DISPLAY_FROM, SORT_DISPLAY_TO,
+};
+
+enum { SORT_CRITERIA_MAX = 20 };
+
+struct sort_criterion {
+	enum sort_key key;
+	bool reverse;
+};
+
+enum thread_kind { THREAD_ORDEREDSUBJECT, THREAD_REFERENCES, THREAD_REFS };
+
+/* One message in its thread. child and next are indexes of others, THREAD_NONE where there is none. */
+struct thread_node {
+	uint32_t uid;		/* 0: one that is not here holds its children together */
+	uint32_t child;		/* the first one */
+	uint32_t next;		/* with the same parent, or the next thread */
+};
+
+enum { THREAD_NONE = UINT32_MAX };
+
+struct thread_list {
+	const struct thread_node *nodes;
+	uint32_t first;		/* thread */
+};
+
+struct order;
+
+/*
+ * Orders these messages of the view, uids ascending; they live until order_free. Text is compared
+ * as SEARCH compares it. At most SORT_CRITERIA_MAX criteria.
+ */
+struct order *order_sort(struct mailbox *, const uint32_t *uids, size_t count,
+    const struct sort_criterion *, size_t criteria);
+struct order *order_thread(struct mailbox *, const uint32_t *uids, size_t count,
+    enum thread_kind);
+/*
+ * One slice. What cannot be read comes out as if it had no header. STORE_TOO_LARGE: over a limit of sorted.h or
+ * threads.h.
+ */
+must_check enum store_result order_step(struct order *, bool *done);
+/* After that, until order_free: what came of order_sort, an array of as many uids as went in ... */
+const uint32_t *order_uids(const struct order *, size_t *count);
+/* ... or of order_thread. */
+struct thread_list order_threads(const struct order *);
+/* Takes NULL. */
+void order_free(struct order *);

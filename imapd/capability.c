@@ -20,6 +20,8 @@ static const char extensions[] =
     " UIDPLUS"			/* RFC 4315 */
     " MOVE"			/* RFC 6851 */
     " UNSELECT"			/* RFC 3691 */
+    " SORT SORT=DISPLAY"	/* RFC 5256, RFC 5957 */
+    " THREAD=ORDEREDSUBJECT THREAD=REFERENCES THREAD=REFS"	/* RFC 5256 */
     " QUOTA QUOTA=RES-STORAGE QUOTA=RES-MESSAGE";	/* RFC 9208 */
 
 void

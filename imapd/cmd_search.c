@@ -1,13 +1,25 @@
 /* SPDX-License-Identifier: ISC */
-/* SEARCH (RFC 3501 6.4.4): the store searches in slices, then the numbers are told in slices. */
+/*
+ * SEARCH (RFC 3501 6.4.4), SORT and THREAD (RFC 5256): the store searches in slices, then it orders what
+ * was found in slices, then the numbers are told in slices.
+ */
 #include "imapd/imapd.h"
 
 struct answer {
-	size_t next;		/* of the uids found */
+	/* SEARCH, SORT */
+	const uint32_t *uids;
+	size_t count;
+	size_t next;
+	/* THREAD; the siblings that are next, one for each level above, stand in work.found. */
+	struct thread_list threads;
+	uint32_t node;		/* the message to tell next; THREAD_NONE: a sibling's turn */
 };
 
 static enum next search_slice(struct session *);
+static enum next begin_order(struct session *);
+static enum next order_slice(struct session *);
 static enum next put_found(struct session *);
+static enum next put_threads(struct session *);
 
 /*
  * Sequence numbers mean this session's view; one that is not there matches nothing, as
@@ -70,9 +82,73 @@ search_slice(struct session *s)
 		return finish_result(s, result, ABOUT_MESSAGES);
 	if (!done)
 		return GO;
-	buf_put_z(out_of(s), "* SEARCH");
 	s->work.own = arena_one(s->arena, struct answer);
-	s->step = put_found;
+	return begin_order(s);
+}
+
+static const uint32_t *
+uids_found(const struct session *s, size_t *count)
+{
+	*count = s->work.found.n / sizeof(uint32_t);
+	return (const uint32_t *)(const void *)s->work.found.p;
+}
+
+static enum next
+begin_order(struct session *s)
+{
+	const struct search_arguments *arguments = &s->req.search;
+	struct answer *answer = s->work.own;
+	size_t count;
+	const uint32_t *uids = uids_found(s, &count);
+
+	s->step = order_slice;
+	if (s->req.command == COMMAND_SORT) {
+		s->work.order = order_sort(s->mailbox, uids, count, arguments->criteria,
+		    arguments->criterion_count);
+	} else if (s->req.command == COMMAND_THREAD) {
+		s->work.order = order_thread(s->mailbox, uids, count, arguments->thread);
+	} else {
+		buf_put_z(out_of(s), "* SEARCH");
+		answer->uids = uids;
+		answer->count = count;
+		s->step = put_found;
+	}
+	return GO;
+}
+
+static void
+push(struct session *s, uint32_t node)
+{
+	buf_put(&s->work.found, (struct str){ (const char *)&node, sizeof(node) });
+}
+
+static enum next
+order_slice(struct session *s)
+{
+	struct answer *answer = s->work.own;
+	enum store_result result;
+	bool done = false;
+
+	if (session_must_wait(s))
+		return WAIT;
+	result = order_step(s->work.order, &done);
+	if (result != STORE_OK)
+		return finish_result(s, result, ABOUT_MESSAGES);
+	if (!done)
+		return GO;
+	buf_printf(out_of(s), "* %s", s->req.command == COMMAND_SORT ? "SORT" : "THREAD");
+	if (s->req.command == COMMAND_SORT) {
+		answer->uids = order_uids(s->work.order, &answer->count);
+		s->step = put_found;
+		return GO;
+	}
+	answer->threads = order_threads(s->work.order);
+	answer->node = THREAD_NONE;
+	if (answer->threads.first != THREAD_NONE)
+		buf_put_c(out_of(s), ' ');
+	buf_clear(&s->work.found);
+	push(s, answer->threads.first);
+	s->step = put_threads;
 	return GO;
 }
 
@@ -81,14 +157,13 @@ put_found(struct session *s)
 {
 	struct answer *answer = s->work.own;
 	struct buf *out = out_of(s);
-	const size_t count = s->work.found.n / sizeof(uint32_t);
-	uint32_t number;
 
 	s->work.in_literal = true;	/* in the middle of a line no BYE can be said */
-	for (; answer->next < count; answer->next++) {
+	for (; answer->next < answer->count; answer->next++) {
+		uint32_t number = answer->uids[answer->next];
+
 		if (session_must_wait(s))
 			return WAIT;
-		memcpy(&number, s->work.found.p + answer->next * sizeof(number), sizeof(number));
 		if (!s->req.by_uid)
 			number = mailbox_seq_of_uid(s->mailbox, number);
 		if (number == 0)
@@ -97,6 +172,72 @@ put_found(struct session *s)
 		buf_put_u64(out, number);
 	}
 	buf_put_z(out, "\r\n");
+	s->work.in_literal = false;
+	return finish_done(s);
+}
+
+/* ---- THREAD ---- */
+
+/* The next of the innermost level that has any; false: all is told. */
+static bool
+open_thread(struct session *s, struct answer *answer)
+{
+	struct buf *levels = &s->work.found;
+	char *top = levels->p + levels->n - sizeof(uint32_t);
+	uint32_t node;
+
+	memcpy(&node, top, sizeof(node));
+	if (node == THREAD_NONE) {
+		buf_cut(levels, levels->n - sizeof(node));
+		if (levels->n > 0)
+			buf_put_c(out_of(s), ')');
+		return levels->n > 0;
+	}
+	memcpy(top, &answer->threads.nodes[node].next, sizeof(node));
+	buf_put_c(out_of(s), '(');
+	answer->node = node;
+	return true;
+}
+
+/* RFC 5256 4: an only child follows its parent, several are threads within. */
+static void
+put_node(struct session *s, struct answer *answer)
+{
+	const struct thread_node *node = &answer->threads.nodes[answer->node];
+	struct buf *out = out_of(s);
+
+	answer->node = THREAD_NONE;
+	if (node->uid != 0)
+		buf_put_u64(out, s->req.by_uid ? node->uid :
+		    mailbox_seq_of_uid(s->mailbox, node->uid));
+	if (node->child == THREAD_NONE) {
+		buf_put_c(out, ')');
+		return;
+	}
+	if (node->uid != 0)
+		buf_put_c(out, ' ');
+	if (node->uid != 0 && answer->threads.nodes[node->child].next == THREAD_NONE)
+		answer->node = node->child;
+	else
+		push(s, node->child);
+}
+
+static enum next
+put_threads(struct session *s)
+{
+	struct answer *answer = s->work.own;
+	bool more = true;
+
+	s->work.in_literal = true;
+	while (more) {
+		if (session_must_wait(s))
+			return WAIT;
+		if (answer->node != THREAD_NONE)
+			put_node(s, answer);
+		else
+			more = open_thread(s, answer);
+	}
+	buf_put_z(out_of(s), "\r\n");
 	s->work.in_literal = false;
 	return finish_done(s);
 }

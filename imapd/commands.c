@@ -41,6 +41,10 @@ static const struct command commands[] = {
 	[COMMAND_EXPUNGE] = { "EXPUNGE", SELECTED, parse_expunge, cmd_expunge, .takes_uid = true },
 	[COMMAND_SEARCH] = { "SEARCH", SELECTED, parse_search, cmd_search,
 	    .takes_uid = true, .holds_expunges = true },
+	[COMMAND_SORT] = { "SORT", SELECTED, parse_sort, cmd_search,	/* RFC 5256 */
+	    .takes_uid = true, .holds_expunges = true },
+	[COMMAND_THREAD] = { "THREAD", SELECTED, parse_thread, cmd_search,
+	    .takes_uid = true, .holds_expunges = true },
 	[COMMAND_FETCH] = { "FETCH", SELECTED, parse_fetch, cmd_fetch,
 	    .takes_uid = true, .holds_expunges = true },
 	[COMMAND_STORE] = { "STORE", SELECTED, parse_store, cmd_store,

@@ -56,6 +56,7 @@ struct work {
 	void *own;			/* the handler's struct, in the arena */
 	struct content *content;
 	struct search *search;
+	struct order *order;
 	struct append *append;
 	struct arena *arena;		/* emptied with each message */
 	struct buf found;		/* SEARCH: uids */

@@ -36,6 +36,8 @@ parse_arguments parse_store;
 parse_arguments parse_copy;		/* COPY MOVE */
 parse_arguments parse_expunge;		/* UID EXPUNGE has a set */
 parse_arguments parse_search;
+parse_arguments parse_sort;
+parse_arguments parse_thread;
 
 /* ---- what the parsers share; false leaves lexer->why ---- */
 
@@ -49,6 +51,8 @@ must_check bool take_flag_list(struct lexer *, struct flags *out);
 must_check bool take_bare_flags(struct lexer *, struct flags *out);
 /* "(" item *(SP item) ")" of STATUS */
 must_check bool take_status_items(struct lexer *, unsigned *out);
+/* charset SP search-key *(SP search-key): the end of SORT and THREAD (RFC 5256 5), and of the command. */
+must_check bool take_search_program(struct lexer *, struct search_arguments *out);
 /* Quoted or bare dd-Mon-yyyy as days since 1970. */
 must_check bool take_date(struct lexer *, int32_t *day);
 /* DQUOTE dd-Mon-yyyy hh:mm:ss +zzzz DQUOTE as seconds since 1970. */

@@ -271,18 +271,13 @@ take_or(struct search_reader *reader, const struct search_word *row, struct sear
 
 /* ---- the command ---- */
 
-/* ["CHARSET" SP astring SP], the space before it taken */
 static bool
 take_charset(struct lexer *lexer, struct search_arguments *search)
 {
 	struct str charset;
 	char *p;
 
-	search->charset = STR_EMPTY;
-	search->charset_known = true;
-	if (!lex_take_word(lexer, STR("CHARSET")))
-		return true;
-	if (!lex_space(lexer) || !lex_astring(lexer, "a charset", &charset) || !lex_space(lexer))
+	if (!lex_astring(lexer, "a charset", &charset) || !lex_space(lexer))
 		return false;
 	p = (char *)arena_str(lexer->arena, charset).p;
 	for (size_t i = 0; i < charset.n; i++)
@@ -293,22 +288,39 @@ take_charset(struct lexer *lexer, struct search_arguments *search)
 	return true;
 }
 
+static bool
+take_keys(struct lexer *lexer, struct search_arguments *search)
+{
+	struct search_reader reader = {
+		.lexer = lexer, .arguments = search, .sets_end = &search->sets,
+	};
+
+	/* RFC 3501 6.4.4: what the texts of another charset mean cannot be said. */
+	if (!search->charset_known)
+		return true;
+	search->key = read_keys(&reader);
+	return search->key != NULL && lex_end(lexer);
+}
+
+bool
+take_search_program(struct lexer *lexer, struct search_arguments *search)
+{
+	return take_charset(lexer, search) && take_keys(lexer, search);
+}
+
+/* ["CHARSET" SP astring SP] */
 enum parse
 parse_search(struct lexer *lexer, struct request *req)
 {
-	struct search_arguments search = { 0 };
-	struct search_reader reader = {
-		.lexer = lexer, .arguments = &search, .sets_end = &search.sets,
-	};
+	struct search_arguments search = { .charset = STR_EMPTY, .charset_known = true };
 
-	if (!lex_space(lexer) || !take_charset(lexer, &search))
+	if (!lex_space(lexer))
 		return BAD;
-	/* RFC 3501 6.4.4: what the texts of another charset mean cannot be said. */
-	if (search.charset_known) {
-		search.key = read_keys(&reader);
-		if (search.key == NULL || !lex_end(lexer))
-			return BAD;
-	}
+	if (lex_take_word(lexer, STR("CHARSET")) &&
+	    (!lex_space(lexer) || !take_charset(lexer, &search)))
+		return BAD;
+	if (!take_keys(lexer, &search))
+		return BAD;
 	req->search = search;
 	return PARSED;
 }

@@ -33,7 +33,7 @@ enum command_name {
 	COMMAND_STATUS, COMMAND_APPEND, COMMAND_IDLE,
 	COMMAND_GETQUOTA, COMMAND_GETQUOTAROOT,
 	COMMAND_CHECK, COMMAND_CLOSE, COMMAND_UNSELECT, COMMAND_EXPUNGE,
-	COMMAND_SEARCH, COMMAND_FETCH, COMMAND_STORE, COMMAND_COPY, COMMAND_MOVE,
+	COMMAND_SEARCH, COMMAND_SORT, COMMAND_THREAD, COMMAND_FETCH, COMMAND_STORE, COMMAND_COPY, COMMAND_MOVE,
 	COMMAND_COUNT,
 };
 
@@ -223,12 +223,16 @@ struct search_set {
 	struct sequence_set sent;
 };
 
+/* SEARCH, SORT, THREAD */
 struct search_arguments {
 	struct str charset;		/* in capitals; empty: none given */
 	bool charset_known;		/* none, US-ASCII or UTF-8; else NO [BADCHARSET] and no key */
 	bool text_invalid;		/* a text that is not UTF-8: matches nothing, NO is fitting */
 	struct search_key *key;		/* one key, an AND where several were given */
 	struct search_set *sets;
+	struct sort_criterion *criteria;	/* SORT: at least one, at most SORT_CRITERIA_MAX */
+	size_t criterion_count;
+	enum thread_kind thread;	/* THREAD */
 };
 
 /* ---- the request ---- */
@@ -236,7 +240,7 @@ struct search_arguments {
 struct request {
 	struct str tag;
 	struct str word;		/* the command's name in capitals, without UID */
-	bool by_uid;			/* UID FETCH, STORE, COPY, MOVE, SEARCH, EXPUNGE */
+	bool by_uid;			/* UID FETCH, STORE, COPY, MOVE, SEARCH, SORT, THREAD, EXPUNGE */
 	enum command_name command;	/* set by who looked the word up */
 	union {				/* which one: the row's parser */
 		struct login_arguments login;
@@ -252,6 +256,6 @@ struct request {
 		struct store_arguments store;
 		struct copy_arguments copy;
 		struct expunge_arguments expunge;
-		struct search_arguments search;
+		struct search_arguments search;		/* SORT, THREAD too */
 	};
 };

@@ -357,6 +357,7 @@ session_drop_work(struct session *s)
 {
 	content_close(s->work.content);
 	search_free(s->work.search);
+	order_free(s->work.order);
 	append_abandon(s->work.append);
 	arena_free(s->work.arena);
 	buf_free(&s->work.found);

@@ -14,6 +14,8 @@ static const struct {
 	{ "LSUB", parse_lsub }, { "APPEND", parse_append }, { "FETCH", parse_fetch },
 	{ "STORE", parse_store }, { "COPY", parse_copy }, { "EXPUNGE", parse_expunge },
 	{ "SEARCH", parse_search },
+	{ "SORT", parse_sort },
+	{ "THREAD", parse_thread },
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -104,7 +106,7 @@ look_at(const struct request *req, parse_arguments *parse, struct arena *arena)
 		look_at_set(&req->copy.set, 0, arena);
 		look_at_set(&req->copy.set, UINT32_MAX, arena);
 	}
-	if (parse == parse_search)
+	if (parse == parse_search || parse == parse_sort || parse == parse_thread)
 		look_at_search(&req->search, arena);
 }
 

@@ -539,14 +539,41 @@ class Response:
         elif word == b"ENABLED":
             while self.take(b" "):
                 self.atom()
-        elif word == b"SEARCH":
+        elif word in (b"SEARCH", b"SORT"):
             numbers = []
             while self.take(b" "):
                 numbers.append(self.nz_number())
             self.no_twins(numbers, "number")
+        elif word == b"THREAD":
+            self.threads()
         else:
             self.sp()
             self.untagged_data(word)
+
+    def threads(self):
+        """RFC 5256 5: [SP 1*thread-list], without recursion, as threads are deep."""
+        numbers, lists = [], [0]
+        if not self.take(b" "):
+            return
+        while True:
+            if self.take(b"("):
+                lists[-1] += 1
+                lists.append(0)
+                # thread-members, then maybe thread-nested
+                while not self.peek(b"("):
+                    numbers.append(self.nz_number())
+                    if not self.take(b" "):
+                        break
+                if not self.peek(b"("):
+                    lists[-1] = -1
+            elif len(lists) > 1 and self.take(b")"):
+                if lists.pop() == 1:
+                    self.fail("two threads within, or none, before")
+            else:
+                break
+        if len(lists) != 1:
+            self.fail(")")
+        self.no_twins(numbers, "number")
 
     def untagged_data(self, word):
         if word == b"FLAGS":

@@ -133,7 +133,7 @@ class Session:
             self.exists = r.number
             self.uids += [None] * (self.exists - len(self.uids))
         elif r.kind == "EXPUNGE":
-            if command.startswith(("FETCH", "STORE", "SEARCH")):
+            if command.startswith(("FETCH", "STORE", "SEARCH", "SORT", "THREAD")):
                 raise AssertionError(f"EXPUNGE within {command}")
             self.known(r)
             self.exists -= 1

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* What SORT and THREAD compare, and the orders and trees that come of it (RFC 5256, RFC 5957). */
+/* What SORT and THREAD compare, and the orders and trees that come of it: RFC 5256 2.1, 2.2, 3; RFC 5957 3. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>

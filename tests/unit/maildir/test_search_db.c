@@ -494,6 +494,54 @@ rows_that_make_no_sense_end_nothing(void **state)
 	}
 }
 
+static void
+order(const struct sort_criterion *by, size_t criteria, struct buf *out)
+{
+	struct mailbox *m = open_box(site->account, "INBOX");
+	struct search_key all = { .kind = SEARCH_ALL };
+	scoped_buf uids = BUF_INIT;
+	struct order *o;
+	const uint32_t *sorted;
+	bool done = false;
+	size_t count;
+
+	find(&all, &uids);
+	o = order_sort(m, (const uint32_t *)(const void *)uids.p, uids.n / sizeof(uint32_t), by, criteria);
+	while (!done)
+		assert_ok(order_step(o, &done));
+	sorted = order_uids(o, &count);
+	buf_clear(out);
+	buf_put(out, (struct str){ (const char *)sorted, count * sizeof(*sorted) });
+	order_free(o);
+	mailbox_close(m);
+}
+
+static void
+order_is_the_same_from_headers_and_from_it(void **state)
+{
+	static const struct sort_criterion by[][2] = {
+		{ { SORT_SUBJECT, false }, { SORT_DATE, true } },
+		{ { SORT_DISPLAY_FROM, true }, { SORT_TO, false } },
+		{ { SORT_DATE, false }, { SORT_SIZE, false } },
+	};
+	struct buf before[countof(by)] = { 0 };
+
+	(void)state;
+	fill(700);
+	for (size_t i = 0; i < countof(by); i++)
+		order(by[i], 2, &before[i]);
+	build();
+	assert_int_equal(number("SELECT count(*) FROM messages"), 700);
+	for (size_t i = 0; i < countof(by); i++) {
+		scoped_buf after = BUF_INIT;
+
+		order(by[i], 2, &after);
+		assert_int_equal(after.n, 700 * sizeof(uint32_t));
+		assert_str(buf_str(&after), buf_str(&before[i]));
+		buf_free(&before[i]);
+	}
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int
@@ -509,6 +557,7 @@ main(void)
 		TEST(a_deleted_mailbox_leaves_nothing),
 		TEST(size_does_not_matter),
 		TEST(rows_that_make_no_sense_end_nothing),
+		TEST(order_is_the_same_from_headers_and_from_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

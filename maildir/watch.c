@@ -48,6 +48,8 @@ bind_socket(struct account *a)
 {
 	struct sockaddr_un address;
 	struct stat st;
+	mode_t before;
+	bool bound;
 
 	a->socket = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (a->socket < 0)
@@ -55,13 +57,16 @@ bind_socket(struct account *a)
 	/* One keeper of a daemon per account: a socket that is there is a dead one's. */
 	unlinkat(a->ours, buf_z(&a->daemon), 0);
 	socket_address(&address, a->ours, buf_z(&a->daemon));
-	if (bind(a->socket, (const struct sockaddr *)&address, sizeof(address)) != 0 ||
+	/* Its mode from the beginning: a sandbox does not let it be changed by name. */
+	before = umask(0177);
+	bound = bind(a->socket, (const struct sockaddr *)&address, sizeof(address)) == 0;
+	umask(before);
+	if (!bound ||
 	    fstatat(a->ours, buf_z(&a->daemon), &st, AT_SYMLINK_NOFOLLOW) != 0) {
 		log_warn(&a->log, "notify-socket-failed", KV("errno", errno));
 		close_fd(&a->socket);
 		return;
 	}
-	(void)!fchmodat(a->ours, buf_z(&a->daemon), 0600, 0);
 	a->socket_device = st.st_dev;
 	a->socket_inode = st.st_ino;
 }

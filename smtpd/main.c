@@ -4,6 +4,7 @@
  * through submit.c to the queue, and from there to a keeper (deliver.c) or to the courier (relay.c).
  */
 #include "common/auth/auth_proc.h"
+#include "common/mime/charset.h"
 #include "smtpd/smtpd.h"
 #include "smtpd/sync.h"
 #include "smtpd/trace.h"
@@ -34,5 +35,7 @@ static const struct service service = {
 int
 main(int argc, char **argv)
 {
+	/* Before anybody's walls close: all share what is loaded here. */
+	charset_preload();
 	return service_main(&service, argc, argv);
 }

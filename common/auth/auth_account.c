@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /* What an address of ours stands for: its Maildir, its user and its limits. */
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "common/auth/auth_inside.h"
 #include "common/auth/pam_worker.h"
+#include "common/daemon/sandbox.h"
 
 static enum users_result
 system_exists(void *context, struct str name)
@@ -17,6 +19,12 @@ system_exists(void *context, struct str name)
 	return found;
 }
 
+static void
+put_users_path(const struct auth *a, struct buf *path)
+{
+	buf_printf(path, "%s/users.db", a->process->settings->state_dir);
+}
+
 char *
 auth_open_users(struct auth *a)
 {
@@ -25,7 +33,7 @@ auth_open_users(struct auth *a)
 	struct users *fresh;
 	char *why = NULL;
 
-	buf_printf(&path, "%s/users.db", s->state_dir);
+	put_users_path(a, &path);
 	fresh = users_open(buf_z(&path), USERS_READ, &why);
 	if (fresh == NULL)
 		return why;
@@ -34,6 +42,31 @@ auth_open_users(struct auth *a)
 	if (s->pam_service[0])
 		users_set_system(fresh, str_of(s->pam_domain), system_exists, NULL);
 	return NULL;
+}
+
+void
+auth_allow_users(struct auth *a)
+{
+	scoped_buf path = BUF_INIT;
+	struct stat st;
+
+	put_users_path(a, &path);
+	if (stat(buf_z(&path), &st) == 0) {
+		a->users_device = st.st_dev;
+		a->users_inode = st.st_ino;
+	}
+	sandbox_allow_database(buf_z(&path), SANDBOX_READ);
+}
+
+bool
+auth_users_are_others(const struct auth *a)
+{
+	scoped_buf path = BUF_INIT;
+	struct stat st;
+
+	put_users_path(a, &path);
+	return stat(buf_z(&path), &st) == 0 &&
+	    (st.st_dev != a->users_device || st.st_ino != a->users_inode);
 }
 
 /* %u and %h of the setting pam_mail_dir. */

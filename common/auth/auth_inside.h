@@ -30,6 +30,8 @@ TAILQ_HEAD(rooms, room);
 struct auth {
 	struct process *process;
 	struct users *users;
+	dev_t users_device;
+	ino_t users_inode;
 	struct ticket_keys *ticket_keys;
 	/* auth_login.c */
 	struct logins logins;
@@ -56,6 +58,10 @@ struct auth {
 must_check enum users_result auth_find_grant(struct auth *, struct str address, struct arena *,
     struct keeper_grant *out);
 must_check char *auth_open_users(struct auth *);
+/* Before the walls close: it may be read, and opened again. */
+void auth_allow_users(struct auth *);
+/* Does state_dir/users.db name another file than when it was opened first? */
+bool auth_users_are_others(const struct auth *);
 
 /* auth_login.c */
 void auth_login_init(struct auth *);

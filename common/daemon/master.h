@@ -74,6 +74,11 @@ void master_count_roles(struct master *);
 /* master.c */
 struct child *master_fork(struct master *, enum role, const char *label,
     void (*start)(struct process *, void *), void *context);
+/* What a child of any role but keeper begins with; context: the master. */
+void master_start_role(struct process *, void *context);
+/* master_escapes.c: --escape-attempts. */
+_Noreturn void master_try_escapes(struct master *);
+void master_free_child(struct child *);
 void master_send(struct child *, struct buf *message, int fd);
 void master_kill(struct child *);
 /* Gives both a channel to each other. */
@@ -102,6 +107,8 @@ void signers_on_death(struct child *);
 bool signers_on_failed(struct child *front, struct msg *);
 
 /* master_keepers.c */
+/* What a keeper begins with; context: its struct keeper_grant. */
+void master_start_keeper(struct process *, void *context);
 bool keepers_on_session_wanted(struct master *, struct msg *);
 bool keepers_on_keeper_wanted(struct master *, struct msg *);
 bool keepers_on_idle(struct child *, struct msg *);

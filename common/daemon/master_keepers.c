@@ -16,6 +16,7 @@
 #include "common/base/map.h"
 #include "common/daemon/master.h"
 #include "common/daemon/messages.h"
+#include "common/daemon/sandbox.h"
 
 enum {
 	KEEPERS_MAX = 20000,
@@ -77,8 +78,8 @@ become(const struct keeper_grant *g)
 		fatal("cannot become user id %u: errno %d", (unsigned)g->uid, errno);
 }
 
-static void
-start_keeper(struct process *p, void *context)
+void
+master_start_keeper(struct process *p, void *context)
 {
 	const struct keeper_grant *g = context;
 	int fd;
@@ -89,6 +90,10 @@ start_keeper(struct process *p, void *context)
 	if (fd < 0)
 		process_fail(p, "cannot open the Maildir %.*s of %.*s: errno %d; look at its owner and mode",
 		    STR_ARG(g->maildir), STR_ARG(g->address), errno);
+	/* From here on it reads what others wrote. */
+	sandbox_allow(fd, SANDBOX_FOLDER);
+	sandbox_allow_path("/proc/sys/kernel/random/boot_id", SANDBOX_READ);
+	sandbox_close(ROLE_KEEPER);
 	p->service->keeper_start(p, g, fd);
 }
 
@@ -120,7 +125,7 @@ find_or_fork(struct master *m, const struct keeper_grant *grant)
 		g.gid = m->gid;
 	}
 	label = str_dup(g.address);
-	c = master_fork(m, ROLE_KEEPER, label, start_keeper, &g);
+	c = master_fork(m, ROLE_KEEPER, label, master_start_keeper, &g);
 	free(label);
 	if (c == NULL)
 		return NULL;

@@ -7,9 +7,10 @@
 enum message_type {
 	/* master -> all */
 	MSG_PEER = 1,		/* u8 role, u32 index, str label; fd: a channel to it */
-	MSG_RELOAD,		/* the settings file is to be read again; fd: for the recorder, the log opened anew */
+	MSG_RELOAD,		/* str name of this host; fd: the text of the settings file */
 	MSG_STOP,
-	MSG_DRAIN,		/* front: others have your doors, end with your last connection */
+	MSG_DRAIN,		/* front: others have your doors, end with your last connection; courier: with your last attempt */
+	MSG_NEW_LOG,		/* recorder; fd: the log opened anew */
 	/* all -> master */
 	MSG_READY,
 	MSG_FAILED,		/* str why: cannot do its work */

@@ -51,6 +51,8 @@ struct process_handlers {
 	void (*on_peer_lost)(struct process *, enum role, unsigned index);
 	void (*on_drained)(struct process *, enum role, unsigned index);
 	void (*on_reload)(struct process *);
+	/* A successor, begun with the new settings, is there: end with what is under way. Not for fronts. */
+	void (*on_drain)(struct process *);
 	/* SIGTERM: say goodbye and process_end soon (5 s at most); NULL: process_end at once. */
 	void (*on_stop)(struct process *);
 };

@@ -86,17 +86,22 @@ shut(struct trace *t)
 	t->db = NULL;
 }
 
-/* The walls know these files, not their names: so they are emptied, which makes a new database as well. */
+/*
+ * Walls know the files, not their names: behind them nothing can be removed or made here. Empty ones make a new
+ * database as well; the index of the WAL SQLite empties itself.
+ */
 static void
-empty_files(struct trace *t)
+discard_files(struct trace *t)
 {
-	static const char *const suffixes[] = { "", "-wal" };
+	static const char *const suffixes[] = { "", "-wal", "-shm" };
 
 	for (size_t i = 0; i < countof(suffixes); i++) {
 		scoped_buf name = BUF_INIT;
 		scoped_fd fd = -1;
 
 		buf_printf(&name, "%s%s", buf_z(&t->path), suffixes[i]);
+		if (unlink(buf_z(&name)) == 0 || i == countof(suffixes) - 1)
+			continue;
 		fd = open(buf_z(&name), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 		if (fd >= 0 && ftruncate(fd, 0) != 0)
 			log_error(NULL, "trace_db_trouble", KV("doing", "emptying"), KV("errno", errno));
@@ -117,7 +122,7 @@ fail(struct trace *t, const char *what)
 	t->rows = 0;
 	shut(t);
 	if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB)
-		empty_files(t);
+		discard_files(t);
 	timer_stop(t->commit);
 	timer_set(t->again, AGAIN_MS);
 }
@@ -147,7 +152,7 @@ try_open(struct trace *t)
 	version = user_version(t->db);
 	if (version > 0 && version != TRACE_VERSION) {
 		shut(t);
-		empty_files(t);
+		discard_files(t);
 		return false;
 	}
 	if (sqlite3_exec(t->db, "PRAGMA journal_mode = MEMORY; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"

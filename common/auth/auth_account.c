@@ -4,7 +4,6 @@
 #include <sys/stat.h>
 
 #include "common/auth/auth_inside.h"
-#include "common/auth/pam_worker.h"
 #include "common/daemon/sandbox.h"
 
 static enum users_result
@@ -12,9 +11,8 @@ system_exists(void *context, struct str name)
 {
 	struct arena *arena = arena_new();
 	struct system_account account;
-	enum users_result found = system_account_find(name, arena, &account);
+	enum users_result found = auth_system_account(context, name, arena, &account);
 
-	(void)context;
 	arena_free(arena);
 	return found;
 }
@@ -40,7 +38,7 @@ auth_open_users(struct auth *a)
 	users_close(a->users);
 	a->users = fresh;
 	if (s->pam_service[0])
-		users_set_system(fresh, str_of(s->pam_domain), system_exists, NULL);
+		users_set_system(fresh, str_of(s->pam_domain), system_exists, a);
 	return NULL;
 }
 
@@ -106,7 +104,7 @@ find_system_grant(struct auth *a, const struct user_address *u, struct arena *ar
 
 	if (s->pam_service[0] == '\0' || !str_eq_nocase(u->domain, str_of(s->pam_domain)))
 		return USERS_NO_SUCH;
-	result = system_account_find(u->local, arena, &account);
+	result = auth_system_account(a, u->local, arena, &account);
 	if (result != USERS_OK)
 		return result;
 	*out = (struct keeper_grant){ .address = u->whole, .uid = (uid_t)-1, .gid = (gid_t)-1,

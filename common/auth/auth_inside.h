@@ -4,6 +4,7 @@
 
 #include <sys/queue.h>
 
+#include "common/auth/pam_worker.h"
 #include "common/auth/users.h"
 #include "common/daemon/keeper.h"
 #include "common/daemon/login.h"
@@ -44,6 +45,7 @@ struct auth {
 	size_t next_hash_worker;
 	unsigned pam_worker;
 	bool has_pam_worker;
+	struct ipc *names;		/* to it, for auth_names.c; NULL: none yet */
 	struct rate *failures;
 	struct map *verified;		/* keyed hash of name, password and verifier to its end */
 	unsigned char verified_key[32];
@@ -79,6 +81,13 @@ bool auth_on_account_wanted(struct auth *, unsigned queue, struct msg *);
 bool auth_on_usage(struct auth *, struct msg *);
 bool auth_on_keeper_gone(struct auth *, struct msg *);
 void auth_recipient_free(struct auth *);
+
+/* auth_names.c */
+/* system_account_find, by the pam worker; USERS_BUSY where there is none, or no answer in time. */
+must_check enum users_result auth_system_account(struct auth *, struct str name, struct arena *,
+    struct system_account *out);
+/* The worker's: fd (owned) is a channel of auth's, *names the one it has. */
+void auth_names_serve(struct process *, struct ipc **names, int fd);
 
 /* auth_workers.c */
 void auth_hash_start(struct process *);

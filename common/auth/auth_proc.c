@@ -77,6 +77,7 @@ on_stop(struct process *p)
 	auth_login_free(a);
 	auth_recipient_free(a);
 	ticket_keys_free(a->ticket_keys);
+	ipc_free(a->names);
 	users_close(a->users);
 	free(a);
 	p->state = NULL;

@@ -26,6 +26,10 @@ enum message_type {
 	/* auth -> pam worker and back */
 	MSG_PAM,		/* u64 job, str user, str peer, str password */
 	MSG_PAM_ANSWER,		/* u64 job, u8 login_result */
+	/* auth -> pam worker; fd: a channel for the next two, one question at a time */
+	MSG_NAMES,
+	MSG_NAME,		/* str name of a system account */
+	MSG_NAME_ANSWER,	/* u8 users_result, str name, str home, u32 uid, u32 gid */
 	/* auth -> master */
 	MSG_SESSION_WANTED,	/* u32 front, u64 question, str sid, str peer, bool secure, grant */
 	MSG_KEEPER_WANTED,	/* grant */

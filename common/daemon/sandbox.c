@@ -85,6 +85,12 @@ sandbox_options(void)
 
 /* ---- what it may reach ---- */
 
+static bool
+needs_no_places(void)
+{
+	return closed || (options.off && !options.escapes);
+}
+
 static void
 add_place(int fd, bool ours, enum sandbox_access access)
 {
@@ -96,15 +102,19 @@ add_place(int fd, bool ours, enum sandbox_access access)
 void
 sandbox_allow(int fd, enum sandbox_access access)
 {
-	add_place(fd, false, access);
+	if (!needs_no_places())
+		add_place(fd, false, access);
 }
 
 void
 sandbox_allow_path(const char *path, enum sandbox_access access)
 {
 	int flags = access == SANDBOX_FOLDER ? O_PATH | O_DIRECTORY : O_PATH;
-	int fd = open(path, flags | O_CLOEXEC | O_NOFOLLOW);
+	int fd;
 
+	if (needs_no_places())
+		return;
+	fd = open(path, flags | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0 && errno == ENOENT && access == SANDBOX_WRITE)
 		fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	/* What is not there cannot be used, and who needs it will say so. */

@@ -20,7 +20,7 @@ struct sandbox_options {
 	unsigned landlock_most;	/* --landlock-abi: use no more than this ABI has; 0: all that we know */
 	bool escapes;		/* --escape-attempts: closing the walls tries to get out of them, and exits */
 };
-void sandbox_set(const struct sandbox_options *);
+void sandbox_set(const struct sandbox_options *);	/* tests that play a role: off */
 const struct sandbox_options *sandbox_options(void);
 /* master's, once: the log says what this kernel can do for us, and warns of what it cannot. */
 void sandbox_announce(void);

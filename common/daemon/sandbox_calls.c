@@ -36,7 +36,7 @@
 
 /* Descriptors that are there already, memory, time, and the end: no way to anything new. */
 static const struct sandbox_call everybody_rows[] = {
-	CALL(read), CALL(write), CALL(readv), CALL(writev), CALL(close), CALL(lseek),
+	CALL(read), CALL(write), CALL(readv), CALL(writev), CALL(pread64), CALL(close), CALL(lseek),
 	CALL(recvmsg), CALL(sendmsg), CALL(recvfrom), CALL(shutdown),
 	IF(sendto, NO_POINTER(4)),
 	CALL(epoll_pwait), CALL(epoll_ctl), CALL(ppoll), CALL(timerfd_settime),
@@ -79,7 +79,7 @@ static const struct sandbox_group no_files = GROUP(no_files_rows);
 /* To look at what Landlock lets be opened. Names and sizes of others are seen by who may see them, nothing more. */
 static const struct sandbox_call looks_rows[] = {
 	CALL(newfstatat), CALL(statx), CALL(fstatfs), CALL(faccessat), CALL(faccessat2), CALL(readlinkat),
-	CALL(pread64), CALL(getdents64), CALL(fadvise64),
+	CALL(getdents64), CALL(fadvise64),
 	IF(fcntl, IS(1, F_SETLK)), IF(fcntl, IS(1, F_SETLKW)), IF(fcntl, IS(1, F_GETLK)),
 #ifdef SYS_open
 	CALL(access), CALL(stat), CALL(lstat), CALL(readlink),
@@ -123,6 +123,12 @@ static const struct sandbox_call rearranges_rows[] = {
 };
 static const struct sandbox_group rearranges = GROUP(rearranges_rows);
 
+/* A channel of its own to `auth: pam`. */
+static const struct sandbox_call auth_rows[] = {
+	IF(socketpair, IS(0, AF_UNIX)), CALL(setsockopt),
+};
+static const struct sandbox_group auth = GROUP(auth_rows);
+
 static const struct sandbox_call front_rows[] = {
 	CALL(accept4), CALL(getsockname), CALL(getpeername), CALL(setsockopt), CALL(getsockopt),
 };
@@ -155,7 +161,7 @@ static const struct sandbox_call courier_rows[] = {
 	IF(socket, IS(0, AF_INET6), IS_WITHOUT(1, SOCK_STREAM, ANY_SOCKET_FLAG)),
 	IF(socket, IS(0, AF_INET6), IS_WITHOUT(1, SOCK_DGRAM, ANY_SOCKET_FLAG)),
 	IF(socket, IS(0, AF_NETLINK), IS(2, NETLINK_ROUTE)),
-	CALL(connect), CALL(bind), CALL(sendto), CALL(pread64),
+	CALL(connect), CALL(bind), CALL(sendto),
 	CALL(getsockname), CALL(getpeername), CALL(setsockopt), CALL(getsockopt),
 	REFUSED(socket, EAFNOSUPPORT),	/* libraries try other families */
 };
@@ -190,7 +196,7 @@ static const struct sandbox_group sanitizer = GROUP(sanitizer_rows);
 const struct sandbox_group *const sandbox_groups[ROLE_COUNT][SANDBOX_GROUPS] = {
 	[ROLE_RECORDER] = { SANITIZER &everybody, &looks, &writes },
 	[ROLE_FRONT] = { SANITIZER &everybody, &front, &no_files },
-	[ROLE_AUTH] = { SANITIZER &everybody, &looks, &reads },
+	[ROLE_AUTH] = { SANITIZER &everybody, &auth, &looks, &reads },
 	[ROLE_AUTH_HASH] = { SANITIZER &everybody, &no_files },
 	[ROLE_KEEPER] = { SANITIZER &everybody, &keeper, &looks, &writes, &rearranges },
 	[ROLE_QUEUE] = { SANITIZER &everybody, &queue, &looks, &writes, &rearranges },

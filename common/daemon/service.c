@@ -21,6 +21,7 @@
 #include "common/daemon/master.h"
 #include "common/daemon/sandbox.h"
 #include "common/daemon/title.h"
+#include "common/net/tls.h"
 
 enum { DESCRIPTORS_WANTED = 65536, PID_TEXT = 32 };
 
@@ -246,5 +247,6 @@ service_main(const struct service *service, int argc, char **argv)
 	if (m->doors == NULL)
 		refuse(m, service->name, why);
 	master_count_roles(m);
+	tls_prepare();
 	master_run(m);
 }

@@ -17,6 +17,13 @@ static const struct service_door doors[] = {
 	    PURPOSE_SUBMISSION },
 };
 
+static const struct service_belonging belongings[] = {
+	{ ROLE_QUEUE, BELONGING_DATABASE, "queue.db" },
+	{ ROLE_QUEUE, BELONGING_FOLDER, "journal" },
+	{ ROLE_QUEUE, BELONGING_FOLDER, "spool" },
+	{ ROLE_RECORDER, BELONGING_DATABASE, "trace.db" },
+};
+
 static const struct service service = {
 	.name = "smtpd",
 	.protocol = "smtp",
@@ -30,6 +37,8 @@ static const struct service service = {
 	.syncer_start = syncer_start,
 	.syncers = SYNC_LANES,
 	.trace = &trace_reader,
+	.belongings = belongings,
+	.belonging_count = countof(belongings),
 };
 
 int

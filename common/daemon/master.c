@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -178,16 +177,6 @@ forget_master(struct master *m, struct process_birth *birth)
 	signal(SIGPIPE, SIG_IGN);
 }
 
-static void
-become_user(const struct master *m)
-{
-	if (m->uid == (uid_t)-1)
-		return;
-	if (setgroups(0, NULL) != 0 || setresgid(m->gid, m->gid, m->gid) != 0 ||
-	    setresuid(m->uid, m->uid, m->uid) != 0)
-		fatal("cannot become user id %u: errno %d", (unsigned)m->uid, errno);
-}
-
 /*
  * PAM's modules need what master has; keepers change by themselves, to their account's user, and
  * signers when they have read the key.
@@ -196,7 +185,7 @@ static void
 drop_privileges(const struct master *m, enum role role)
 {
 	if (role != ROLE_AUTH_PAM && role != ROLE_KEEPER && role != ROLE_SIGNER)
-		become_user(m);
+		owners_become(m, role);
 }
 
 struct child *
@@ -274,7 +263,7 @@ master_start_role(struct process *p, void *context)
 	case ROLE_COURIER: p->service->courier_start(p); break;
 	case ROLE_SIGNER:
 		signer_start(p);
-		become_user(m);
+		owners_become(m, p->role);
 		break;
 	case ROLE_SYNCER: p->service->syncer_start(p); break;
 	case ROLE_MASTER: case ROLE_KEEPER: case ROLE_COUNT:
@@ -644,6 +633,7 @@ on_hangup(void *context)
 	m->settings = fresh;
 	master_count_roles(m);
 	reopen_log(m);
+	owners_give(m);
 	TAILQ_FOREACH(c, &m->children, entry)
 		if (c->role != ROLE_FRONT && c->role != ROLE_COURIER) {
 			send_settings(c, shared);

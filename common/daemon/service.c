@@ -247,6 +247,8 @@ service_main(const struct service *service, int argc, char **argv)
 	if (m->doors == NULL)
 		refuse(m, service->name, why);
 	master_count_roles(m);
+	owners_find(m, m->settings->user[0] ? m->settings->user : "trivet");
+	owners_give(m);
 	tls_prepare();
 	master_run(m);
 }

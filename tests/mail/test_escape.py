@@ -2,6 +2,7 @@
 """From inside each role no attempt to get out succeeds; without the walls they do, so the list is known to bite."""
 
 import collections
+import contextlib
 import os
 import pwd
 import re
@@ -9,7 +10,8 @@ import signal
 import subprocess
 
 from sites import DAEMONS
-from trivet import Site, imap, not_with_sanitizers, pids_of, program, seconds, send, skip, slow_build, wait_until
+from trivet import (Site, imap, need, not_with_sanitizers, pids_of, program, seconds, send, skip, slow_build,
+                    wait_until)
 
 SETTINGS = {"processes": "1"}
 USERS = 2
@@ -137,3 +139,77 @@ def test_master_tells_of_a_process_that_broke_its_walls(fresh):
         raise AssertionError(line)
     wait_until("another front is there", lambda: [p for p in pids_of(fresh, "imapd", "front") if p != pid])
     imap(fresh, 1).logout()
+
+
+# ---- a user for each role ----
+
+SUFFIXES = ("front", "signer", "auth", "hash", "recorder", "queue", "courier", "syncer")
+
+
+@contextlib.contextmanager
+def role_users():
+    """A user of our own, and one of each role beside it."""
+    need("useradd", "userdel")
+    name = f"tv{os.getpid() % 100000}"
+    names = [name, *(f"{name}-{suffix}" for suffix in SUFFIXES)]
+    try:
+        for n in names:
+            subprocess.run(["useradd", "--system", "-M", "-N", "-g", "nogroup", "-s", "/bin/false", n], check=True)
+        yield name
+    finally:
+        for n in names:
+            subprocess.run(["userdel", n], check=False, capture_output=True)
+
+
+def is_at_work(site, user):
+    """Mail comes in, is read, and the queue's and auth's files are whose they should be."""
+    send(site, subject="for two users")
+    c = imap(site, 1)
+    wait_until("it is there", lambda: c.select("INBOX")[1] != [b"0"])
+    c.logout()
+    own = {n: pwd.getpwuid(os.stat(f"{site.folder}/state/{n}").st_uid).pw_name
+           for n in ("users.db", "queue.db", "trace.db", "journal", "spool")}
+    if own != {"users.db": f"{user}-auth", "queue.db": f"{user}-queue", "journal": f"{user}-queue",
+               "spool": f"{user}-queue", "trace.db": f"{user}-recorder"}:
+        raise AssertionError(own)
+
+
+@not_with_sanitizers
+@seconds(60)
+def test_each_role_is_a_user_of_its_own_where_there_are_such_users(folder):
+    if os.geteuid() != 0:
+        skip("needs root")
+    os.chmod(folder, 0o755)
+    with role_users() as user:
+        site = Site(f"{folder}/site", users=2, settings=["processes = 1", f"user = {user}"])
+        try:
+            site.start()
+            is_at_work(site, user)
+            for daemon in site.daemons:
+                for pid, title in site.processes(daemon).items():
+                    role = title.removeprefix(f"{daemon}: ").replace("auth: hash", "hash").partition(" ")[0]
+                    uid = int(status_of(pid)["Uid"].split()[0])
+                    expected = 0 if role == "master" else pwd.getpwnam(
+                        user if role == "keeper" else f"{user}-{role}").pw_uid
+                    if uid != expected:
+                        raise AssertionError(f"{title}: user {uid}, not {expected}")
+            # What lives on: a reload, an account more, and a restart.
+            site.reload()
+            site.trivet("user", "add", f"late@{site.domain}", "--password-stdin", text="secret\n")
+            is_at_work(site, user)
+            imap(site, "late").logout()
+            if site.stop():
+                raise AssertionError("it did not stop")
+            site.start()
+            is_at_work(site, user)
+            if "sandbox.violation" in site.tail_of("log", 500) or "owner.kept" in site.tail_of("log", 500):
+                raise AssertionError(site.tail_of("log", 50))
+            # And back to one for all.
+            site.stop()
+            for suffix in SUFFIXES:
+                subprocess.run(["userdel", f"{user}-{suffix}"], check=True)
+            site.start()
+            send(site, subject="for one user")
+            imap(site, 1).logout()
+        finally:
+            site.kill()

@@ -114,7 +114,7 @@ sandbox_allow_path(const char *path, enum sandbox_access access)
 
 	if (needs_no_places())
 		return;
-	fd = open(path, flags | O_CLOEXEC | O_NOFOLLOW);
+	fd = open(path, flags | O_CLOEXEC);
 	if (fd < 0 && errno == ENOENT && access == SANDBOX_WRITE)
 		fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	/* What is not there cannot be used, and who needs it will say so. */
@@ -128,9 +128,11 @@ void
 sandbox_allow_database(const char *path, enum sandbox_access access)
 {
 	scoped_buf wal = BUF_INIT, index = BUF_INIT;
+	char *real = realpath(path, NULL);	/* where SQLite follows a link, too */
 
-	buf_printf(&wal, "%s-wal", path);
-	buf_printf(&index, "%s-shm", path);
+	buf_printf(&wal, "%s-wal", real != NULL ? real : path);
+	buf_printf(&index, "%s-shm", real != NULL ? real : path);
+	free(real);
 	sandbox_allow_path(path, access);
 	sandbox_allow_path(buf_z(&wal), access);
 	sandbox_allow_path(buf_z(&index), SANDBOX_WRITE);

@@ -23,7 +23,7 @@ enum { KNOWN = false, ARCHITECTURE = 0 };
 #endif
 
 enum {
-	STEPS_MAX = BPF_MAXINSNS,
+	STEPS_MAX = 1024,
 	STEPS_OF_ROW = 16,		/* at most, what one row takes */
 	X32_BIT = 0x40000000,		/* x86_64's calls with short pointers: another table of calls, which we do not use */
 };

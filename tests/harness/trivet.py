@@ -234,7 +234,7 @@ class Wire:
             if line.startswith(start):
                 return lines
             if not line and not self.got:
-                raise AssertionError(f"the connection ended before {start!r}: {lines[-5:]}")
+                raise AssertionError(f"the connection ended before {start!r}: {lines[:3]} ... {lines[3:][-5:]}")
 
     def rest(self):
         """All until the server closes; fails by the time-out when it does not."""

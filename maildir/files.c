@@ -83,18 +83,22 @@ is_ours(int dir, const struct stat *file)
 	    (fstat(dir, &st) == 0 && file->st_uid == st.st_uid);
 }
 
+/* To open some devices is to do something: so it is looked at first, and again, as it may be another one by then. */
 int
 files_open_message(int dir, const char *name)
 {
 	struct stat st;
-	int fd = files_open(dir, name, O_RDONLY | O_NOCTTY, 0);
+	int fd;
 
-	if (fd < 0)
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
 		return -1;
-	if (fstat(fd, &st) == 0 && is_ours(dir, &st))
+	fd = S_ISREG(st.st_mode) ? files_open(dir, name, O_RDONLY | O_NOCTTY, 0) : -1;
+	if (fd >= 0 && fstat(fd, &st) == 0 && is_ours(dir, &st))
 		return fd;
-	close(fd);
-	errno = EINVAL;
+	if (fd < 0 && S_ISREG(st.st_mode))
+		return -1;
+	close_fd(&fd);
+	errno = S_ISLNK(st.st_mode) ? ELOOP : EINVAL;
 	return -1;
 }
 

@@ -20,8 +20,8 @@ int files_open(int dir, const char *path, int flags, mode_t mode);
 /* A directory, for reading its names and as a base for more. */
 int files_open_dir(int dir, const char *path);
 /*
- * A regular file for reading; anything else, and another user's file that was linked here, is -1 with errno ELOOP,
- * ENXIO or EINVAL.
+ * A regular file for reading; anything else, and another user's file that was linked here, is -1 with errno ELOOP
+ * or EINVAL.
  */
 int files_open_message(int dir, const char *name);
 /* Does a thing lie there that is no file of ours: no regular one, or one that has another name besides? */

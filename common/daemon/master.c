@@ -27,7 +27,7 @@
 enum {
 	LIVED_LONG_MS = 10000,		/* a death after this is not one of a row */
 	BACK_OFF_FIRST_MS = 100,	/* doubled with each further death, up to: */
-	BACK_OFF_MOST_MS = 10000,
+	BACK_OFF_MOST_MS = 1000,	/* whoever dies, its service is back within two seconds */
 	STOP_MS = 7000,			/* then what still lives is killed */
 	GRACE_MS = 5000,		/* to exit, once it closed its channel */
 };

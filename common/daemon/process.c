@@ -38,6 +38,7 @@ static const char *const role_names[ROLE_COUNT] = {
 	[ROLE_KEEPER] = "keeper", [ROLE_QUEUE] = "queue", [ROLE_COURIER] = "courier",
 	[ROLE_SYNCER] = "syncer",
 	[ROLE_SIGNER] = "signer", [ROLE_RECORDER] = "recorder",
+	[ROLE_NURSERY] = "nursery",
 };
 
 const char *
@@ -418,6 +419,13 @@ process_close_doors(struct process *p)
 	p->inside->door_count = 0;
 }
 
+void
+process_forget(struct process *p)
+{
+	free_inside(p);
+	loop_free(p->loop);
+}
+
 _Noreturn void
 process_live(const struct process_birth *birth, void (*start)(struct process *, void *),
     void *context)
@@ -442,8 +450,7 @@ process_live(const struct process_birth *birth, void (*start)(struct process *, 
 	msg_begin(&ready, MSG_READY);
 	ipc_send(p.inside->master, &ready, -1);
 	loop_run(p.loop);
-	free_inside(&p);
-	loop_free(p.loop);
+	process_forget(&p);
 	settings_free((struct settings *)(uintptr_t)p.settings);
 	exit(0);
 }

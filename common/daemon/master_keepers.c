@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * master's keepers: one process for each account in use, forked when somebody who was let in by auth
- * needs it. Never two for one account: while one leaves, what comes for its account waits.
+ * master's keepers: one process for each account in use, taken from the nursery when somebody who was let in by
+ * auth needs it. Never two for one account: while one leaves, what comes for its account waits.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -120,9 +120,8 @@ become(const struct keeper_grant *g)
 }
 
 void
-master_start_keeper(struct process *p, void *context)
+keepers_begin(struct process *p, const struct keeper_grant *g)
 {
-	const struct keeper_grant *g = context;
 	int fd;
 
 	become(g);
@@ -147,12 +146,11 @@ keepers_most(void)
 }
 
 static struct child *
-find_or_fork(struct master *m, const struct keeper_grant *grant)
+find_or_take(struct master *m, const struct keeper_grant *grant)
 {
 	struct child *c = map_get(m->keepers, grant->address);
 	struct child *auth = master_first(m, ROLE_AUTH);
 	struct keeper_grant g = *grant;
-	char *label;
 
 	/* One that died a moment ago: its signal may still be waiting behind this wish. */
 	if (c != NULL && master_bury_dead(c))
@@ -163,9 +161,7 @@ find_or_fork(struct master *m, const struct keeper_grant *grant)
 		g.uid = m->uid;
 		g.gid = m->gid;
 	}
-	label = str_dup(g.address);
-	c = master_fork(m, ROLE_KEEPER, label, master_start_keeper, &g);
-	free(label);
+	c = nursery_take(m, &g);
 	if (c == NULL)
 		return NULL;
 	c->quota_bytes = g.quota_bytes;
@@ -280,13 +276,13 @@ grant_wish(struct master *m, const struct wish *w)
 {
 	struct child *keeper;
 
-	/* What would be forked now would not be told to stop. */
+	/* What would be begun now would not be told to stop. */
 	if (m->stopping) {
 		if (w->session)
 			answer_front(m, w, -1);
 		return true;
 	}
-	keeper = find_or_fork(m, &w->grant);
+	keeper = find_or_take(m, &w->grant);
 	if (keeper == NULL) {
 		log_error(NULL, "keeper.none", KV("user", w->grant.address),
 		    KV("keepers", map_count(m->keepers)));

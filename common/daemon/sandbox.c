@@ -272,7 +272,7 @@ close_nothing(enum role role)
 void
 sandbox_close(enum role role)
 {
-	if (closed || role == ROLE_MASTER || role == ROLE_AUTH_PAM)
+	if (closed || role == ROLE_MASTER || role == ROLE_NURSERY || role == ROLE_AUTH_PAM)
 		return;
 	closed = true;
 	if (options.escapes)

@@ -10,6 +10,7 @@
 #include "maildir/index_vfs.h"
 
 static const char file[] = "search.db";
+static const char *const files[] = { "search.db", "search.db-wal", "search.db-shm" };
 
 /* Never the same twice in a process, whatever is closed and opened. */
 static unsigned last_generation;
@@ -223,8 +224,6 @@ search_db_close(struct account *a)
 static void
 throw_away(struct account *a)
 {
-	static const char *const files[] = { "search.db", "search.db-wal", "search.db-shm" };
-
 	for (size_t i = 0; i < countof(files); i++)
 		if (unlinkat(a->ours, files[i], 0) != 0 && errno != ENOENT)
 			(void)!files_failed(&a->log, "remove", str_of(files[i]));
@@ -275,12 +274,26 @@ create(struct search_db *db)
 	return code;
 }
 
+/* What SQLite would open or write to and is no file of ours goes out of the way. False: it cannot. */
+static bool
+put_planted_aside(struct account *a)
+{
+	for (size_t i = 0; i < countof(files); i++)
+		if (files_is_planted(a->ours, files[i]) &&
+		    !files_set_aside(&a->log, a->ours, files[i]))
+			return false;
+	return true;
+}
+
 static struct search_db *
 open_db(struct account *a, bool make)
 {
-	struct search_db *db = xcalloc(1, sizeof(*db));
+	struct search_db *db;
 	int code;
 
+	if (!put_planted_aside(a))
+		return NULL;
+	db = xcalloc(1, sizeof(*db));
 	db->account = a;
 	db->generation = ++last_generation;
 	code = connect(db, SQLITE_OPEN_READWRITE | (make ? SQLITE_OPEN_CREATE : 0));

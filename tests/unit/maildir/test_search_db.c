@@ -412,6 +412,30 @@ taken_away_while_open_it_is_made_anew(void **state)
 	assert_int_equal(count_found(SEARCH_BODY, "", "회의"), before);
 }
 
+/* Nor is anything outside written to. */
+static void
+what_is_planted_in_its_place_goes_aside(void **state)
+{
+	char path[200], elsewhere[200];
+
+	(void)state;
+	fill(10);
+	(void)count_found(SEARCH_BODY, "", "회의");
+	forget_db();
+	snprintf(path, sizeof(path), "%s/.trivet/search.db", site->path);
+	snprintf(elsewhere, sizeof(elsewhere), "%s/elsewhere", site->path);
+	assert_int_equal(mkdir(path, 0700), 0);
+	(void)count_found(SEARCH_BODY, "", "회의");
+	build();
+	assert_int_equal(number("SELECT count(*) FROM messages"), 10);
+	forget_db();
+	assert_int_equal(symlink(elsewhere, path), 0);
+	(void)count_found(SEARCH_BODY, "", "회의");
+	build();
+	assert_int_equal(number("SELECT count(*) FROM messages"), 10);
+	assert_true(access(elsewhere, F_OK) != 0);
+}
+
 static void
 a_deleted_mailbox_leaves_nothing(void **state)
 {
@@ -554,6 +578,7 @@ main(void)
 		TEST(a_damaged_one_is_thrown_away),
 		TEST(one_of_another_version_is_thrown_away),
 		TEST(taken_away_while_open_it_is_made_anew),
+		TEST(what_is_planted_in_its_place_goes_aside),
 		TEST(a_deleted_mailbox_leaves_nothing),
 		TEST(size_does_not_matter),
 		TEST(rows_that_make_no_sense_end_nothing),

@@ -169,15 +169,8 @@ static const struct sandbox_group courier = GROUP(courier_rows);
 
 /*
  * A build with the address sanitizer: it reads /proc/self, maps what it likes, and its search for leaks at the end
- * forks a thread that traces us. Landlock still stands, as far as it goes.
+ * forks a thread that traces us.
  */
-#if defined(__SANITIZE_ADDRESS__)
-#define WITH_SANITIZERS 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define WITH_SANITIZERS 1
-#endif
-#endif
 #ifdef WITH_SANITIZERS
 static const struct sandbox_call sanitizer_rows[] = {
 	CALL(openat), CALL(readlinkat), CALL(newfstatat), CALL(pread64), CALL(mmap), CALL(mprotect), CALL(clone),

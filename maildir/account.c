@@ -123,6 +123,7 @@ account_close(struct account *a)
 			continue;
 		touch_flush(a);
 	}
+	inbox_forget(a);
 	index_close(a);
 	watch_close(a);
 	texts_free(&a->texts);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * master's keepers: one process for each account in use, forked when somebody who was let in by auth
- * needs it. Never two for one account: while one leaves, what comes for its account waits.
+ * master's keepers: one process for each account in use, taken from the nursery when somebody who was let in by
+ * auth needs it. Never two for one account: while one leaves, what comes for its account waits.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,6 +16,7 @@
 #include "common/base/map.h"
 #include "common/daemon/master.h"
 #include "common/daemon/messages.h"
+#include "common/daemon/sandbox.h"
 
 enum {
 	KEEPERS_MAX = 20000,
@@ -118,15 +119,20 @@ become(const struct keeper_grant *g)
 		fatal("cannot become user id %u: errno %d", (unsigned)g->uid, errno);
 }
 
-static void
-start_keeper(struct process *p, void *context)
+void
+keepers_begin(struct process *p, const struct keeper_grant *g)
 {
-	const struct keeper_grant *g = context;
+	int fd;
 
 	become(g);
 	umask(0077);
-	/* Without it the keeper tells whoever comes that the mailbox cannot be opened now. */
-	p->service->keeper_start(p, g, open_maildir(p->settings, g->maildir));
+	fd = open_maildir(p->settings, g->maildir);
+	/* From here on it reads what others wrote. Without its folder it tells whoever comes that there is none now. */
+	if (fd >= 0)
+		sandbox_allow(fd, SANDBOX_FOLDER);
+	sandbox_allow_path("/proc/sys/kernel/random/boot_id", SANDBOX_READ);
+	sandbox_close(ROLE_KEEPER);
+	p->service->keeper_start(p, g, fd);
 }
 
 static size_t
@@ -140,12 +146,11 @@ keepers_most(void)
 }
 
 static struct child *
-find_or_fork(struct master *m, const struct keeper_grant *grant)
+find_or_take(struct master *m, const struct keeper_grant *grant)
 {
 	struct child *c = map_get(m->keepers, grant->address);
 	struct child *auth = master_first(m, ROLE_AUTH);
 	struct keeper_grant g = *grant;
-	char *label;
 
 	/* One that died a moment ago: its signal may still be waiting behind this wish. */
 	if (c != NULL && master_bury_dead(c))
@@ -156,9 +161,7 @@ find_or_fork(struct master *m, const struct keeper_grant *grant)
 		g.uid = m->uid;
 		g.gid = m->gid;
 	}
-	label = str_dup(g.address);
-	c = master_fork(m, ROLE_KEEPER, label, start_keeper, &g);
-	free(label);
+	c = nursery_take(m, &g);
 	if (c == NULL)
 		return NULL;
 	c->quota_bytes = g.quota_bytes;
@@ -273,13 +276,13 @@ grant_wish(struct master *m, const struct wish *w)
 {
 	struct child *keeper;
 
-	/* What would be forked now would not be told to stop. */
+	/* What would be begun now would not be told to stop. */
 	if (m->stopping) {
 		if (w->session)
 			answer_front(m, w, -1);
 		return true;
 	}
-	keeper = find_or_fork(m, &w->grant);
+	keeper = find_or_take(m, &w->grant);
 	if (keeper == NULL) {
 		log_error(NULL, "keeper.none", KV("user", w->grant.address),
 		    KV("keepers", map_count(m->keepers)));

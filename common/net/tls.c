@@ -174,6 +174,13 @@ tls_server_new(struct str chain, const char *service, tls_sign *sign, void *sign
 	return context;
 }
 
+void
+tls_prepare(void)
+{
+	if (OPENSSL_init_ssl(OPENSSL_INIT_LOAD_CONFIG, NULL) != 1)
+		fatal("OpenSSL does not start");
+}
+
 struct tls_context *
 tls_client_new(char **why)
 {

@@ -222,8 +222,11 @@ class Elsewhere:
     def look_into_spool(self):
         folder, live = f"{self.site.folder}/state/journal", set()
         for name in sorted(n for n in os.listdir(folder) if n != "boot"):
-            with open(f"{folder}/{name}", "rb") as f:
-                octets = f.read()
+            try:
+                with open(f"{folder}/{name}", "rb") as f:
+                    octets = f.read()
+            except FileNotFoundError:       # dropped meanwhile: all of it is done
+                continue
             at = octets.find(FRAME_MAGIC)
             while at >= 0:
                 kind, trace = octets[at + 8], octets[at + 56:at + 72].decode(errors="replace")

@@ -325,9 +325,10 @@ class Taker(Client):
 
 # ---- deaths ----
 
-ROLES = {"smtpd": ("master", "front", "signer", "auth", "auth: hash", "auth: pam", "queue", "syncer", "courier", "keeper", "recorder"),
-         "imapd": ("master", "front", "signer", "auth", "auth: hash", "auth: pam", "keeper", "recorder"),
-         "pop3d": ("master", "front", "signer", "auth", "auth: hash", "auth: pam", "keeper", "recorder")}
+ROLES = {"smtpd": ("master", "front", "signer", "auth", "auth: hash", "auth: pam", "queue", "syncer", "courier", "keeper", "nursery",
+                   "recorder"),
+         "imapd": ("master", "front", "signer", "auth", "auth: hash", "auth: pam", "keeper", "nursery", "recorder"),
+         "pop3d": ("master", "front", "signer", "auth", "auth: hash", "auth: pam", "keeper", "nursery", "recorder")}
 KINDS = [(d, r) for d, roles in ROLES.items() for r in roles]
 BACK_SECONDS = 2.0          # in service again, whoever died
 GIVE_UP_SECONDS = 30

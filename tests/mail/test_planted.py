@@ -112,12 +112,12 @@ def remove(path):
 
 
 def end_keepers(site):
-    """So that the next visit opens the account anew."""
+    """Those of accounts, so that the next visit opens the account anew."""
     for daemon in site.daemons:
-        for pid in pids_of(site, daemon, "keeper"):
+        for pid in pids_of(site, daemon, "keeper user"):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        wait_until("the keepers are gone", lambda d=daemon: not pids_of(site, d, "keeper"))
+        wait_until("the keepers are gone", lambda d=daemon: not pids_of(site, d, "keeper user"))
 
 
 class Clock:
@@ -273,7 +273,7 @@ OURS = ("trivet-mailbox", ".trivet", ".trivet/index.db", ".trivet/index.db-wal",
         ".trivet/imapd", ".trivet/smtpd", ".trivet/index.db.broken", ".Work/trivet-mailbox")
 
 
-@seconds(90)
+@seconds(180)
 def test_what_is_planted_in_the_place_of_our_own_files_is_set_aside(site):
     outside = Outside(site, "ours")
     base, count = site.maildir("user4"), 0
@@ -416,7 +416,7 @@ def there(site, user):
     return b""
 
 
-@seconds(120)
+@seconds(180)
 def test_swapping_directories_for_links_never_leads_outside(site):
     outside, met = Outside(site, "swap"), 0
     for user, (name, target) in enumerate((("cur", "cur"), ("new", "new"), ("tmp", "tmp"), (".Work", ".Work"), ("", ""),

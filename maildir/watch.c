@@ -48,8 +48,6 @@ bind_socket(struct account *a)
 {
 	struct sockaddr_un address;
 	struct stat st;
-	mode_t before;
-	bool bound;
 
 	a->socket = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (a->socket < 0)
@@ -57,11 +55,9 @@ bind_socket(struct account *a)
 	/* One keeper of a daemon per account: a socket that is there is a dead one's. */
 	unlinkat(a->ours, buf_z(&a->daemon), 0);
 	socket_address(&address, a->ours, buf_z(&a->daemon));
-	/* Its mode from the beginning: a sandbox does not let it be changed by name. */
-	before = umask(0177);
-	bound = bind(a->socket, (const struct sockaddr *)&address, sizeof(address)) == 0;
-	umask(before);
-	if (!bound ||
+	/* unix(7): the file's mode is the socket's at bind; to change it by name later might change another's. */
+	(void)!fchmod(a->socket, 0600);
+	if (bind(a->socket, (const struct sockaddr *)&address, sizeof(address)) != 0 ||
 	    fstatat(a->ours, buf_z(&a->daemon), &st, AT_SYMLINK_NOFOLLOW) != 0) {
 		log_warn(&a->log, "notify-socket-failed", KV("errno", errno));
 		close_fd(&a->socket);

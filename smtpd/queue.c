@@ -121,7 +121,7 @@ on_peer_lost(struct process *process, enum role role, unsigned index)
 {
 	struct queue *q = process->state;
 
-	login_on_peer_lost(process, role);
+	login_on_peer_lost(process, role, index);
 	keepers_on_peer_lost(q, role, index);
 	if (role == ROLE_FRONT)
 		intake_on_front_lost(q, index);

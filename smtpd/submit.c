@@ -166,13 +166,15 @@ submit_write(struct submission *sub, struct str bytes)
 		send_message(sub, &message);
 		bytes = str_from(bytes, chunk.n);
 	}
-	sub->was_full = submit_is_full(sub);
+	(void)submit_is_full(sub);
 }
 
+/* The channel may be full of others' octets: who is told so will wait, and has to be told again. */
 bool
-submit_is_full(const struct submission *sub)
+submit_is_full(struct submission *sub)
 {
-	return !sub->decided && process_is_full(sub->process, ROLE_QUEUE, sub->queue);
+	sub->was_full = !sub->decided && process_is_full(sub->process, ROLE_QUEUE, sub->queue);
+	return sub->was_full;
 }
 
 void

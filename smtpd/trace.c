@@ -156,7 +156,8 @@ try_open(struct trace *t)
 		return false;
 	}
 	if (sqlite3_exec(t->db, "PRAGMA journal_mode = MEMORY; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
-	    "PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 16777216;", NULL, NULL, NULL) != SQLITE_OK ||
+	    "PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384; PRAGMA journal_size_limit = 16777216;",
+	    NULL, NULL, NULL) != SQLITE_OK ||
 	    sqlite3_exec(t->db, schema, NULL, NULL, NULL) != SQLITE_OK)
 		return false;
 	for (int i = 0; i < STATEMENT_COUNT; i++) {

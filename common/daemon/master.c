@@ -27,7 +27,7 @@
 enum {
 	LIVED_LONG_MS = 10000,		/* a death after this is not one of a row */
 	BACK_OFF_FIRST_MS = 100,	/* doubled with each further death, up to: */
-	BACK_OFF_MOST_MS = 10000,
+	BACK_OFF_MOST_MS = 1000,	/* whoever dies, its service is back within two seconds */
 	STOP_MS = 7000,			/* then what still lives is killed */
 	GRACE_MS = 5000,		/* to exit, once it closed its channel */
 };
@@ -129,6 +129,8 @@ master_free_child(struct child *c)
 	if (c->partner != NULL)
 		c->partner->partner = NULL;
 	TAILQ_REMOVE(&c->master->children, c, entry);
+	if (c->blank)
+		TAILQ_REMOVE(&c->master->blank, c, blank_entry);
 	map_remove(c->master->pids, key_of_pid(&c->pid));
 	ipc_free(c->ipc);
 	timer_free(c->grace);
@@ -148,6 +150,7 @@ forget_master(struct master *m, struct process_birth *birth)
 	map_free(m->keepers);
 	map_free(m->pids);
 	timer_free(m->restart);
+	timer_free(m->blanks);
 	timer_free(m->last_moment);
 	loop_free(m->loop);
 	close_fd(&m->ready_fd);
@@ -178,14 +181,45 @@ forget_master(struct master *m, struct process_birth *birth)
 }
 
 /*
- * PAM's modules need what master has; keepers change by themselves, to their account's user, and
- * signers when they have read the key.
+ * PAM's modules need what master has; keepers, whom the nursery forks, change by themselves, to their
+ * account's user, and signers when they have read the key.
  */
 static void
 drop_privileges(const struct master *m, enum role role)
 {
-	if (role != ROLE_AUTH_PAM && role != ROLE_KEEPER && role != ROLE_SIGNER)
+	if (role != ROLE_AUTH_PAM && role != ROLE_KEEPER && role != ROLE_SIGNER &&
+	    role != ROLE_NURSERY)
 		owners_become(m, role);
+}
+
+void
+master_note_pid(struct child *c, pid_t pid)
+{
+	c->pid = pid;
+	map_set(c->master->pids, key_of_pid(&c->pid), c);
+}
+
+struct child *
+master_adopt(struct master *m, enum role role, unsigned index, pid_t pid, int fd,
+    const char *label)
+{
+	struct child *c = xcalloc(1, sizeof(*c));
+
+	c->master = m;
+	c->role = role;
+	c->index = index;
+	c->crowd_slot = CROWD_SLOTS;
+	c->label = label ? xstrdup(label) : NULL;
+	c->born_ms = clock_monotonic_ms();
+	c->ipc = ipc_new(m->loop, fd, &child_handlers, c);
+	if (pid > 0)
+		master_note_pid(c, pid);
+	/* Keepers may be many; who is looked for stands before them. */
+	if (role == ROLE_KEEPER)
+		TAILQ_INSERT_TAIL(&m->children, c, entry);
+	else
+		TAILQ_INSERT_HEAD(&m->children, c, entry);
+	return c;
 }
 
 struct child *
@@ -222,25 +256,12 @@ master_fork(struct master *m, enum role role, const char *label,
 		process_live(&birth, start, context);
 	}
 	close(ends[1]);
-	c = xcalloc(1, sizeof(*c));
-	c->master = m;
-	c->role = role;
-	c->index = index;
-	c->pid = pid;
+	c = master_adopt(m, role, index, pid, ends[0], label);
 	c->crowd_slot = slot;
-	c->label = label ? xstrdup(label) : NULL;
-	c->born_ms = clock_monotonic_ms();
-	c->ipc = ipc_new(m->loop, ends[0], &child_handlers, c);
 	/* A draining front has sessions that still need its peers. */
 	TAILQ_FOREACH(other, &m->children, entry)
 		if (are_pair(role, other->role) && role != ROLE_KEEPER && other->role != ROLE_KEEPER)
 			master_join(c, other);
-	map_set(m->pids, key_of_pid(&c->pid), c);
-	/* Keepers may be many; who is looked for stands before them. */
-	if (role == ROLE_KEEPER)
-		TAILQ_INSERT_TAIL(&m->children, c, entry);
-	else
-		TAILQ_INSERT_HEAD(&m->children, c, entry);
 	log_debug(NULL, "process.start", KV("role", role_name(role)), KV("index", index),
 	    KV("pid", (int)pid));
 	return c;
@@ -266,6 +287,7 @@ master_start_role(struct process *p, void *context)
 		owners_become(m, p->role);
 		break;
 	case ROLE_SYNCER: p->service->syncer_start(p); break;
+	case ROLE_NURSERY: nursery_start(p); break;
 	case ROLE_MASTER: case ROLE_KEEPER: case ROLE_COUNT:
 		fatal("nobody starts a %s this way", role_name(p->role));
 	}
@@ -313,6 +335,7 @@ start_missing(void *context)
 			next = r->not_before_ms;
 	}
 	signers_join(m);
+	nursery_fill(m);
 	if (next != INT64_MAX)
 		timer_set(m->restart, next - now);
 }
@@ -413,6 +436,8 @@ run_message(struct child *from, struct msg *msg)
 		return keepers_on_session_wanted(from->master, msg);
 	if (from->role == ROLE_AUTH && msg->type == MSG_KEEPER_WANTED)
 		return keepers_on_keeper_wanted(from->master, msg);
+	if (from->role == ROLE_NURSERY && msg->type == MSG_BORN)
+		return nursery_on_born(from, msg);
 	if (from->role == ROLE_KEEPER && msg->type == MSG_IDLE)
 		return keepers_on_idle(from, msg);
 	if (from->role == ROLE_KEEPER && msg->type == MSG_USAGE)
@@ -435,6 +460,8 @@ on_message(void *context, struct ipc *ipc, struct msg *msg)
 void
 master_kill(struct child *c)
 {
+	if (c->pid <= 0)	/* whoever it is finds its channel closed */
+		return;
 	log_warn(NULL, "process.kill", KV("role", role_name(c->role)), KV("pid", (int)c->pid));
 	kill(c->pid, SIGKILL);
 }
@@ -501,12 +528,13 @@ end_with_recorder(struct master *m)
 		send_word(c, MSG_STOP, -1);
 }
 
-static void
-bury(struct child *c, int status)
+void
+master_bury(struct child *c, int status)
 {
 	struct master *m = c->master;
 	bool clean = WIFEXITED(status) && WEXITSTATUS(status) == 0;
 	bool restart = !m->stopping && !c->draining && c->role != ROLE_KEEPER;
+	bool was_nursery;
 	int64_t wait = restart ? back_off(m, c) : 0;
 
 	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
@@ -520,13 +548,18 @@ bury(struct child *c, int status)
 		    KV("signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0),
 		    KV("status", WIFEXITED(status) ? WEXITSTATUS(status) : -1),
 		    KV("restart_ms", wait));
-	if (c->role == ROLE_KEEPER)
+	if (c->role == ROLE_KEEPER && c->label == NULL)
+		nursery_on_blank_death(m);
+	else if (c->role == ROLE_KEEPER)
 		keepers_on_death(c);
 	signers_on_death(c);
 	crowd_give_back(m->crowd, c->crowd_slot);
 	if (restart)
 		m->roles[c->role].not_before_ms = clock_monotonic_ms() + wait;
+	was_nursery = c->role == ROLE_NURSERY;
 	master_free_child(c);
+	if (was_nursery)
+		nursery_on_death(m);
 	if (restart && m->started)
 		timer_set(m->restart, 0);
 	else if (restart)
@@ -540,9 +573,9 @@ master_bury_dead(struct child *c)
 {
 	int status;
 
-	if (waitpid(c->pid, &status, WNOHANG) != c->pid)
+	if (c->pid <= 0 || waitpid(c->pid, &status, WNOHANG) != c->pid)
 		return false;
-	bury(c, status);
+	master_bury(c, status);
 	return true;
 }
 
@@ -561,7 +594,7 @@ on_child_signal(void *context)
 		/* Why it failed, or whom it let in. A keeper's last words are in the log. */
 		if (c->ipc != NULL && c->role != ROLE_KEEPER)
 			ipc_hear_rest(c->ipc);
-		bury(c, status);
+		master_bury(c, status);
 	}
 	look_whether_all_are_ready(m);
 }
@@ -681,11 +714,13 @@ master_run(struct master *m)
 	title_set(m->service->name, "master", m->settings->config_path);
 	sandbox_announce();
 	TAILQ_INIT(&m->children);
+	TAILQ_INIT(&m->blank);
 	m->loop = loop_new();
 	m->keepers = map_new();
 	m->pids = map_new();
 	m->crowd = crowd_new();
 	m->restart = timer_new(m->loop, start_missing, m);
+	m->blanks = timer_new(m->loop, nursery_on_timer, m);
 	m->last_moment = timer_new(m->loop, kill_rest, m);
 	if (sandbox_options()->escapes)
 		master_try_escapes(m);
@@ -700,6 +735,7 @@ master_run(struct master *m)
 	map_free(m->keepers);
 	map_free(m->pids);
 	timer_free(m->restart);
+	timer_free(m->blanks);
 	timer_free(m->last_moment);
 	loop_free(m->loop);
 	crowd_free(m->crowd);

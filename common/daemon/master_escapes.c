@@ -133,13 +133,19 @@ await(struct child *c)
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
+static void
+start_keeper(struct process *p, void *context)
+{
+	keepers_begin(p, context);
+}
+
 static bool
 try_keeper(struct master *m, const struct decoys *d)
 {
 	struct keeper_grant grant = { .address = STR("own@escape.test"), .maildir = buf_str(&d->own),
 	    .uid = m->uid, .gid = m->gid };
 
-	return await(master_fork(m, ROLE_KEEPER, "own@escape.test", master_start_keeper, &grant));
+	return await(master_fork(m, ROLE_KEEPER, "own@escape.test", start_keeper, &grant));
 }
 
 _Noreturn void
@@ -156,7 +162,7 @@ master_try_escapes(struct master *m)
 	for (enum role role = ROLE_RECORDER; role < ROLE_COUNT; role++) {
 		if (role == ROLE_KEEPER)
 			ok &= try_keeper(m, &d);
-		else if (role != ROLE_AUTH_PAM && m->roles[role].count > 0)
+		else if (role != ROLE_AUTH_PAM && role != ROLE_NURSERY && m->roles[role].count > 0)
 			ok &= await(master_fork(m, role, NULL, master_start_role, m));
 	}
 	remove_decoys(&d);

@@ -54,6 +54,12 @@ enum message_type {
 	MSG_SIGNATURE,		/* str signature */
 	/* front -> master: its signer does not do its work */
 	MSG_SIGNER_FAILED,	/* u32 index */
+	/* master -> nursery: a blank keeper, please; fd: its channel to master */
+	MSG_BIRTH,		/* u32 index */
+	/* nursery -> master */
+	MSG_BORN,		/* u32 index, u32 pid; 0: it could not be had */
+	/* master -> a blank keeper: this account is yours */
+	MSG_ACCOUNT,		/* grant */
 	/* auth -> front */
 	MSG_TICKET_KEYS,	/* str current, str previous (may be empty): TLS_TICKET_KEY octets each */
 

@@ -39,6 +39,7 @@ static const char *const role_names[ROLE_COUNT] = {
 	[ROLE_KEEPER] = "keeper", [ROLE_QUEUE] = "queue", [ROLE_COURIER] = "courier",
 	[ROLE_SYNCER] = "syncer",
 	[ROLE_SIGNER] = "signer", [ROLE_RECORDER] = "recorder",
+	[ROLE_NURSERY] = "nursery",
 };
 
 const char *
@@ -441,6 +442,13 @@ process_close_doors(struct process *p)
 	p->inside->door_count = 0;
 }
 
+void
+process_forget(struct process *p)
+{
+	free_inside(p);
+	loop_free(p->loop);
+}
+
 _Noreturn void
 process_live(const struct process_birth *birth, void (*start)(struct process *, void *),
     void *context)
@@ -462,12 +470,13 @@ process_live(const struct process_birth *birth, void (*start)(struct process *, 
 	p.inside->crowd_slot = birth->crowd_slot;
 	p.inside->master = ipc_new(p.loop, birth->control, &master_handlers, &p);
 	start(&p, context);
-	sandbox_close(p.role);
+	/* A keeper closes its own when it knows its account: a blank one has none yet. */
+	if (p.role != ROLE_KEEPER)
+		sandbox_close(p.role);
 	msg_begin(&ready, MSG_READY);
 	ipc_send(p.inside->master, &ready, -1);
 	loop_run(p.loop);
-	free_inside(&p);
-	loop_free(p.loop);
+	process_forget(&p);
 	settings_free((struct settings *)(uintptr_t)p.settings);
 	exit(0);
 }

@@ -22,6 +22,7 @@ enum role {
 	ROLE_COURIER,
 	ROLE_SYNCER,		/* the queue's: what blocks for long on the way to the disk */
 	ROLE_SIGNER,		/* one for each front: holds the private key */
+	ROLE_NURSERY,		/* forks keepers before anybody needs them; never held a secret */
 	ROLE_COUNT
 };
 
@@ -35,7 +36,7 @@ struct process {
 	struct loop *loop;
 	enum role role;
 	unsigned index;		/* a number that no other process of its role ever had */
-	struct str label;	/* keepers: the account's address */
+	struct str label;	/* keepers: the account's address; empty while blank */
 	void *state;		/* the role's own */
 	struct process_inside *inside;
 };

@@ -232,12 +232,15 @@ close_landlock(enum role role)
 
 /* Root without them is an ordinary user who owns root's files. */
 static void
-drop_capabilities(void)
+drop_capabilities(enum role role)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { 0 };
+	struct __user_cap_data_struct kept[_LINUX_CAPABILITY_U32S_3] = { 0 };
 
-	if (syscall(SYS_capset, &header, none) != 0)
+	/* Its keepers become their accounts' users. */
+	if (role == ROLE_NURSERY && geteuid() == 0)
+		kept[0].effective = kept[0].permitted = 1u << CAP_SETUID | 1u << CAP_SETGID;
+	if (syscall(SYS_capset, &header, kept) != 0)
 		fatal("cannot drop capabilities: errno %d", errno);
 }
 
@@ -248,21 +251,30 @@ holds_secrets(enum role role)
 	return role == ROLE_FRONT || role == ROLE_AUTH || role == ROLE_AUTH_HASH || role == ROLE_SIGNER;
 }
 
+static bool
+kernel_has_filters(void)
+{
+	/* seccomp(2): a pointer to nothing is EFAULT where filters are known. */
+	return prctl(PR_SET_SECCOMP, 2 /* SECCOMP_MODE_FILTER */, NULL, 0, 0) != 0 && errno == EFAULT;
+}
+
 static void
 close_walls(enum role role)
 {
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		fatal("no_new_privs: errno %d", errno);
-	drop_capabilities();
+	drop_capabilities(role);
 	if (holds_secrets(role) && prctl(PR_SET_DUMPABLE, 0) != 0)
 		fatal("PR_SET_DUMPABLE: errno %d", errno);
-	close_landlock(role);
+	/* Its keepers close this wall, when they know where. */
+	if (role != ROLE_NURSERY)
+		close_landlock(role);
 	for (size_t i = 0; i < place_count; i++)
 		if (places[i].ours)
 			close(places[i].fd);
 	place_count = 0;
-	if (sandbox_filter_is_known() && !sandbox_filter_install(role))
-		log_debug(NULL, "sandbox.filter", KV("errno", errno));
+	if (sandbox_filter_is_known() && kernel_has_filters() && !sandbox_filter_install(role))
+		fatal("seccomp does not close: errno %d", errno);
 }
 
 static void
@@ -280,7 +292,7 @@ sandbox_close(enum role role)
 	/* Their reports are made of /proc/self and the programs' files; nothing can be written all the same. */
 	sandbox_allow_path("/", SANDBOX_TREE);
 #endif
-	closed = true;
+	closed = role != ROLE_NURSERY;	/* the keepers that it forks are still to close theirs */
 	if (options.escapes)
 		escape_run(role, options.off ? close_nothing : close_walls);
 	if (!options.off)
@@ -288,13 +300,6 @@ sandbox_close(enum role role)
 }
 
 /* ---- the log ---- */
-
-static bool
-kernel_has_filters(void)
-{
-	/* seccomp(2): a pointer to nothing is EFAULT where filters are known. */
-	return prctl(PR_SET_SECCOMP, 2 /* SECCOMP_MODE_FILTER */, NULL, 0, 0) != 0 && errno == EFAULT;
-}
 
 void
 sandbox_announce(void)

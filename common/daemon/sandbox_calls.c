@@ -7,7 +7,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/netlink.h>
+#include <linux/seccomp.h>
 #include <linux/sockios.h>
+#include <sched.h>
+#include <signal.h>
 #include <stddef.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -143,6 +146,19 @@ static const struct sandbox_call keeper_rows[] = {
 };
 static const struct sandbox_group keeper = GROUP(keeper_rows);
 
+/*
+ * Forks keepers, as master's children, and whatever a keeper does before it closes its own walls: it becomes its
+ * account's user, and takes hold of its Maildir.
+ */
+static const struct sandbox_call nursery_rows[] = {
+	IF(clone, IS(0, CLONE_PARENT | SIGCHLD)), CALL(tgkill),
+	CALL(setgroups), CALL(setresuid), CALL(setresgid), CALL(capset),
+	IF(prctl, IS(0, PR_SET_NO_NEW_PRIVS)),
+	CALL(landlock_create_ruleset), CALL(landlock_add_rule), CALL(landlock_restrict_self),
+	IF(seccomp, IS(0, SECCOMP_SET_MODE_FILTER)),
+};
+static const struct sandbox_group nursery = GROUP(nursery_rows);
+
 static const struct sandbox_call queue_rows[] = {
 	CALL(memfd_create),
 	IF(fcntl, IS(1, F_ADD_SEALS)), IF(fcntl, IS(1, F_GET_SEALS)),
@@ -192,6 +208,7 @@ const struct sandbox_group *const sandbox_groups[ROLE_COUNT][SANDBOX_GROUPS] = {
 	[ROLE_AUTH] = { SANITIZER &everybody, &auth, &looks, &reads },
 	[ROLE_AUTH_HASH] = { SANITIZER &everybody, &no_files },
 	[ROLE_KEEPER] = { SANITIZER &everybody, &keeper, &looks, &writes, &rearranges },
+	[ROLE_NURSERY] = { SANITIZER &everybody, &nursery, &keeper, &looks, &writes, &rearranges },
 	[ROLE_QUEUE] = { SANITIZER &everybody, &queue, &looks, &writes, &rearranges },
 	[ROLE_COURIER] = { SANITIZER &everybody, &courier, &no_files },
 	[ROLE_SYNCER] = { SANITIZER &everybody, &syncer, &no_files },

@@ -166,6 +166,7 @@ master_count_roles(struct master *m)
 	m->roles[ROLE_QUEUE].count = m->service->queue_start ? 1 : 0;
 	m->roles[ROLE_COURIER].count = m->service->courier_start ? 1 : 0;
 	m->roles[ROLE_SYNCER].count = m->service->syncers;
+	m->roles[ROLE_NURSERY].count = 1;
 }
 
 static const char *

@@ -212,7 +212,8 @@ load(struct filter *f)
 	while (search_db_row(f->db, q))
 		add_place(f, (struct place_in_db){ .uid = key_uid(sqlite3_column_int64(q, 0)),
 		    .sent_day = sqlite3_column_int(q, 1), .member = IN_TAIL });
-	qsort(f->places, f->place_count, sizeof(*f->places), by_uid);
+	if (f->place_count > 1)
+		qsort(f->places, f->place_count, sizeof(*f->places), by_uid);
 	return search_db_end(f->db, q);
 }
 

@@ -400,10 +400,14 @@ has_dead_grams(struct build *b)
 static enum progress
 begin_anew(struct build *b)
 {
-	bool ok = search_db_do(b->db, S_WRITE, BIND());
+	bool more = false, ok = search_db_do(b->db, S_WRITE, BIND()) &&
+	    search_box_clear(b->db, &b->box, &more);
 
 	b->box.uidvalidity = b->in_index.uidvalidity;
-	return search_db_finish(b->db, ok && search_box_clear(b->db, &b->box)) ? AGAIN : FAILED;
+	b->box.done = b->box.held = 0;
+	if (ok && !more)
+		ok = search_box_save(b->db, &b->box);
+	return search_db_finish(b->db, ok) ? AGAIN : FAILED;
 }
 
 /* The texts of what is expunged go now; grams when more than half of them are of such messages. */
@@ -434,8 +438,11 @@ sweep(struct build *b)
 static enum progress
 drop_box(struct build *b)
 {
-	return search_db_do(b->db, S_WRITE, BIND()) &&
-	    search_db_finish(b->db, search_box_drop(b->db, &b->box)) ? DONE : FAILED;
+	bool more = false, ok = search_db_do(b->db, S_WRITE, BIND()) &&
+	    search_box_clear(b->db, &b->box, &more) &&
+	    (more || search_db_do(b->db, S_BOX_DROP, BIND(V(b->box.number))));
+
+	return !search_db_finish(b->db, ok) ? FAILED : more ? AGAIN : DONE;
 }
 
 static enum progress

@@ -9,6 +9,8 @@
 
 #include "maildir/index_vfs.h"
 
+enum { CLEARED_AT_ONCE = 500 };		/* messages */
+
 static const char file[] = "search.db";
 static const char *const files[] = { "search.db", "search.db-wal", "search.db-shm" };
 
@@ -66,7 +68,8 @@ static const char *const queries[] = {
 	[S_BLOCK_ADD] = "INSERT INTO blocks (box, members) VALUES (?, ?)",
 	[S_BLOCKS] = "SELECT number, members FROM blocks WHERE box = ? ORDER BY number",
 	[S_BLOCK_COUNT] = "SELECT count(*) FROM blocks WHERE box = ?",
-	[S_BLOCKS_CLEAR] = "DELETE FROM blocks WHERE box = ?",
+	[S_BLOCK_FIRST] = "SELECT number FROM blocks WHERE box = ? ORDER BY number LIMIT 1",
+	[S_BLOCK_DROP] = "DELETE FROM blocks WHERE number = ?",
 	[S_GRAM_ADD] = "INSERT INTO grams (key, row) VALUES (?, ?)",
 	[S_GRAM_GET] = "SELECT row FROM grams WHERE key = ?",
 	[S_GRAM_RANGE] = "SELECT row FROM grams WHERE key BETWEEN ? AND ?",
@@ -386,45 +389,47 @@ search_box_save(struct search_db *db, const struct search_box *box)
 	    V(box->number)));
 }
 
+/* One block, its grams with it. */
 static bool
-clear_grams(struct search_db *db, const struct search_box *box)
+clear_block(struct search_db *db, const struct search_box *box, bool *found)
 {
-	scoped_buf numbers = BUF_INIT;
-	sqlite3_stmt *q = search_db_ask(db, S_BLOCKS, BIND(V(box->number)));
-	bool ok = true;
+	sqlite3_stmt *q = search_db_ask(db, S_BLOCK_FIRST, BIND(V(box->number)));
 	int64_t block;
 
-	while (search_db_row(db, q)) {
-		block = sqlite3_column_int64(q, 0);
-		buf_put(&numbers, (struct str){ (const char *)&block, sizeof(block) });
-	}
-	if (!search_db_end(db, q))
-		return false;
-	for (size_t at = 0; ok && at < numbers.n; at += sizeof(block)) {
-		memcpy(&block, numbers.p + at, sizeof(block));
-		ok = search_db_do(db, S_GRAMS_CLEAR, BIND(V(gram_key(block, 0, 0)),
-		    V(gram_key(block + 1, 0, 0) - 1)));
-	}
-	return ok;
+	*found = search_db_row(db, q);
+	block = *found ? sqlite3_column_int64(q, 0) : 0;
+	if (!search_db_end(db, q) || !*found)
+		return !db->failed;
+	return search_db_do(db, S_GRAMS_CLEAR, BIND(V(gram_key(block, 0, 0)),
+	    V(gram_key(block + 1, 0, 0) - 1))) && search_db_do(db, S_BLOCK_DROP, BIND(V(block)));
+}
+
+static bool
+clear_messages(struct search_db *db, const struct search_box *box, bool *more)
+{
+	const int64_t first = message_key(box->number, 0);
+	int64_t last = message_key(box->number, UINT32_MAX);
+	sqlite3_stmt *q = search_db_ask(db, S_MESSAGES, BIND(V(first), V(last),
+	    V((int64_t)CLEARED_AT_ONCE)));
+	size_t count = 0;
+
+	for (; search_db_row(db, q); count++)
+		last = sqlite3_column_int64(q, 0);
+	*more = count == CLEARED_AT_ONCE;
+	return search_db_end(db, q) && (count == 0 ||
+	    (search_db_do(db, S_MESSAGES_CLEAR, BIND(V(first), V(last))) &&
+	    search_db_do(db, S_HEADERS_CLEAR, BIND(V(first), V(last))) &&
+	    search_db_do(db, S_BODIES_CLEAR, BIND(V(first), V(last)))));
 }
 
 bool
-search_box_clear(struct search_db *db, const struct search_box *box)
+search_box_clear(struct search_db *db, const struct search_box *box, bool *more)
 {
-	const int64_t first = message_key(box->number, 0), last = message_key(box->number, UINT32_MAX);
 	struct search_box empty = *box;
 
 	db->generation = ++last_generation;
-	empty.done = empty.held = 0;
-	return clear_grams(db, box) && search_db_do(db, S_BLOCKS_CLEAR, BIND(V(box->number))) &&
-	    search_db_do(db, S_MESSAGES_CLEAR, BIND(V(first), V(last))) &&
-	    search_db_do(db, S_HEADERS_CLEAR, BIND(V(first), V(last))) &&
-	    search_db_do(db, S_BODIES_CLEAR, BIND(V(first), V(last))) &&
-	    search_box_save(db, &empty);
-}
-
-bool
-search_box_drop(struct search_db *db, const struct search_box *box)
-{
-	return search_box_clear(db, box) && search_db_do(db, S_BOX_DROP, BIND(V(box->number)));
+	/* Nobody uses what is half gone, and the next slice knows what was begun. */
+	empty.uidvalidity = empty.done = empty.held = 0;
+	return search_box_save(db, &empty) && clear_block(db, box, more) &&
+	    (*more || clear_messages(db, box, more));
 }

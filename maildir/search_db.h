@@ -24,7 +24,7 @@ enum search_query {
 	S_MESSAGE_ADD, S_MESSAGE_BLOCK, S_MESSAGE_DROP, S_MESSAGES, S_MESSAGES_CLEAR, S_SORTING, S_TAIL,
 	S_HEADER_ADD, S_HEADER_GET, S_HEADER_SCAN, S_HEADER_DROP, S_HEADERS_CLEAR,
 	S_BODY_ADD, S_BODY_GET, S_BODY_SCAN, S_BODY_DROP, S_BODIES_CLEAR,
-	S_BLOCK_ADD, S_BLOCKS, S_BLOCK_COUNT, S_BLOCKS_CLEAR,
+	S_BLOCK_ADD, S_BLOCKS, S_BLOCK_COUNT, S_BLOCK_FIRST, S_BLOCK_DROP,
 	S_GRAM_ADD, S_GRAM_GET, S_GRAM_RANGE, S_GRAMS_CLEAR,
 	SEARCH_QUERY_COUNT,
 };
@@ -73,7 +73,7 @@ bool search_db_finish(struct search_db *, bool ok);
 struct search_box {
 	int64_t number;
 	char id[24];
-	uint32_t uidvalidity;
+	uint32_t uidvalidity;	/* 0: being cleared */
 	uint32_t done;		/* messages up to this uid have been looked at */
 	uint32_t held;		/* rows of messages, expunged ones that are still there included */
 };
@@ -83,9 +83,11 @@ must_check bool search_box_find(struct search_db *, struct str id, struct search
 /* In a transaction of one's own. */
 must_check bool search_box_add(struct search_db *, struct str id, uint32_t uidvalidity,
     struct search_box *out);
-/* In a transaction: all that is known of its messages goes. */
-must_check bool search_box_clear(struct search_db *, const struct search_box *);
-must_check bool search_box_drop(struct search_db *, const struct search_box *);
+/*
+ * In a transaction: a slice of what is known of its messages goes; it has uidvalidity 0 then. *more: not all of it
+ * yet.
+ */
+must_check bool search_box_clear(struct search_db *, const struct search_box *, bool *more);
 must_check bool search_box_save(struct search_db *, const struct search_box *);
 /* All of them, into an array of struct search_box. */
 must_check bool search_box_list(struct search_db *, struct buf *out);

@@ -349,6 +349,42 @@ what_is_new_or_gone_counts_at_once(void **state)
 }
 
 static void
+expunge_all(void)
+{
+	struct mailbox *m = open_box(site->account, "INBOX");
+
+	set_flags(site, m, 1, FLAGS_ADD, FLAG_DELETED, NULL);
+	for (uint32_t uid = 2; uid <= 3000; uid += 500) {
+		struct uid_set set = one_range(site->arena, uid, uid + 499), modified;
+
+		assert_ok(mailbox_store(m, &set, FLAGS_ADD, &(struct flags){ .system = FLAG_DELETED }, 0,
+		    site->arena, &modified));
+	}
+	assert_ok(mailbox_expunge(m, NULL));
+	mailbox_close(m);
+}
+
+/* Grams of the expunged pile up, until the mailbox is taken in anew. */
+static void
+of_what_is_gone_nothing_stays(void **state)
+{
+	(void)state;
+	fill(2600);
+	(void)count_found(SEARCH_BODY, "", "회의");
+	build();
+	assert_int_equal(number("SELECT count(*) FROM blocks"), 10);
+	expunge_all();
+	put_mail(site->account, "INBOX");
+	build();
+	assert_int_equal(number("SELECT count(*) FROM blocks"), 0);
+	assert_int_equal(number("SELECT count(*) FROM grams"), 0);
+	assert_int_equal(number("SELECT count(*) FROM messages"), 1);
+	assert_int_equal(number("SELECT held FROM boxes"), 1);
+	assert_int_equal(count_found(SEARCH_BODY, "", "Hi Bob"), 1);
+	assert_int_equal(count_found(SEARCH_BODY, "", "회의"), 0);
+}
+
+static void
 a_damaged_one_is_thrown_away(void **state)
 {
 	char path[200];
@@ -363,7 +399,7 @@ a_damaged_one_is_thrown_away(void **state)
 	assert_true(before > 0);
 	site_reopen(site);
 	snprintf(path, sizeof(path), "%s/.trivet/search.db", site->path);
-	for (off_t at = 0; at < 24 * 8192; at += 2 * 8192) {
+	for (off_t at = 0; at < 24 * 8192; at += 4 * 8192) {
 		fd = open(path, O_WRONLY);
 		assert_int_equal(pwrite(fd, "damaged by somebody", 19, at), 19);
 		close(fd);
@@ -575,6 +611,7 @@ main(void)
 		TEST(answers_are_those_of_reading),
 		TEST(sent_dates_come_from_it),
 		TEST(what_is_new_or_gone_counts_at_once),
+		TEST(of_what_is_gone_nothing_stays),
 		TEST(a_damaged_one_is_thrown_away),
 		TEST(one_of_another_version_is_thrown_away),
 		TEST(taken_away_while_open_it_is_made_anew),

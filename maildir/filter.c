@@ -64,13 +64,14 @@ struct filter *
 filter_new(struct mailbox *m, const struct filter_text *texts, size_t count)
 {
 	struct account *a = m->folder->account;
-	struct search_db *db = search_db(a, true);
+	struct search_db *db = search_db(a, count > 0);
 	struct filter *f;
 	struct search_box box;
 
 	if (db == NULL)
 		return NULL;
-	search_build_want(a, db, m);
+	if (count > 0)
+		search_build_want(a, db, m);
 	if (!search_box_find(db, mailbox_id(m), &box) || box.uidvalidity != mailbox_uidvalidity(m))
 		return NULL;
 	f = xcalloc(1, sizeof(*f));

@@ -25,7 +25,10 @@ enum filter_says { FILTER_ABSENT, FILTER_UNSURE, FILTER_PRESENT };
 
 struct filter;
 
-/* NULL where nothing is known of the mailbox; from now on it is taken in. The texts live until filter_free. */
+/*
+ * NULL where nothing is known of the mailbox; if there are texts, it is taken in from now on. They live until
+ * filter_free.
+ */
 struct filter *filter_new(struct mailbox *, const struct filter_text *, size_t count);
 /* Takes NULL. */
 void filter_free(struct filter *);

@@ -20,6 +20,7 @@ struct order {
 	const uint32_t *uids;
 	size_t count;
 	size_t at;		/* the message that is next */
+	bool needs_records;
 	struct sorted *sorted;	/* one of these two */
 	struct threads *threads;
 	struct search_db *db;	/* during a slice, where it knows the mailbox */
@@ -34,14 +35,22 @@ static struct order *
 order_new(struct mailbox *m, const uint32_t *uids, size_t count)
 {
 	struct order *o = xcalloc(1, sizeof(*o));
-	struct search_db *db = search_db(m->folder->account, true);
 
-	if (db != NULL)
-		search_build_want(m->folder->account, db, m);
 	o->mailbox = m;
 	o->uids = uids;
 	o->count = count;
 	return o;
+}
+
+static void
+want_records(struct order *o)
+{
+	struct account *a = o->mailbox->folder->account;
+	struct search_db *db = search_db(a, true);
+
+	o->needs_records = true;
+	if (db != NULL)
+		search_build_want(a, db, o->mailbox);
 }
 
 struct order *
@@ -51,6 +60,8 @@ order_sort(struct mailbox *m, const uint32_t *uids, size_t count,
 	struct order *o = order_new(m, uids, count);
 
 	o->sorted = sorted_new(criteria, criterion_count);
+	if (sorted_needs_record(o->sorted))
+		want_records(o);
 	return o;
 }
 
@@ -60,6 +71,7 @@ order_thread(struct mailbox *m, const uint32_t *uids, size_t count, enum thread_
 	struct order *o = order_new(m, uids, count);
 
 	o->threads = threads_new(kind);
+	want_records(o);
 	return o;
 }
 
@@ -82,7 +94,7 @@ begin_rows(struct order *o)
 {
 	struct account *a = o->mailbox->folder->account;
 
-	o->db = search_db(a, false);
+	o->db = o->needs_records ? search_db(a, false) : NULL;
 	if (o->db == NULL || !search_db_do(o->db, S_READ, BIND())) {
 		o->db = NULL;
 		return;
@@ -166,9 +178,8 @@ get_sorting(struct order *o, const struct message *m, struct sorting *out)
 static enum store_result
 take_message(struct order *o, const struct message *m)
 {
-	const bool needed = o->threads != NULL || sorted_needs_record(o->sorted);
 	struct sorting sorting;
-	enum store_result r = needed ? get_sorting(o, m, &sorting) : STORE_OK;
+	enum store_result r = o->needs_records ? get_sorting(o, m, &sorting) : STORE_OK;
 	bool taken;
 
 	if (r != STORE_OK)
@@ -176,7 +187,7 @@ take_message(struct order *o, const struct message *m)
 	if (o->threads != NULL)
 		taken = threads_add(o->threads, m, &sorting);
 	else
-		taken = sorted_add(o->sorted, m, needed ? &sorting : NULL);
+		taken = sorted_add(o->sorted, m, o->needs_records ? &sorting : NULL);
 	return taken ? STORE_OK : STORE_TOO_LARGE;
 }
 

@@ -277,8 +277,8 @@ def send(site, octets=None, to="user1", sender="sender@elsewhere.test", connecti
     return octets
 
 
-def drop(site, user, octets, folder="new", name=None, flags=""):
-    """As another program delivers: written in tmp/, then renamed. Returns the path."""
+def drop(site, user, octets, folder="new", name=None, flags="", when=None):
+    """As another program delivers: written in tmp/, then renamed. `when`: its time. Returns the path."""
     base = site.maildir(name_of(user))
     owner = os.stat(f"{site.folder}/mail")
     for part in ("tmp", "new", "cur"):
@@ -291,6 +291,8 @@ def drop(site, user, octets, folder="new", name=None, flags=""):
         for path in (os.path.dirname(base), base, f"{base}/tmp", f"{base}/new", f"{base}/cur", f"{base}/tmp/{name}"):
             if os.stat(path).st_uid != owner.st_uid:
                 os.chown(path, owner.st_uid, owner.st_gid)
+    if when is not None:
+        os.utime(f"{base}/tmp/{name}", (when, when))
     os.rename(f"{base}/tmp/{name}", f"{base}/{folder}/{name}")
     return f"{base}/{folder}/{name}"
 

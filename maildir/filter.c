@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 
-#include "maildir/grams.h"
 #include "maildir/search_db.h"
 
 enum {

@@ -18,6 +18,7 @@
 enum {
 	SLICE_MS = 10,
 	ROWS_PER_LOOK = 256,	/* messages that needed no reading, between looks at the clock */
+	LOOK_BYTES_MAX = 16 << 20,	/* gone over in a message's folded text for all keys at once */
 };
 
 struct search {
@@ -27,6 +28,7 @@ struct search {
 	struct match_key **asking;	/* room for the keys of one field */
 	struct filter *filter;		/* NULL: search.db has nothing of this mailbox */
 	bool filter_is_open;		/* in this slice */
+	bool has_looked;		/* into texts of the message in hand */
 	uint32_t next_uid;
 
 	/* Of the message in hand, where a slice ended within it. */
@@ -92,6 +94,7 @@ examine(struct search *s, int64_t until, enum answer *answer)
 		close_body(s);
 	if (s->reading == NULL) {
 		search_tree_forget(&s->tree);
+		s->has_looked = false;
 		*answer = search_tree_answer(&s->tree);
 		if (*answer == MAYBE && s->filter_is_open)
 			*answer = look_up(s);
@@ -128,7 +131,7 @@ go_on(struct search *s, int64_t until, struct buf *found, bool *done)
 		if (m->uid == UINT32_MAX)
 			break;
 		s->next_uid = m->uid + 1;
-		if (s->tree.has_read == READ_ROW && ++rows % ROWS_PER_LOOK != 0)
+		if (s->tree.has_read == READ_ROW && !s->has_looked && ++rows % ROWS_PER_LOOK != 0)
 			continue;
 		if (clock_monotonic_ms() >= until)
 			return STORE_OK;
@@ -208,6 +211,13 @@ look_at_bodies(struct search *s, struct str record)
 	}
 }
 
+/* Many texts in a long one: reading the message does it in slices. */
+static bool
+is_long_work(const struct node_list *texts, size_t bytes)
+{
+	return bytes > LOOK_BYTES_MAX / (texts->count + 1);
+}
+
 /* MAYBE: the message has to be read. */
 static enum answer
 look_up(struct search *s)
@@ -228,11 +238,14 @@ look_up(struct search *s)
 		nodes->texts[i]->absent = says == FILTER_ABSENT;
 	}
 	answer = search_tree_answer(&s->tree);
-	if (answer != MAYBE || !filter_header(s->filter, &header))
+	if (answer != MAYBE || !filter_header(s->filter, &header) ||
+	    is_long_work(nodes, header.lines.n + header.parts.n))
 		return answer;
+	s->has_looked = true;
 	look_at_lines(s, &header);
 	answer = search_tree_answer(&s->tree);
-	if (answer != MAYBE || !filter_body(s->filter, &body))
+	if (answer != MAYBE || !filter_body(s->filter, &body) ||
+	    is_long_work(&s->tree.body_texts, body.n))
 		return answer;
 	look_at_bodies(s, body);
 	s->tree.has_read = READ_ALL;

@@ -5,14 +5,13 @@
  * expunged goes out when the mailbox is next looked at. Done for mailboxes that have been searched: who lets
  * his phone search pays nothing.
  */
-
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
 #include "common/base/clock.h"
 #include "maildir/digest.h"
-#include "maildir/grams.h"
 #include "maildir/search_db.h"
 #include "maildir/sorting.h"
 
@@ -20,12 +19,10 @@ enum {
 	SLICE_MS = 10,
 	SOON_MS = 200,		/* after the first search */
 	LATER_MS = 5000,	/* after new mail */
-	RETRY_MS = 10000,	/* after a failure */
+	RETRY_MS = 60000,	/* after a failure */
 	BATCH = 64,		/* messages listed at a time */
 	SWEEP_ROWS = 2000,	/* rows looked at in one slice of a sweep */
-	KEPT_MAX = 64 * 1024,	/* octets of a record that stay once the message is sealed */
 	DEAD_MIN = 2048,	/* messages whose grams may lie about in any mailbox */
-	GRAMS_FULL = 1 << 20,	/* grams of one kind with which a block ends early */
 };
 
 enum progress { DONE, AGAIN, FAILED };
@@ -81,12 +78,18 @@ search_build_later(struct account *a)
 void
 search_build_free(struct account *a)
 {
+	bool sealed;
+
 	if (a->build == NULL)
 		return;
+	sealed = a->build->grams[0] != NULL;
 	for (size_t i = 0; i < GRAM_KIND_COUNT; i++)
 		grams_free(a->build->grams[i]);
 	free(a->build);
 	a->build = NULL;
+	/* What was needed for texts and grams lies below what stays, and would be kept. */
+	if (sealed)
+		malloc_trim(0);
 }
 
 /* ---- one message ---- */
@@ -195,163 +198,6 @@ add_new(struct build *b)
 	return p;
 }
 
-/* ---- sealing ---- */
-
-struct sealing {
-	struct build *build;
-	struct grams *grams[GRAM_KIND_COUNT];
-	struct buf members;	/* blocks.members */
-	struct buf keys;	/* int64_t each */
-	int64_t block;
-	enum gram_kind kind;
-};
-
-static bool
-get_record(struct build *b, enum search_query query, int64_t key, struct buf *out)
-{
-	sqlite3_stmt *q = search_db_ask(b->db, query, BIND(V(key)));
-	bool found = search_db_row(b->db, q);
-
-	buf_clear(out);
-	if (found)
-		buf_put(out, search_db_bytes(q, 0));
-	return search_db_end(b->db, q) && found;
-}
-
-static bool
-add_header_grams(struct sealing *s, unsigned member, struct str record)
-{
-	struct digest_header header;
-	scoped_buf addresses = BUF_INIT;
-
-	if (!digest_read_header(record, &header))
-		return false;
-	digest_put_addresses(&addresses, &header);
-	return grams_add(s->grams[GRAMS_HEADER], member, header.lines) &&
-	    grams_add(s->grams[GRAMS_HEADER], member, header.parts) &&
-	    grams_add(s->grams[GRAMS_ADDRESSES], member, buf_str(&addresses));
-}
-
-static bool
-add_member(struct sealing *s, int64_t key)
-{
-	struct build *b = s->build;
-	const unsigned member = (unsigned)(s->keys.n / sizeof(key));
-	scoped_buf record = BUF_INIT;
-	bool ok = get_record(b, S_HEADER_GET, key, &record) &&
-	    add_header_grams(s, member, buf_str(&record));
-	size_t header = record.n;
-
-	ok = ok && get_record(b, S_BODY_GET, key, &record) &&
-	    grams_add(s->grams[GRAMS_BODY], member, buf_str(&record));
-	if (!ok) {
-		if (!b->db->failed)
-			search_db_distrust(b->db);
-		return false;
-	}
-	buf_put(&s->keys, (struct str){ (const char *)&key, sizeof(key) });
-	return (header <= KEPT_MAX || search_db_do(b->db, S_HEADER_DROP, BIND(V(key)))) &&
-	    (record.n <= KEPT_MAX || search_db_do(b->db, S_BODY_DROP, BIND(V(key))));
-}
-
-static void
-put_u32(struct buf *out, uint32_t n)
-{
-	for (int i = 0; i < 4; i++)
-		buf_put_c(out, (char)(n >> 8 * i));
-}
-
-static bool
-is_full(const struct sealing *s)
-{
-	for (size_t i = 0; i < GRAM_KIND_COUNT; i++)
-		if (grams_count(s->grams[i]) >= GRAMS_FULL)
-			return true;
-	return false;
-}
-
-static bool
-put_row(void *arg, unsigned pair, struct str row)
-{
-	struct sealing *s = arg;
-
-	return search_db_do(s->build->db, S_GRAM_ADD, BIND(V(gram_key(s->block, s->kind, pair)), V(row)));
-}
-
-static bool
-write_block(struct sealing *s)
-{
-	struct build *b = s->build;
-	int64_t key;
-	bool ok = search_db_do(b->db, S_BLOCK_ADD, BIND(V(b->box.number), V(buf_str(&s->members))));
-
-	s->block = sqlite3_last_insert_rowid(b->db->db);
-	for (size_t at = 0; ok && at < s->keys.n; at += sizeof(key)) {
-		memcpy(&key, s->keys.p + at, sizeof(key));
-		ok = search_db_do(b->db, S_MESSAGE_BLOCK, BIND(V(s->block), V(key)));
-	}
-	for (s->kind = 0; ok && s->kind < GRAM_KIND_COUNT; s->kind++)
-		ok = grams_rows(s->grams[s->kind], put_row, s);
-	return ok;
-}
-
-/* The first messages without a block, into an array of (key, day). */
-struct tail_row {
-	int64_t key;
-	int32_t sent_day;
-};
-
-static size_t
-read_tail(struct build *b, struct tail_row tail[GRAMS_BLOCK])
-{
-	size_t count = 0;
-	sqlite3_stmt *q = search_db_ask(b->db, S_TAIL, BIND(V(message_key(b->box.number, 0)),
-	    V(message_key(b->box.number, UINT32_MAX))));
-
-	while (count < GRAMS_BLOCK && search_db_row(b->db, q)) {
-		tail[count].key = sqlite3_column_int64(q, 0);
-		tail[count++].sent_day = sqlite3_column_int(q, 1);
-	}
-	return search_db_end(b->db, q) ? count : 0;
-}
-
-static bool
-seal(struct build *b, const struct tail_row *tail, size_t count)
-{
-	struct sealing s = { .build = b, .members = BUF_INIT, .keys = BUF_INIT };
-	bool ok = search_db_do(b->db, S_WRITE, BIND());
-
-	for (size_t i = 0; i < GRAM_KIND_COUNT; i++) {
-		if (b->state->grams[i] == NULL)
-			b->state->grams[i] = grams_new();
-		s.grams[i] = b->state->grams[i];
-		grams_clear(s.grams[i]);
-	}
-	for (size_t i = 0; ok && i < count && !is_full(&s); i++) {
-		ok = add_member(&s, tail[i].key);
-		put_u32(&s.members, key_uid(tail[i].key));
-		put_u32(&s.members, (uint32_t)tail[i].sent_day);
-	}
-	ok = search_db_finish(b->db, ok && write_block(&s));
-	buf_free(&s.members);
-	buf_free(&s.keys);
-	return ok;
-}
-
-/* A block's worth of messages takes one slice of some 20 ms. */
-static enum progress
-seal_tail(struct build *b)
-{
-	struct tail_row *tail = xcalloc(GRAMS_BLOCK, sizeof(*tail));
-	const size_t count = read_tail(b, tail);
-	enum progress p = DONE;
-
-	if (count == GRAMS_BLOCK)
-		p = seal(b, tail, count) ? AGAIN : FAILED;
-	free(tail);
-	return p;
-}
-
 /* ---- what is gone ---- */
 
 static bool
@@ -448,13 +294,16 @@ drop_box(struct build *b)
 static enum progress
 build_box(struct build *b)
 {
+	bool sealed = false;
 	enum progress p;
 
 	if (b->box.uidvalidity != b->in_index.uidvalidity)
 		return begin_anew(b);
 	p = add_new(b);
-	if (p == DONE)
-		p = seal_tail(b);
+	if (p == DONE && !search_seal(b->db, &b->box, b->state->grams, &sealed))
+		p = FAILED;
+	if (sealed)
+		return AGAIN;
 	if (p == DONE && b->box.held > b->in_index.messages)
 		p = sweep(b);
 	return p;

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "maildir/grams.h"
 #include "maildir/index.h"
 #include "maildir/private.h"
 
@@ -91,6 +92,15 @@ must_check bool search_box_clear(struct search_db *, const struct search_box *, 
 must_check bool search_box_save(struct search_db *, const struct search_box *);
 /* All of them, into an array of struct search_box. */
 must_check bool search_box_list(struct search_db *, struct buf *out);
+
+/* ---- search_seal.c ---- */
+
+/*
+ * Makes a block of the mailbox's messages that have none, if they are enough. In a transaction of its own. Missing
+ * grams are made; their owner frees them.
+ */
+must_check bool search_seal(struct search_db *, const struct search_box *,
+    struct grams *grams[GRAM_KIND_COUNT], bool *sealed);
 
 /* ---- search_build.c ---- */
 

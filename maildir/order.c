@@ -13,6 +13,7 @@
 enum {
 	SLICE_MS = 10,
 	SCAN_STEPS = 4,		/* rows stepped over rather than looked up anew */
+	MESSAGES_PER_LOOK = 8,	/* between looks at the clock */
 };
 
 struct order {
@@ -20,6 +21,7 @@ struct order {
 	const uint32_t *uids;
 	size_t count;
 	size_t at;		/* the message that is next */
+	uint32_t seq;		/* of the one before */
 	bool needs_records;
 	struct sorted *sorted;	/* one of these two */
 	struct threads *threads;
@@ -191,6 +193,20 @@ take_message(struct order *o, const struct message *m)
 	return taken ? STORE_OK : STORE_TOO_LARGE;
 }
 
+/* Mostly it is the next one of the view. False: it is in it no more. */
+static bool
+find_message(struct order *o, uint32_t uid, struct message *m)
+{
+	if (!mailbox_message(o->mailbox, o->seq + 1, m) || m->uid != uid) {
+		const uint32_t seq = mailbox_seq_of_uid(o->mailbox, uid);
+
+		if (!mailbox_message(o->mailbox, seq, m))
+			return false;
+	}
+	o->seq = m->seq;
+	return true;
+}
+
 static enum store_result
 take_messages(struct order *o, int64_t until)
 {
@@ -198,10 +214,10 @@ take_messages(struct order *o, int64_t until)
 	struct message m;
 
 	begin_rows(o);
-	for (; r == STORE_OK && o->at < o->count && clock_monotonic_ms() < until; o->at++) {
-		const uint32_t seq = mailbox_seq_of_uid(o->mailbox, o->uids[o->at]);
-
-		if (mailbox_message(o->mailbox, seq, &m))
+	for (; r == STORE_OK && o->at < o->count; o->at++) {
+		if (o->at % MESSAGES_PER_LOOK == 0 && clock_monotonic_ms() >= until)
+			break;
+		if (find_message(o, o->uids[o->at], &m))
 			r = take_message(o, &m);
 	}
 	end_rows(o);

@@ -78,18 +78,14 @@ search_build_later(struct account *a)
 void
 search_build_free(struct account *a)
 {
-	bool sealed;
-
 	if (a->build == NULL)
 		return;
-	sealed = a->build->grams[0] != NULL;
 	for (size_t i = 0; i < GRAM_KIND_COUNT; i++)
 		grams_free(a->build->grams[i]);
 	free(a->build);
 	a->build = NULL;
-	/* What was needed for texts and grams lies below what stays, and would be kept. */
-	if (sealed)
-		malloc_trim(0);
+	/* What this and the searches before it needed lies below what stays, and would be kept. */
+	malloc_trim(0);
 }
 
 /* ---- one message ---- */

@@ -12,6 +12,7 @@ struct item {
 	int64_t arrival;
 	int64_t sent;
 	size_t texts;		/* where its texts begin, one for each criterion that is a text */
+	uint64_t first;		/* orders as the first criterion does, as far as it goes */
 };
 
 struct sorted {
@@ -82,6 +83,34 @@ sorted_needs_record(const struct sorted *s)
 	return false;
 }
 
+/* The first eight octets; shorter texts come before longer ones. */
+static uint64_t
+beginning_of(struct str text)
+{
+	unsigned char p[8] = { 0 };
+	uint64_t n = 0;
+
+	memcpy(p, text.p, text.n < sizeof(p) ? text.n : sizeof(p));
+	for (size_t i = 0; i < sizeof(p); i++)
+		n = n << 8 | p[i];
+	return n;
+}
+
+static uint64_t
+first_of(const struct sort_criterion *by, const struct item *item, const struct sorting *record)
+{
+	const enum sorting_text text = text_of(by->key);
+	uint64_t n;
+
+	if (text != SORTING_TEXT_COUNT)
+		n = beginning_of(record->text[text]);
+	else if (by->key == SORT_SIZE)
+		n = item->size;
+	else
+		n = (uint64_t)(by->key == SORT_DATE ? item->sent : item->arrival) ^ UINT64_C(1) << 63;
+	return by->reverse ? ~n : n;
+}
+
 bool
 sorted_add(struct sorted *s, const struct message *m, const struct sorting *record)
 {
@@ -98,6 +127,8 @@ sorted_add(struct sorted *s, const struct message *m, const struct sorting *reco
 		.arrival = m->internal_date, .sent = record != NULL ? record->sent : 0,
 		.texts = s->texts.n };
 	s->count++;
+	if (s->criterion_count > 0)
+		item->first = first_of(&s->criteria[0], item, record);
 	for (size_t i = 0; i < s->criterion_count; i++) {
 		enum sorting_text text = text_of(s->criteria[i].key);
 
@@ -127,7 +158,7 @@ next_text(struct str *rest)
 #define COMPARE(a, b) (((a) > (b)) - ((a) < (b)))
 
 static int
-compare(const struct sorted *s, const struct item *a, const struct item *b)
+compare_all(const struct sorted *s, const struct item *a, const struct item *b)
 {
 	struct str texts_a = str_from(buf_str(&s->texts), a->texts);
 	struct str texts_b = str_from(buf_str(&s->texts), b->texts);
@@ -152,6 +183,12 @@ compare(const struct sorted *s, const struct item *a, const struct item *b)
 			difference = -difference;
 	}
 	return difference != 0 ? difference : COMPARE(a->place, b->place);
+}
+
+static int
+compare(const struct sorted *s, const struct item *a, const struct item *b)
+{
+	return a->first != b->first ? COMPARE(a->first, b->first) : compare_all(s, a, b);
 }
 
 static int

@@ -9,6 +9,7 @@
 
 #include "common/base/id.h"
 #include "maildir/files.h"
+#include "maildir/index_wal.h"
 
 static const char door[] = "/trivet-account";
 
@@ -169,7 +170,7 @@ index_vfs_install(void)
 	for (size_t i = 0; i < countof(calls); i++)
 		if (standard->xSetSystemCall(standard, calls[i].name, calls[i].call) != SQLITE_OK)
 			fatal("SQLite does not know the call %s", calls[i].name);
-	vfs = *standard;
+	index_wal_put_over(&vfs, standard);
 	vfs.zName = "trivet";
 	vfs.xRandomness = random_bytes;
 	if (sqlite3_vfs_register(&vfs, 1) != SQLITE_OK)

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/seccomp.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -109,7 +110,7 @@ sandbox_allow(int fd, enum sandbox_access access)
 void
 sandbox_allow_path(const char *path, enum sandbox_access access)
 {
-	int flags = access == SANDBOX_FOLDER ? O_PATH | O_DIRECTORY : O_PATH;
+	int flags = access == SANDBOX_FOLDER || access == SANDBOX_TREE ? O_PATH | O_DIRECTORY : O_PATH;
 	int fd;
 
 	if (needs_no_places())
@@ -187,6 +188,8 @@ rights_of(enum sandbox_access access)
 		return FS_READ_FILE;
 	case SANDBOX_WRITE:
 		return FS_OF_FILES;
+	case SANDBOX_TREE:
+		return FS_READ_FILE | FS_READ_DIR;
 	case SANDBOX_FOLDER:
 		return FS_OF_FOLDERS;
 	}
@@ -253,7 +256,7 @@ static bool
 kernel_has_filters(void)
 {
 	/* seccomp(2): a pointer to nothing is EFAULT where filters are known. */
-	return prctl(PR_SET_SECCOMP, 2 /* SECCOMP_MODE_FILTER */, NULL, 0, 0) != 0 && errno == EFAULT;
+	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, NULL) != 0 && errno == EFAULT;
 }
 
 static void
@@ -286,6 +289,10 @@ sandbox_close(enum role role)
 {
 	if (closed || role == ROLE_MASTER || role == ROLE_AUTH_PAM)
 		return;
+#ifdef WITH_SANITIZERS
+	/* Their reports are made of /proc/self and the programs' files; nothing can be written all the same. */
+	sandbox_allow_path("/", SANDBOX_TREE);
+#endif
 	closed = role != ROLE_NURSERY;	/* the keepers that it forks are still to close theirs */
 	if (options.escapes)
 		escape_run(role, options.off ? close_nothing : close_walls);

@@ -11,6 +11,7 @@
 enum sandbox_access {
 	SANDBOX_READ,		/* a file */
 	SANDBOX_WRITE,		/* a file: read and written */
+	SANDBOX_TREE,		/* a folder: reading in it and below */
 	SANDBOX_FOLDER,		/* a folder: everything that ordinary files in it and below ask for */
 };
 

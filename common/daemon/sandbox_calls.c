@@ -152,10 +152,14 @@ static const struct sandbox_group keeper = GROUP(keeper_rows);
  */
 static const struct sandbox_call nursery_rows[] = {
 	IF(clone, IS(0, CLONE_PARENT | SIGCHLD)), CALL(tgkill),
+	CALL(pipe2), CALL(eventfd2), CALL(timerfd_create), IF(socketpair, IS(0, AF_UNIX)),	/* for a loop */
 	CALL(setgroups), CALL(setresuid), CALL(setresgid), CALL(capset),
 	IF(prctl, IS(0, PR_SET_NO_NEW_PRIVS)),
 	CALL(landlock_create_ruleset), CALL(landlock_add_rule), CALL(landlock_restrict_self),
 	IF(seccomp, IS(0, SECCOMP_SET_MODE_FILTER)),
+#ifdef SYS_mkdir
+	CALL(mkdir),
+#endif
 };
 static const struct sandbox_group nursery = GROUP(nursery_rows);
 
@@ -185,15 +189,8 @@ static const struct sandbox_group courier = GROUP(courier_rows);
 
 /*
  * A build with the address sanitizer: it reads /proc/self, maps what it likes, and its search for leaks at the end
- * forks a thread that traces us. Landlock still stands, as far as it goes.
+ * forks a thread that traces us.
  */
-#if defined(__SANITIZE_ADDRESS__)
-#define WITH_SANITIZERS 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define WITH_SANITIZERS 1
-#endif
-#endif
 #ifdef WITH_SANITIZERS
 static const struct sandbox_call sanitizer_rows[] = {
 	CALL(openat), CALL(readlinkat), CALL(newfstatat), CALL(pread64), CALL(mmap), CALL(mprotect), CALL(clone),

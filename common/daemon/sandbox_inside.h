@@ -6,6 +6,14 @@
 
 #include "common/daemon/sandbox.h"
 
+#if defined(__SANITIZE_ADDRESS__)
+#define WITH_SANITIZERS 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define WITH_SANITIZERS 1
+#endif
+#endif
+
 enum { SANDBOX_ARGUMENTS = 2, SANDBOX_GROUPS = 8 };
 
 enum sandbox_test {

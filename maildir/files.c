@@ -111,16 +111,22 @@ files_is_planted(int dir, const char *name)
 	    (!S_ISREG(st.st_mode) || st.st_nlink > 1);
 }
 
+/* Links, pipes, sockets and devices hold nothing, and the sandbox lets nobody make one, by a rename neither. */
 bool
 files_set_aside(const struct log *log, int dir, const char *name)
 {
 	scoped_buf to = BUF_INIT;
+	struct stat st;
 
-	buf_put_z(&to, "trivet-aside.");
-	id_put_new(&to);
-	if (renameat2(dir, name, dir, buf_z(&to), RENAME_NOREPLACE) != 0)
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
 		return false;
-	log_warn(log, "set-aside", KV("file", name), KV("as", buf_str(&to)),
+	if (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)) {
+		buf_put_z(&to, "trivet-aside.");
+		id_put_new(&to);
+	}
+	if (to.n > 0 ? renameat2(dir, name, dir, buf_z(&to), RENAME_NOREPLACE) != 0 : unlinkat(dir, name, 0) != 0)
+		return false;
+	log_warn(log, "set-aside", KV("file", name), KV("as", buf_str(&to)), KV("removed", to.n == 0),
 	    KV("why", "something that is not ours was in its place"));
 	return true;
 }

@@ -26,7 +26,7 @@ int files_open_dir(int dir, const char *path);
 int files_open_message(int dir, const char *name);
 /* Does a thing lie there that is no file of ours: no regular one, or one that has another name besides? */
 bool files_is_planted(int dir, const char *name);
-/* Gives it another name in its directory, whatever it is, and logs that. */
+/* Gives a file or directory another name beside it, removes anything else, and logs that. */
 must_check bool files_set_aside(const struct log *, int dir, const char *name);
 /* Makes the directory if it is missing, then opens it. */
 int files_make_dir(int dir, const char *path);

@@ -152,10 +152,14 @@ static const struct sandbox_group keeper = GROUP(keeper_rows);
  */
 static const struct sandbox_call nursery_rows[] = {
 	IF(clone, IS(0, CLONE_PARENT | SIGCHLD)), CALL(tgkill),
+	CALL(pipe2), CALL(eventfd2), CALL(timerfd_create), IF(socketpair, IS(0, AF_UNIX)),	/* for a loop */
 	CALL(setgroups), CALL(setresuid), CALL(setresgid), CALL(capset),
 	IF(prctl, IS(0, PR_SET_NO_NEW_PRIVS)),
 	CALL(landlock_create_ruleset), CALL(landlock_add_rule), CALL(landlock_restrict_self),
 	IF(seccomp, IS(0, SECCOMP_SET_MODE_FILTER)),
+#ifdef SYS_mkdir
+	CALL(mkdir),
+#endif
 };
 static const struct sandbox_group nursery = GROUP(nursery_rows);
 

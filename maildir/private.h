@@ -271,6 +271,8 @@ struct account {
 	uint64_t index_device;
 	uint64_t index_inode;
 	bool index_lost;	/* SQLite says it is corrupt */
+	int64_t unreadable_since;	/* since then no transaction has ended well; 0: it can be read */
+	bool index_doubt;	/* a call of SQLite failed: it is opened anew before the next */
 	bool rebuilding;
 	int64_t root_mtime;	/* of dir, when rows and folders last agreed */
 	struct folder_list folders;

@@ -57,8 +57,11 @@ prepare(struct account *a)
 	    st.st_size > 0;
 	watch_open(a);
 	r = index_open(a);
-	if (r == STORE_OK)
-		r = look_at_boot(a, log_left);
+	for (int step = 1; r == STORE_FULL && reserve_release(a, step); step++)
+		r = index_open(a);
+	if (r != STORE_OK)
+		return r;
+	r = look_at_boot(a, log_left);
 	if (r == STORE_OK)
 		r = state_get(a, "root_mtime", &mtime);
 	if (r == STORE_OK && (a->root_mtime = mtime) != files_mtime_ns(a->dir))
@@ -68,6 +71,9 @@ prepare(struct account *a)
 	/* Nothing but INBOX: not one that other programs have furnished. */
 	if (r == STORE_OK && fresh && numbers.n == sizeof(int64_t))
 		r = tree_make_defaults(a);
+	/* What cannot be noted on a full disk now is looked for again next time: reading goes on. */
+	if (r == STORE_FULL)
+		r = STORE_OK;
 	/* Flags whose names a process that died had not written yet. */
 	flags_rename_later(a);
 	a->sweep_due = clock_monotonic_ms() + CHECKPOINT_DELAY_MS;
@@ -146,6 +152,7 @@ static void
 sweep(struct account *a)
 {
 	tree_sweep(a);
+	reserve_keep(a);
 	if (txn_begin(a) == STORE_OK)
 		(void)!txn_end(a, index_do(a, Q_DELIVERY_PRUNE,
 		    BIND(V(clock_now() - DELIVERY_AGE))));

@@ -100,7 +100,8 @@ unmake(struct account *a, struct str made)
 	struct str dir;
 
 	while (made.n > 0 && str_cut(&made, '\0', &dir))
-		(void)!put_away(a, dir.p);
+		if (!put_away(a, dir.p))
+			(void)!files_remove_tree(a->dir, dir.p);
 	a->sweep_due = clock_monotonic_ms();
 }
 

@@ -315,6 +315,10 @@ failed(struct account *a, int code, const char *doing)
 		/* After some failures SQLite stays as it is, a read-only file for one: better to open anew. */
 		a->index_doubt = true;
 		note_unreadable(a);
+		if (a->db != NULL && sqlite3_system_errno(a->db) == ENOSPC) {
+			log_error(&a->log, "index-full", KV("doing", doing));
+			return STORE_FULL;
+		}
 		log_error(&a->log, "index-failed", KV("doing", doing), KV("code", code),
 		    KV("why", why), KV("errno", a->db ? sqlite3_system_errno(a->db) : 0));
 		return STORE_BROKEN;

@@ -16,7 +16,7 @@ enum {
 };
 
 static enum store_result prepare(struct account *a);
-static enum store_result look_at_boot(struct account *a, bool log_left);
+static enum store_result look_at_boot(struct account *a);
 
 enum store_result
 account_open(int dirfd, const struct account_options *o, struct account **out)
@@ -43,7 +43,7 @@ account_open(int dirfd, const struct account_options *o, struct account **out)
 static enum store_result
 prepare(struct account *a)
 {
-	bool fresh, log_left;
+	bool fresh;
 	scoped_buf numbers = BUF_INIT;
 	enum store_result r;
 	struct stat st;
@@ -53,15 +53,13 @@ prepare(struct account *a)
 	if (a->ours < 0)
 		return files_failed(&a->log, "open", STR(".trivet"));
 	fresh = fstatat(a->dir, "trivet-mailbox", &st, AT_SYMLINK_NOFOLLOW) != 0;
-	log_left = fstatat(a->ours, "index.db-wal", &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	    st.st_size > 0;
 	watch_open(a);
 	r = index_open(a);
 	for (int step = 1; r == STORE_FULL && reserve_release(a, step); step++)
 		r = index_open(a);
 	if (r != STORE_OK)
 		return r;
-	r = look_at_boot(a, log_left);
+	r = look_at_boot(a);
 	if (r == STORE_OK)
 		r = state_get(a, "root_mtime", &mtime);
 	if (r == STORE_OK && (a->root_mtime = mtime) != files_mtime_ns(a->dir))
@@ -96,18 +94,18 @@ boot_id(void)
 }
 
 /*
- * With another boot id and SQLite's log left behind, the machine went down with the index
- * open: its last transactions may be gone, though clients were told of them.
+ * With another boot id the machine may have gone down with the index open: its last transactions may be gone,
+ * though clients were told of them. SQLite's log does not tell: it may be lost, too.
  */
 static enum store_result
-look_at_boot(struct account *a, bool log_left)
+look_at_boot(struct account *a)
 {
 	int64_t now = boot_id(), then;
 	enum store_result r = state_get(a, "boot", &then);
 
 	if (r != STORE_OK || now == 0 || now == then)
 		return r;
-	if (then != 0 && log_left)
+	if (then != 0)
 		r = rebuild_after_boot(a);
 	if (r == STORE_OK)
 		r = txn_begin(a);

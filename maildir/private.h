@@ -288,7 +288,10 @@ struct account {
 	unsigned generation;
 	uint64_t index_device;
 	uint64_t index_inode;
+	bool reserve_kept;
 	bool index_lost;	/* SQLite says it is corrupt */
+	int64_t unreadable_since;	/* since then no transaction has ended well; 0: it can be read */
+	bool index_doubt;	/* a call of SQLite failed: it is opened anew before the next */
 	bool rebuilding;
 	int64_t root_mtime;	/* of dir, when rows and folders last agreed */
 	struct folder_list folders;
@@ -322,6 +325,13 @@ must_check enum store_result tree_sync(struct account *);
 must_check enum store_result tree_make_defaults(struct account *);
 /* Removes what deleted mailboxes left. */
 void tree_sweep(struct account *);
+
+/* ---- reserve.c ---- */
+
+/* Makes sure that there is some room set aside; else tries again later. */
+void reserve_keep(struct account *);
+/* For something that makes room, with step 0, 1 ..: gives some back to a full disk. False: there is no more. */
+bool reserve_release(struct account *, int step);
 /* In a transaction: a control with a uidvalidity that none has had. */
 must_check enum store_result tree_new_control(struct account *, struct control *);
 /* In a transaction: all rows of a mailbox go. */

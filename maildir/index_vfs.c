@@ -36,12 +36,19 @@ static int
 open_beneath(const char *path, int flags, int mode)
 {
 	const char *rest;
-	int dir;
+	struct stat st;
+	int dir, fd;
 
 	if (!split(path, &dir, &rest))
 		return open(path, flags, mode);
 	/* SQLite would let everybody read it. */
-	return files_open(dir, rest, flags, (mode_t)mode & 0600);
+	fd = files_open(dir, rest, flags, (mode_t)mode & 0600);
+	/* Nor is anything written to that is linked here from elsewhere. */
+	if (fd < 0 || (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink <= 1))
+		return fd;
+	close(fd);
+	errno = ELOOP;
+	return -1;
 }
 
 static int

@@ -523,7 +523,11 @@ round_failed(struct journal *j)
 		e->failed = !e->is_move && (e->abandoned || ++e->tries == TRIES_MAX);
 		e->step = ENTRY_WAITING;
 		TAILQ_REMOVE(&j->round, e, link);
-		TAILQ_INSERT_HEAD(&j->waiting, e, link);
+		/* Done since: there is nothing to move any more. */
+		if (e->is_move && (!e->moves || e->moves->done))
+			entry_free(e);
+		else
+			TAILQ_INSERT_HEAD(&j->waiting, e, link);
 	}
 	timer_set(j->soon, 0);
 }
@@ -592,6 +596,16 @@ journal_reopen(struct journal *j, struct kept *k)
 	j->live_bytes += k->length;
 }
 
+/* Its new record must not come to lie behind the mark that it is done: a replay would take it for one that is not. */
+static void
+stop_moving(struct journal *j, struct kept *k)
+{
+	if (!k->mover || k->mover->step != ENTRY_WAITING)
+		return;
+	TAILQ_REMOVE(&j->waiting, k->mover, link);
+	entry_free(k->mover);
+}
+
 void
 kept_free(struct journal *j, struct kept *k)
 {
@@ -604,12 +618,9 @@ kept_free(struct journal *j, struct kept *k)
 		TAILQ_REMOVE(&j->done, k, in_done);
 	else
 		j->live_bytes -= k->length;
-	if (k->mover && k->mover->step == ENTRY_WAITING) {
-		TAILQ_REMOVE(&j->waiting, k->mover, link);
-		entry_free(k->mover);
-	} else if (k->mover) {
+	stop_moving(j, k);
+	if (k->mover)
 		k->mover->moves = NULL;
-	}
 	TAILQ_REMOVE(&k->segment->kepts, k, in_segment);
 	(void)map_remove(j->kepts, kept_trace(k));
 	free(k->delivered);
@@ -652,6 +663,7 @@ journal_done(struct journal *j, struct str trace, const uint32_t *delivered, siz
 	k->delivered_count = count;
 	k->done = true;
 	j->live_bytes -= k->length;
+	stop_moving(j, k);
 	journal_mark(j, k);
 	if (TAILQ_EMPTY(&j->done))
 		timer_set(j->settle, SETTLE_MS);

@@ -130,7 +130,7 @@ try_open(struct rows *rows, const char *path)
 	version = user_version(rows->db);
 	if (version != 0 && version != ROWS_VERSION)
 		return false;
-	if (sqlite3_exec(rows->db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;"
+	if (sqlite3_exec(rows->db, "PRAGMA journal_mode = MEMORY; PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;"
 	    "PRAGMA temp_store = MEMORY;", NULL, NULL, NULL) != SQLITE_OK ||
 	    sqlite3_exec(rows->db, schema, NULL, NULL, NULL) != SQLITE_OK)
 		return false;
@@ -153,8 +153,9 @@ shut(struct rows *rows)
 	rows->db = NULL;
 }
 
+/* As a user of its own this process cannot remove what is in state_dir: empty files make a new database as well. */
 static void
-remove_files(const char *path)
+discard_files(const char *path)
 {
 	static const char *const suffixes[] = { "", "-wal", "-shm" };
 
@@ -162,7 +163,8 @@ remove_files(const char *path)
 		scoped_buf name = BUF_INIT;
 
 		buf_printf(&name, "%s%s", path, suffixes[i]);
-		(void)unlink(buf_z(&name));
+		if (unlink(buf_z(&name)) != 0)
+			(void)!truncate(buf_z(&name), 0);
 	}
 }
 
@@ -175,7 +177,7 @@ rows_open(const char *path)
 		return rows;
 	log_trouble(rows, "opening; making it anew");
 	shut(rows);
-	remove_files(path);
+	discard_files(path);
 	if (try_open(rows, path))
 		return rows;
 	log_trouble(rows, "making it anew");

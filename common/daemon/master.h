@@ -68,8 +68,9 @@ struct master {
 	int log_pipe;		/* the end for all others */
 	int ready_fd;		/* where `trivet start` waits, or -1 */
 	int pid_fd;		/* the pid file, locked; no child has it */
-	uid_t uid;		/* what children become; (uid_t)-1: stay */
-	gid_t gid;
+	uid_t uid;		/* what keepers become; (uid_t)-1: stay */
+	gid_t gid;		/* and all others */
+	uid_t uids[ROLE_COUNT];	/* what the others become: users of their own where there are */
 };
 
 /* service.c: how many of each role these settings ask for. */
@@ -78,6 +79,11 @@ void master_count_roles(struct master *);
 /* master.c */
 struct child *master_fork(struct master *, enum role, const char *label,
     void (*start)(struct process *, void *), void *context);
+/* What a child of any role but keeper begins with; context: the master. */
+void master_start_role(struct process *, void *context);
+/* master_escapes.c: --escape-attempts. */
+_Noreturn void master_try_escapes(struct master *);
+void master_free_child(struct child *);
 /* Takes a process on, and its end of the channel to it; joins it with nobody. label is copied. */
 struct child *master_adopt(struct master *, enum role, unsigned index, pid_t, int fd,
     const char *label);
@@ -95,6 +101,14 @@ bool master_bury_dead(struct child *);
 /* The first of a role that is not draining. */
 struct child *master_first(struct master *, enum role);
 _Noreturn void master_run(struct master *);
+
+/* owners.c: all do nothing where nobody becomes anybody. */
+/* After uid, gid and the counts of roles are known; user: the name of uid. */
+void owners_find(struct master *, const char *user);
+/* What the roles have in state_dir is theirs from here on. */
+void owners_give(const struct master *);
+/* A child's: for good. */
+void owners_become(const struct master *, enum role);
 
 /* doors.c */
 struct process_door *doors_bind(const struct service *, const struct settings *,

@@ -235,6 +235,28 @@ def test_a_login_goes_on_when_the_worker_that_checks_it_dies(fresh):
         equal(w.until(b"a ")[-1][:4], b"a OK")
 
 
+def test_a_login_that_died_with_auth_is_answered_though_the_next_auth_came_first(fresh):
+    fronts, workers = pids_of(fresh, "imapd", "front"), pids_of(fresh, "imapd", "auth: hash")
+    for pid in workers:
+        kill(pid, signal.SIGSTOP)
+    with Wire(fresh, "imap_port") as w:
+        w.line()
+        w.say(b"a LOGIN user1 secret")
+        time.sleep(0.2)
+        for pid in fronts:
+            kill(pid, signal.SIGSTOP)
+        old = [p for p in pids_of(fresh, "imapd", "auth") if p not in pids_of(fresh, "imapd", "auth:")]
+        kill(old[0])
+        wait_until("there is another auth", lambda: [
+            p for p in pids_of(fresh, "imapd", "auth") if p not in pids_of(fresh, "imapd", "auth:") and p not in old])
+        time.sleep(0.2)     # for its introduction to lie with the fronts
+        for pid in workers + fronts:
+            kill(pid, signal.SIGCONT)
+        answer = w.until(b"a ")[-1]
+        if not answer.startswith((b"a OK", b"a NO [UNAVAILABLE]")):
+            raise AssertionError(f"answered {answer}")
+
+
 def test_a_queue_that_is_restarted_meets_the_keepers_that_live(fresh):
     send(fresh, to="user1", subject="before")
     wait_until("it is there", lambda: message_files(fresh, 1))

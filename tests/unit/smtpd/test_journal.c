@@ -50,6 +50,7 @@ struct fixture {
 	unsigned found, found_only;
 	unsigned answers, kept;		/* of commits */
 	unsigned wanted;		/* the loop stops at so many answers */
+	const char *done_then;		/* this message is done when syncs were */
 };
 
 static struct record
@@ -88,6 +89,10 @@ do_syncs(void *context)
 	f->asked_count -= count;
 	for (size_t i = 0; i < count; i++)
 		now[i].done(now[i].context, sync_one(f, &now[i].request));
+	if (count > 0 && f->done_then != NULL) {
+		journal_done(f->journal, str_of(f->done_then), NULL, 0, false);
+		f->done_then = NULL;
+	}
 }
 
 static void
@@ -611,6 +616,25 @@ a_full_segment_is_followed_by_another_and_dropped_when_settled(void **state)
 	assert_int_equal(count_live(f), 1);
 }
 
+/* Its new record would lie behind the mark, and be found by the next process. */
+static void
+what_is_done_while_it_waits_to_be_moved_stays_done(void **state)
+{
+	struct fixture *f = *state;
+	char trace[] = "aaaaaaaaaaaaaaaa";
+
+	for (char c = 'a'; c < 'e'; c++) {
+		trace[0] = c;
+		commit(f, trace, STR("x\r\n"));
+		reopen(f);
+	}
+	f->done_then = "aaaaaaaaaaaaaaaa";	/* in the very turn in which the oldest segment is cleared */
+	run_for(f, 2500);
+	assert_int_equal(count_live(f), 3);
+	reopen(f);
+	assert_int_equal(count_live(f), 3);
+}
+
 static const uint32_t first_recipient[] = { 0 };
 
 static void
@@ -989,6 +1013,7 @@ main(void)
 		with_folder(a_disk_that_fails_again_and_again_gets_no_promise),
 		with_folder(without_room_for_a_segment_nothing_is_kept_until_there_is),
 		with_folder(a_full_segment_is_followed_by_another_and_dropped_when_settled),
+		with_folder(what_is_done_while_it_waits_to_be_moved_stays_done),
 		with_folder(what_is_delivered_stays_until_the_mailboxes_are_synced),
 		with_folder(a_failed_sync_of_the_mailboxes_has_them_written_anew),
 		with_folder(after_an_unclean_boot_copies_are_written_anew),

@@ -25,7 +25,11 @@
 #include "common/daemon/title.h"
 #include "common/net/stream.h"
 
-enum { LAST_MOMENT_MS = 5000, SETTINGS_CHUNK = 16 * 1024, MEMORY_KEPT = 2 * 1024 * 1024 };
+enum {
+	LAST_MOMENT_MS = 5000,
+	MEMORY_KEPT = 2 * 1024 * 1024,
+	SETTINGS_CHUNK = 16 * 1024,
+};
 
 struct peer {
 	struct process *process;

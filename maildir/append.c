@@ -14,7 +14,10 @@
 #include "common/base/clock.h"
 #include "maildir/private.h"
 
-enum { MEMORY_MAX = 64 * 1024 };	/* a larger message waits in its file */
+enum {
+	MEMORY_MAX = 64 * 1024,		/* a larger message waits in its file */
+	DELIVERY_MAX = 2 * 1024 * 1024,	/* deliveries come whole, one at a time: these are not read again to be parsed */
+};
 
 struct append {
 	struct account *account;
@@ -35,6 +38,7 @@ struct append {
 	struct buf prefix;	/* the name in tmp/ */
 	int fd;
 	struct buf memory;	/* what the file does not have yet, or the whole */
+	size_t memory_max;
 	bool in_file;		/* something has been written out */
 	bool failed;
 	uint64_t size;
@@ -89,6 +93,8 @@ append_begin(struct account *a, const struct append_options *o, struct append **
 	buf_put(&p->trace, o->trace);
 	buf_put(&p->recipient, o->recipient);
 	p->once = o->trace.n > 0 && o->recipient.n > 0;
+	p->memory_max = p->once && o->size > MEMORY_MAX && o->size <= DELIVERY_MAX ?
+	    (size_t)o->size : MEMORY_MAX;
 	p->retry = o->retry;
 	p->renew = o->renew;
 	if (p->once)
@@ -152,8 +158,10 @@ append_write(struct append *p, struct str bytes)
 {
 	p->missing += crlf_missing(bytes, &p->last_cr);
 	p->size += bytes.n;
+	if (p->memory.n == 0 && p->memory_max > MEMORY_MAX)
+		(void)buf_room(&p->memory, p->memory_max);
 	buf_put(&p->memory, bytes);
-	if (p->memory.n <= MEMORY_MAX || p->failed)
+	if (p->memory.n <= p->memory_max || p->failed)
 		return p->failed ? STORE_BROKEN : STORE_OK;
 	return flush(p);
 }

@@ -61,6 +61,7 @@ struct journal_entry {
 	int file;		/* spool/TRACE, for writing; -1: none */
 	enum { ENTRY_OPEN, ENTRY_SPOOLING, ENTRY_WAITING, ENTRY_IN_ROUND } step;
 	unsigned syncs;		/* of the spool, not answered */
+	TAILQ_ENTRY(journal_entry) named;	/* in one of the journal's two lists for the spool's names */
 	bool failed;
 	bool abandoned;
 	unsigned tries;
@@ -91,9 +92,14 @@ struct journal {
 	unsigned making_syncs;
 	int64_t make_again_at;
 	bool no_room;			/* and none coming: who waits is refused */
+	bool full;			/* the last failure was the disk's being full */
 	uint64_t last_number;
 	struct buf out;			/* frames of the current segment not written yet */
 	uint64_t live_bytes;
+	enum sync_lane body_lane;	/* of the last one */
+	struct entries unnamed;		/* their names in spool are to be synced, by the next sync of it */
+	struct entries naming;		/* by the one that is under way */
+	bool naming_under_way;
 	struct entries waiting;
 	struct entries round;		/* written; the flush under way covers them */
 	struct segment *flushing;	/* where the round's frames are */
@@ -111,6 +117,8 @@ struct journal {
 	bool renew_all;			/* the machine went down since the last start */
 };
 
+/* errno says why: journal_is_full from then on, where for want of room. */
+void journal_failed(struct journal *, const char *doing, const char *what);
 void journal_log(const char *doing, const char *what);
 /* A name below spool/ or journal/. */
 void journal_file_name(const char trace[ID_LENGTH], char name[ID_LENGTH + 1]);

@@ -10,8 +10,10 @@
 
 enum sync_lane {
 	SYNC_JOURNAL,	/* segments: somebody waits for each */
-	SYNC_SPOOL,	/* large bodies, folders, new segments */
+	SYNC_SPOOL,	/* folders, new segments */
 	SYNC_MAIL,	/* the mailboxes' file systems */
+	SYNC_BODY,	/* large bodies, in turn: file systems let several files share one flush */
+	SYNC_LAST_BODY = SYNC_BODY + 2,
 	SYNC_LANES
 };
 
@@ -30,7 +32,7 @@ struct sync_request {
 	uint64_t key;		/* not 0: with the same key it is the same file as last time */
 };
 
-/* Not ok: it failed, or its syncer died, so that nobody knows: what was to be synced must be written anew. */
+/* Not ok: it failed, or its syncer died, so that nobody knows: what was to be synced must be written anew. errno says why. */
 typedef void sync_done(void *context, bool ok);
 
 struct syncs;

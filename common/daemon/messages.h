@@ -54,14 +54,14 @@ enum message_type {
 	MSG_SIGNATURE,		/* str signature */
 	/* front -> master: its signer does not do its work */
 	MSG_SIGNER_FAILED,	/* u32 index */
+	/* auth -> front */
+	MSG_TICKET_KEYS,	/* str current, str previous (may be empty): TLS_TICKET_KEY octets each */
 	/* master -> nursery: a blank keeper, please; fd: its channel to master */
 	MSG_BIRTH,		/* u32 index */
 	/* nursery -> master */
 	MSG_BORN,		/* u32 index, u32 pid; 0: it could not be had */
 	/* master -> a blank keeper: this account is yours */
 	MSG_ACCOUNT,		/* grant */
-	/* auth -> front */
-	MSG_TICKET_KEYS,	/* str current, str previous (may be empty): TLS_TICKET_KEY octets each */
 
 	MSG_SMTPD = 0x100,	/* from here on: smtpd's own, smtpd/smtpd.h */
 };

@@ -30,6 +30,7 @@ static void
 wait_for_account(struct process *p, void *context)
 {
 	(void)context;
+	title_set(p->service->name, "blank keeper", NULL);
 	process_handle(p, &(struct process_handlers){ .on_message = on_account });
 }
 

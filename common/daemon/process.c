@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,7 +25,11 @@
 #include "common/daemon/title.h"
 #include "common/net/stream.h"
 
-enum { LAST_MOMENT_MS = 5000, SETTINGS_CHUNK = 16 * 1024 };
+enum {
+	LAST_MOMENT_MS = 5000,
+	MEMORY_KEPT = 2 * 1024 * 1024,
+	SETTINGS_CHUNK = 16 * 1024,
+};
 
 struct peer {
 	struct process *process;
@@ -449,6 +454,16 @@ process_forget(struct process *p)
 	loop_free(p->loop);
 }
 
+/* Those two see every octet of mail: their buffers are not to be given back to the kernel for each. */
+static void
+keep_memory(enum role role)
+{
+	if (role != ROLE_FRONT && role != ROLE_QUEUE)
+		return;
+	(void)mallopt(M_TRIM_THRESHOLD, MEMORY_KEPT);
+	(void)mallopt(M_MMAP_THRESHOLD, MEMORY_KEPT);
+}
+
 _Noreturn void
 process_live(const struct process_birth *birth, void (*start)(struct process *, void *),
     void *context)
@@ -459,6 +474,7 @@ process_live(const struct process_birth *birth, void (*start)(struct process *, 
 		.role = birth->role, .index = birth->index, .label = str_of(birth->label),
 	};
 
+	keep_memory(p.role);
 	title_set(p.service->name, role_name(p.role), birth->label);
 	log_set_name(p.service->name, role_name(p.role));
 	set_log_level(&p);

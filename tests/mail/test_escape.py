@@ -121,7 +121,7 @@ SET_IDS = 0xc0          # CAP_SETGID and CAP_SETUID: to become an account's user
 
 def is_waiting(daemon, title):
     """The nursery, or a keeper without an account."""
-    return title.rstrip() in (f"{daemon}: nursery", f"{daemon}: keeper")
+    return title.rstrip() in (f"{daemon}: nursery", f"{daemon}: blank keeper")
 
 
 def test_every_process_but_master_and_pam_has_its_walls(site):

@@ -381,6 +381,98 @@ all_that_arrived_during_a_flush_shares_the_next_one(void **state)
 	assert_int_equal(count_live(f), countof(bodies) + 1);
 }
 
+static struct journal_entry *
+write_large(struct fixture *f, const char *trace, struct body *out)
+{
+	scoped_buf large = BUF_INIT;
+
+	fill(&large, 300000);
+	*out = BODY_INIT;
+	return write_entry(f, trace, buf_str(&large), out);
+}
+
+static void
+large_bodies_share_the_sync_of_their_names(void **state)
+{
+	struct fixture *f = *state;
+	struct body bodies[6];
+	char trace[] = "aaaaaaaaaaaaaaaa";
+	unsigned body_syncs = 0;
+
+	run_for(f, 20);		/* a segment is made at the start */
+	memset(f->syncs, 0, sizeof(f->syncs));
+	f->wanted = countof(bodies);
+	f->hold = true;
+	for (size_t i = 0; i < countof(bodies); i++) {
+		trace[0] = (char)('a' + i);
+		journal_commit(write_large(f, trace, &bodies[i]), on_committed, f);
+	}
+	f->hold = false;
+	timer_set(f->timer, 0);
+	loop_run(f->loop);
+	assert_int_equal(f->kept, countof(bodies));
+	assert_int_equal(f->syncs[SYNC_SPOOL], 2);
+	for (int lane = SYNC_BODY; lane <= SYNC_LAST_BODY; lane++)
+		body_syncs += f->syncs[lane];
+	assert_int_equal(body_syncs, countof(bodies));
+	for (size_t i = 0; i < countof(bodies); i++)
+		body_free(&bodies[i]);
+	assert_int_equal(count_live(f), countof(bodies));
+}
+
+/* Its syncs begin with its last octet: they may be over when the commit comes, well or not. */
+static void
+a_large_body_that_was_not_synced_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct body body;
+	struct journal_entry *e;
+
+	for (int lane = SYNC_SPOOL; lane < SYNC_LANES; lane++) {
+		f->answers = f->kept = 0;
+		f->wanted = 1;
+		f->fails[lane] = true;
+		e = write_large(f, "aaaaaaaaaaaaaaaa", &body);
+		for (int i = SYNC_BODY; i <= SYNC_LAST_BODY; i++)
+			f->fails[i] = lane >= SYNC_BODY;
+		run_for(f, 20);
+		memset(f->fails, 0, sizeof(f->fails));
+		if (lane == SYNC_MAIL) {	/* none of its affair */
+			journal_abandon(e);
+			body_free(&body);
+			continue;
+		}
+		journal_commit(e, on_committed, f);
+		assert_int_equal(f->answers, 0);
+		loop_run(f->loop);
+		assert_int_equal(f->answers, 1);
+		assert_int_equal(f->kept, 0);
+		body_free(&body);
+	}
+	assert_int_equal(count_files(f, "spool"), 0);
+	assert_int_equal(count_live(f), 0);
+}
+
+static void
+a_large_body_abandoned_while_it_is_synced_is_gone(void **state)
+{
+	struct fixture *f = *state;
+	struct body early, late;
+	struct journal_entry *first = write_large(f, "aaaaaaaaaaaaaaaa", &early);
+	struct journal_entry *second = write_large(f, "bbbbbbbbbbbbbbbb", &late);
+
+	f->answers = 0;
+	journal_abandon(first);
+	body_free(&early);
+	journal_commit(second, on_committed, f);
+	journal_abandon(second);
+	body_free(&late);
+	run_for(f, 50);
+	assert_int_equal(f->answers, 0);
+	assert_int_equal(count_files(f, "spool"), 0);
+	assert_int_equal(count_live(f), 0);
+}
+
 static void
 leave_by_crash(struct fixture *f, const char *trace)
 {
@@ -856,6 +948,8 @@ a_broken_database_is_made_anew(void **state)
 	buf_printf(&path, "%s/queue.db", f->dir);
 	fd = open(buf_z(&path), O_WRONLY | O_TRUNC | O_CLOEXEC);
 	assert_int_equal(write(fd, "this is no database at all, but long enough", 43), 43);
+	buf_put_z(&path, "-wal");	/* which would make it whole again */
+	assert_int_equal(unlink(buf_z(&path)), 0);
 	rows = open_rows(f);
 	assert_non_null(rows);
 	assert_false(rows_have(rows, STR("aaaaaaaaaaaaaaaa")));
@@ -912,6 +1006,9 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		with_folder(committed_messages_are_found_again_octet_for_octet),
 		with_folder(all_that_arrived_during_a_flush_shares_the_next_one),
+		with_folder(large_bodies_share_the_sync_of_their_names),
+		with_folder(a_large_body_that_was_not_synced_is_refused),
+		with_folder(a_large_body_abandoned_while_it_is_synced_is_gone),
 		with_folder(what_was_not_committed_is_swept),
 		with_folder(abandoned_while_committing_is_not_told),
 		with_folder(a_failed_flush_moves_everything_to_another_segment),

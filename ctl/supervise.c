@@ -14,7 +14,12 @@
 
 #include "common/base/clock.h"
 
-enum { PAUSE_FIRST_MS = 1000, PAUSE_LONGEST_MS = 60 * 1000, LIVED_LONG_MS = 60 * 1000 };
+enum {
+	LIVED_LONG_MS = 60 * 1000,
+	PAUSE_FIRST_MS = 100,		/* doubled where one dies young, up to: */
+	PAUSE_LONGEST_MS = 1000,	/* of one that was ready: it is to serve again within two seconds */
+	HOPELESS_LONGEST_MS = 60 * 1000,	/* of one that does not even become ready */
+};
 
 struct watched {
 	struct daemon *daemon;
@@ -47,18 +52,17 @@ supervise_signals(void)
 
 /* It will be started again after a pause, longer each time it dies young. */
 static void
-on_end(struct watched *w)
+on_end(struct watched *w, int64_t longest)
 {
 	int64_t now = clock_monotonic_ms();
 
 	if (now - w->started_ms > LIVED_LONG_MS || w->pause_ms == 0)
 		w->pause_ms = PAUSE_FIRST_MS;
 	else
-		w->pause_ms = w->pause_ms * 2 < PAUSE_LONGEST_MS
-			? w->pause_ms * 2 : PAUSE_LONGEST_MS;
+		w->pause_ms = w->pause_ms * 2 < longest ? w->pause_ms * 2 : longest;
 	w->due_ms = now + w->pause_ms;
-	fprintf(stderr, "trivet: %s has ended; it is started again in %d s\n", w->daemon->name,
-		(int)(w->pause_ms / 1000));
+	fprintf(stderr, "trivet: %s has ended; it is started again in %d ms\n", w->daemon->name,
+		(int)w->pause_ms);
 	daemon_forget(w->daemon);
 }
 
@@ -79,7 +83,7 @@ start_again(struct supervisor *s, struct watched *w)
 		(void)daemon_find(w->daemon, name, s->ctl->settings);
 	}
 	if (w->daemon->pid == 0)
-		on_end(w);
+		on_end(w, HOPELESS_LONGEST_MS);
 	else
 		fprintf(stderr, "trivet: %s runs again, process %d\n", name,
 			(int)w->daemon->pid);
@@ -132,7 +136,7 @@ wait_and_act(struct supervisor *s)
 		struct watched *w = &s->all[i];
 
 		if (w->daemon->pid != 0 && polls[i].revents != 0)
-			on_end(w);
+			on_end(w, PAUSE_LONGEST_MS);
 		else if (w->daemon->pid == 0 && !s->ending && clock_monotonic_ms() >= w->due_ms)
 			start_again(s, w);
 	}

@@ -5,6 +5,7 @@
  */
 #include "common/daemon/process.h"
 #include "common/auth/auth_proc.h"
+#include "common/mime/charset.h"
 #include "imapd/imapd.h"
 
 static const struct service_door doors[] = {
@@ -25,5 +26,7 @@ static const struct service imapd = {
 int
 main(int argc, char **argv)
 {
+	/* Before anybody's walls close: all share what is loaded here. */
+	charset_preload();
 	return service_main(&imapd, argc, argv);
 }

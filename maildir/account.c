@@ -50,6 +50,9 @@ prepare(struct account *a)
 	int64_t mtime;
 
 	a->ours = files_make_dir(a->dir, ".trivet");
+	/* What is in it can be made anew. */
+	if (a->ours < 0 && (errno == ELOOP || errno == ENOTDIR) && files_set_aside(&a->log, a->dir, ".trivet"))
+		a->ours = files_make_dir(a->dir, ".trivet");
 	if (a->ours < 0)
 		return files_failed(&a->log, "open", STR(".trivet"));
 	fresh = fstatat(a->dir, "trivet-mailbox", &st, AT_SYMLINK_NOFOLLOW) != 0;
@@ -124,6 +127,7 @@ account_close(struct account *a)
 			continue;
 		touch_flush(a);
 	}
+	inbox_forget(a);
 	index_close(a);
 	watch_close(a);
 	texts_free(&a->texts);

@@ -14,13 +14,17 @@
 #include "common/base/clock.h"
 #include "maildir/private.h"
 
-enum { MEMORY_MAX = 64 * 1024 };	/* a larger message waits in its file */
+enum {
+	MEMORY_MAX = 64 * 1024,		/* a larger message waits in its file */
+	DELIVERY_MAX = 2 * 1024 * 1024,	/* deliveries come whole, one at a time: these are not read again to be parsed */
+};
 
 struct append {
 	struct account *account;
 	int64_t box;
 	char box_id[24];
 	unsigned generation;	/* of the index that box is a number of */
+	struct inbox *inbox;	/* whose directories place has; NULL: they are its own */
 	struct place place;
 	struct flags flags;
 	struct buf keyword_text;	/* behind flags.keywords */
@@ -34,6 +38,7 @@ struct append {
 	struct buf prefix;	/* the name in tmp/ */
 	int fd;
 	struct buf memory;	/* what the file does not have yet, or the whole */
+	size_t memory_max;
 	bool in_file;		/* something has been written out */
 	bool failed;
 	uint64_t size;
@@ -88,6 +93,8 @@ append_begin(struct account *a, const struct append_options *o, struct append **
 	buf_put(&p->trace, o->trace);
 	buf_put(&p->recipient, o->recipient);
 	p->once = o->trace.n > 0 && o->recipient.n > 0;
+	p->memory_max = p->once && o->size > MEMORY_MAX && o->size <= DELIVERY_MAX ?
+	    (size_t)o->size : MEMORY_MAX;
 	p->retry = o->retry;
 	p->renew = o->renew;
 	if (p->once)
@@ -103,6 +110,20 @@ append_begin(struct account *a, const struct append_options *o, struct append **
 }
 
 static enum store_result
+enter_inbox(struct append *p)
+{
+	enum store_result r = inbox_enter(p->account, &p->inbox);
+
+	if (r != STORE_OK)
+		return r == STORE_GONE ? STORE_NO_SUCH : r;
+	p->place = p->inbox->place;
+	p->box = p->inbox->box;
+	p->generation = p->inbox->generation;
+	memcpy(p->box_id, p->inbox->box_id, sizeof(p->box_id));
+	return STORE_OK;
+}
+
+static enum store_result
 find_target(struct append *p, struct str given, bool may_create)
 {
 	scoped_buf name = BUF_INIT;
@@ -111,6 +132,11 @@ find_target(struct append *p, struct str given, bool may_create)
 
 	if (!layout_name(given, &name))
 		return may_create ? STORE_BAD_NAME : STORE_NO_SUCH;
+	if (layout_is_inbox(buf_str(&name))) {
+		r = enter_inbox(p);
+		if (r != STORE_NO_SUCH || !may_create)
+			return r;
+	}
 	r = box_find(p->account, buf_str(&name), &box);
 	if (r == STORE_NO_SUCH && may_create) {
 		r = mailbox_create(p->account, buf_str(&name), 0);
@@ -132,8 +158,10 @@ append_write(struct append *p, struct str bytes)
 {
 	p->missing += crlf_missing(bytes, &p->last_cr);
 	p->size += bytes.n;
+	if (p->memory.n == 0 && p->memory_max > MEMORY_MAX)
+		(void)buf_room(&p->memory, p->memory_max);
 	buf_put(&p->memory, bytes);
-	if (p->memory.n <= MEMORY_MAX || p->failed)
+	if (p->memory.n <= p->memory_max || p->failed)
 		return p->failed ? STORE_BROKEN : STORE_OK;
 	return flush(p);
 }
@@ -210,10 +238,12 @@ append_publish(struct append *p, bool sync, struct appended *out)
 	if (r == STORE_OK && !done.was_there)
 		r = add_row(p, &box, &done);
 	r = txn_end(a, r);
+	if (r == STORE_NO_SUCH)
+		inbox_forget(a);
 	if (r != STORE_OK)
 		return r;
 	if (!done.was_there) {
-		touch_begin(a, p->box, &p->place, &touch);
+		touch_begin_with(a, &box, &p->place, &touch);
 		r = publish_file(a, &p->place, buf_str(&p->row.base), buf_str(&p->row.letters));
 		touch_end(a, &p->place, &touch);
 		if (r == STORE_GONE)
@@ -344,7 +374,10 @@ append_abandon(struct append *p)
 	if (p->fd >= 0)
 		unlinkat(p->place.tmp, buf_z(&p->prefix), 0);
 	close_fd(&p->fd);
-	place_close(&p->place);
+	if (p->inbox != NULL)
+		inbox_leave(p->inbox);
+	else
+		place_close(&p->place);
 	free((void *)(uintptr_t)p->flags.keywords);
 	buf_free(&p->keyword_text);
 	buf_free(&p->trace);

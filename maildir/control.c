@@ -135,6 +135,16 @@ read_line(struct control *c, struct str line)
 	return true;
 }
 
+/* A rename takes the place of anything but a directory. */
+static bool
+take_name(const struct log *log, int dir, const char *tmp)
+{
+	if (renameat(dir, tmp, dir, file_name) == 0)
+		return true;
+	return errno == EISDIR && files_set_aside(log, dir, file_name) &&
+	    renameat(dir, tmp, dir, file_name) == 0;
+}
+
 enum store_result
 control_write(const struct log *log, int dir, const struct control *c)
 {
@@ -150,7 +160,7 @@ control_write(const struct log *log, int dir, const struct control *c)
 		return files_failed(log, "create", buf_str(&tmp)) == STORE_FULL ?
 		    STORE_FULL : STORE_BROKEN;
 	ok = files_write(fd, buf_str(&text)) && fsync(fd) == 0 &&
-	    renameat(dir, buf_z(&tmp), dir, file_name) == 0 && fsync(dir) == 0;
+	    take_name(log, dir, buf_z(&tmp)) && fsync(dir) == 0;
 	if (!ok) {
 		enum store_result why = files_failed(log, "write", str_of(file_name));
 

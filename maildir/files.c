@@ -5,10 +5,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "common/base/id.h"
 
 enum {
 	BENEATH_TRIES = 20,	/* openat2 says EAGAIN when a rename ran past it */
@@ -65,19 +68,67 @@ files_open_dir(int dir, const char *path)
 	return files_open(dir, path, O_RDONLY | O_DIRECTORY, 0);
 }
 
+/*
+ * A file with a second name may be somebody else's that was linked here: it is ours if it belongs to us, or to
+ * whom the directory belongs.
+ */
+static bool
+is_ours(int dir, const struct stat *file)
+{
+	struct stat st;
+
+	if (!S_ISREG(file->st_mode))
+		return false;
+	return file->st_nlink <= 1 || file->st_uid == geteuid() ||
+	    (fstat(dir, &st) == 0 && file->st_uid == st.st_uid);
+}
+
+/* To open some devices is to do something: so it is looked at first, and again, as it may be another one by then. */
 int
 files_open_message(int dir, const char *name)
 {
 	struct stat st;
-	int fd = files_open(dir, name, O_RDONLY | O_NOCTTY, 0);
+	int fd;
 
-	if (fd < 0)
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
 		return -1;
-	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+	fd = S_ISREG(st.st_mode) ? files_open(dir, name, O_RDONLY | O_NOCTTY, 0) : -1;
+	if (fd >= 0 && fstat(fd, &st) == 0 && is_ours(dir, &st))
 		return fd;
-	close(fd);
-	errno = EINVAL;
+	if (fd < 0 && S_ISREG(st.st_mode))
+		return -1;
+	close_fd(&fd);
+	errno = S_ISLNK(st.st_mode) ? ELOOP : EINVAL;
 	return -1;
+}
+
+bool
+files_is_planted(int dir, const char *name)
+{
+	struct stat st;
+
+	return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    (!S_ISREG(st.st_mode) || st.st_nlink > 1);
+}
+
+/* Links, pipes, sockets and devices hold nothing, and the sandbox lets nobody make one, by a rename neither. */
+bool
+files_set_aside(const struct log *log, int dir, const char *name)
+{
+	scoped_buf to = BUF_INIT;
+	struct stat st;
+
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+		return false;
+	if (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)) {
+		buf_put_z(&to, "trivet-aside.");
+		id_put_new(&to);
+	}
+	if (to.n > 0 ? renameat2(dir, name, dir, buf_z(&to), RENAME_NOREPLACE) != 0 : unlinkat(dir, name, 0) != 0)
+		return false;
+	log_warn(log, "set-aside", KV("file", name), KV("as", buf_str(&to)), KV("removed", to.n == 0),
+	    KV("why", "something that is not ours was in its place"));
+	return true;
 }
 
 int
@@ -100,7 +151,7 @@ files_stat(int dir, const char *name, uint64_t *size, int64_t *mtime)
 
 	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
 		return false;
-	if (!S_ISREG(st.st_mode)) {
+	if (!is_ours(dir, &st)) {
 		errno = EINVAL;
 		return false;
 	}

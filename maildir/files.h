@@ -19,8 +19,15 @@ enum store_result files_failed(const struct log *, const char *doing, struct str
 int files_open(int dir, const char *path, int flags, mode_t mode);
 /* A directory, for reading its names and as a base for more. */
 int files_open_dir(int dir, const char *path);
-/* A regular file for reading; anything else is -1 with errno ELOOP or EINVAL. */
+/*
+ * A regular file for reading; anything else, and another user's file that was linked here, is -1 with errno ELOOP
+ * or EINVAL.
+ */
 int files_open_message(int dir, const char *name);
+/* Does a thing lie there that is no file of ours: no regular one, or one that has another name besides? */
+bool files_is_planted(int dir, const char *name);
+/* Gives a file or directory another name beside it, removes anything else, and logs that. */
+must_check bool files_set_aside(const struct log *, int dir, const char *name);
 /* Makes the directory if it is missing, then opens it. */
 int files_make_dir(int dir, const char *path);
 /* Is there a regular file of this plain name? *size and *mtime only if so. */

@@ -121,6 +121,8 @@ static const char *const queries[] = {
 };
 _Static_assert(countof(queries) == QUERY_COUNT, "each query has its text");
 
+const char *const index_files[INDEX_FILES] = { "index.db", "index.db-wal", "index.db-shm" };
+
 static enum store_result failed(struct account *a, int code, const char *doing);
 static enum store_result open_file(struct account *a);
 static bool note_inode(struct account *a, uint64_t *device, uint64_t *inode);
@@ -209,6 +211,11 @@ open_file(struct account *a)
 		return STORE_OK;
 	if (a->index_inode == 0)
 		return files_failed(&a->log, "look at", STR("index.db"));
+	/* What SQLite would open or write to is no index: it is moved out of the way by a rebuild. */
+	for (size_t i = 0; i < countof(index_files); i++)
+		a->index_lost |= files_is_planted(a->ours, index_files[i]);
+	if (a->index_lost)
+		return STORE_OK;
 	code = connect(a, SQLITE_OPEN_READWRITE);
 	if (code == SQLITE_OK)
 		code = sqlite3_prepare_v2(a->db, "PRAGMA user_version", -1, &version, NULL);

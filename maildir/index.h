@@ -74,6 +74,10 @@ struct str index_text(sqlite3_stmt *, int column);
 /* How many rows the last statement changed. */
 int index_changed(const struct account *);
 
+/* In .trivet/: what SQLite opens. */
+enum { INDEX_FILES = 3 };
+extern const char *const index_files[INDEX_FILES];
+
 /* Opens (and rebuilds, if it has to) the account's index. */
 must_check enum store_result index_open(struct account *);
 void index_close(struct account *);

@@ -9,6 +9,7 @@
 
 #include "common/base/id.h"
 #include "maildir/files.h"
+#include "maildir/index_wal.h"
 
 static const char door[] = "/trivet-account";
 
@@ -35,12 +36,19 @@ static int
 open_beneath(const char *path, int flags, int mode)
 {
 	const char *rest;
-	int dir;
+	struct stat st;
+	int dir, fd;
 
 	if (!split(path, &dir, &rest))
 		return open(path, flags, mode);
 	/* SQLite would let everybody read it. */
-	return files_open(dir, rest, flags, (mode_t)mode & 0600);
+	fd = files_open(dir, rest, flags, (mode_t)mode & 0600);
+	/* Nor is anything written to that is linked here from elsewhere. */
+	if (fd < 0 || (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink <= 1))
+		return fd;
+	close(fd);
+	errno = ELOOP;
+	return -1;
 }
 
 static int
@@ -178,7 +186,7 @@ index_vfs_install(void)
 	for (size_t i = 0; i < countof(calls); i++)
 		if (standard->xSetSystemCall(standard, calls[i].name, calls[i].call) != SQLITE_OK)
 			fatal("SQLite does not know the call %s", calls[i].name);
-	vfs = *standard;
+	index_wal_put_over(&vfs, standard);
 	vfs.zName = "trivet";
 	vfs.xRandomness = random_bytes;
 	if (sqlite3_vfs_register(&vfs, 1) != SQLITE_OK)

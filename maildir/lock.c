@@ -17,6 +17,8 @@ lock_take(struct account *a)
 
 	if (a->lock_depth++ > 0)
 		return STORE_OK;
+	if (files_is_planted(a->ours, "lock"))
+		(void)!files_set_aside(&a->log, a->ours, "lock");
 	a->lock_fd = files_open(a->ours, "lock", O_RDWR | O_CREAT, 0600);
 	if (a->lock_fd < 0) {
 		a->lock_depth--;

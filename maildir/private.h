@@ -54,6 +54,24 @@ struct place {
 /* STORE_GONE: no such directory. Makes missing cur, new and tmp. */
 must_check enum store_result place_open(struct account *, struct str name, struct place *);
 void place_close(struct place *);
+/*
+ * INBOX, where nearly all new mail goes: its directories stay open, and its number known, from one append to the
+ * next. It is taken each time, looks whether its directories are still the ones that the disk shows, and is left
+ * by inbox_leave. Only box_get in a transaction tells whether the number still stands.
+ */
+struct inbox {
+	unsigned users;
+	struct place place;
+	struct { uint64_t device, inode; } cur, tmp;
+	int64_t box;
+	char box_id[24];
+	unsigned generation;	/* of the index that box is a number of */
+};
+
+must_check enum store_result inbox_enter(struct account *, struct inbox **out);
+void inbox_leave(struct inbox *);
+/* The next one to enter looks for everything anew. */
+void inbox_forget(struct account *);
 #define scoped_place __attribute__((cleanup(place_close))) struct place
 
 /* ---- rows of mailboxes ---- */
@@ -277,6 +295,7 @@ struct account {
 	bool rebuilding;
 	int64_t root_mtime;	/* of dir, when rows and folders last agreed */
 	struct folder_list folders;
+	struct inbox *inbox;	/* NULL: not known */
 	struct texts texts;	/* behind the views of message_texts */
 	struct known_dir known[KNOWN_DIRS];
 	unsigned known_next;	/* the one that is given up next */
@@ -362,6 +381,8 @@ struct touch {
 };
 
 void touch_begin(struct account *, int64_t box, const struct place *, struct touch *);
+/* The same where the row has just been read. */
+void touch_begin_with(struct account *, const struct box *, const struct place *, struct touch *);
 /*
  * In the transaction whose files are to be removed: where we die before the first of them
  * is, the next opening looks at the directory all the same. After touch_begin.

@@ -10,13 +10,13 @@
 
 enum { HOST_MAX = 64, TOKEN_MAX = 64, RANDOM_CHARS = 8 };
 
-/* Our host's name with what a Maildir name cannot hold written as Maildir has it. */
+/* Our host's name, as it was when we first asked, with what a Maildir name cannot hold written as Maildir has it. */
 static void
 put_host(struct buf *out)
 {
-	char host[HOST_MAX + 1] = "";
+	static char host[HOST_MAX + 1];
 
-	if (gethostname(host, HOST_MAX) != 0 || host[0] == '\0')
+	if (host[0] == '\0' && (gethostname(host, HOST_MAX) != 0 || host[0] == '\0'))
 		host[0] = 'l';
 	for (const char *c = host; *c != '\0'; c++)
 		if (ascii_is_alnum(*c) || *c == '-' || *c == '.' || *c == '_')
@@ -119,13 +119,19 @@ touch_knows(struct account *a, int64_t box, int64_t mtime)
 void
 touch_begin(struct account *a, int64_t box, const struct place *place, struct touch *t)
 {
-	struct known_dir *k = known_find(a, box);
 	scoped_box row = BOX_NONE;
 
 	*t = (struct touch){ .box = box, .before = files_mtime_ns(place->cur) };
-	t->known = k != NULL && k->mtime == t->before;
-	if (!t->known && box_get(a, box, &row) == STORE_OK)
-		t->known = row.cur_mtime == t->before;
+	t->known = touch_knows(a, box, t->before) ||
+	    (box_get(a, box, &row) == STORE_OK && row.cur_mtime == t->before);
+}
+
+void
+touch_begin_with(struct account *a, const struct box *row, const struct place *place,
+    struct touch *t)
+{
+	*t = (struct touch){ .box = row->number, .before = files_mtime_ns(place->cur) };
+	t->known = touch_knows(a, row->number, t->before) || row->cur_mtime == t->before;
 }
 
 enum store_result

@@ -15,6 +15,12 @@
 static enum store_result
 move_aside(struct account *a)
 {
+	for (size_t i = 0; i < countof(index_files); i++)
+		if (files_is_planted(a->ours, index_files[i]) &&
+		    !files_set_aside(&a->log, a->ours, index_files[i]))
+			return files_failed(&a->log, "move aside", str_of(index_files[i]));
+	if (files_is_planted(a->ours, "index.db.broken"))
+		(void)!files_set_aside(&a->log, a->ours, "index.db.broken");
 	if (renameat(a->ours, "index.db", a->ours, "index.db.broken") != 0 && errno != ENOENT)
 		return files_failed(&a->log, "move aside", STR("index.db"));
 	/* A log of another database would be played into the new one. */
@@ -105,7 +111,8 @@ rebuild_after_boot(struct account *a)
 			r = txn_end(a, renew_box(a, number, &place));
 		if (r == STORE_OK)
 			r = scan_mailbox(a, number, &place, SCAN_TRUST_UIDS);
-		if (r == STORE_GONE || r == STORE_NO_SUCH)
+		/* Broken: logged. The other mailboxes go on. */
+		if (r == STORE_GONE || r == STORE_NO_SUCH || r == STORE_BROKEN)
 			r = STORE_OK;
 	}
 	return r;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /* The rows of mailboxes and messages, and the directories they stand for. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "maildir/private.h"
@@ -38,6 +40,82 @@ place_close(struct place *p)
 	close_fd(&p->cur);
 	close_fd(&p->new);
 	close_fd(&p->tmp);
+}
+
+/* ---- INBOX, kept open ---- */
+
+static bool
+is_still(int dir, const char *name, uint64_t device, uint64_t inode)
+{
+	struct stat st;
+
+	return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_dev == device &&
+	    st.st_ino == inode;
+}
+
+static enum store_result
+inbox_open(struct account *a)
+{
+	struct inbox *i = xcalloc(1, sizeof(*i));
+	scoped_box box = BOX_NONE;
+	struct stat cur, tmp;
+	enum store_result r = box_find(a, STR("INBOX"), &box);
+
+	i->place = PLACE_CLOSED;
+	if (r == STORE_OK)
+		r = place_open(a, STR("INBOX"), &i->place);
+	if (r == STORE_OK && (fstat(i->place.cur, &cur) != 0 || fstat(i->place.tmp, &tmp) != 0))
+		r = files_failed(&a->log, "look at", STR("INBOX"));
+	if (r != STORE_OK) {
+		place_close(&i->place);
+		free(i);
+		return r;
+	}
+	i->users = 1;
+	i->cur.device = cur.st_dev;
+	i->cur.inode = cur.st_ino;
+	i->tmp.device = tmp.st_dev;
+	i->tmp.inode = tmp.st_ino;
+	i->box = box.number;
+	memcpy(i->box_id, box.id, sizeof(i->box_id));
+	i->generation = a->generation;
+	a->inbox = i;
+	return STORE_OK;
+}
+
+enum store_result
+inbox_enter(struct account *a, struct inbox **out)
+{
+	struct inbox *i = a->inbox;
+	enum store_result r = STORE_OK;
+
+	if (i != NULL && (i->generation != a->generation ||
+	    !is_still(a->dir, "cur", i->cur.device, i->cur.inode) ||
+	    !is_still(a->dir, "tmp", i->tmp.device, i->tmp.inode)))
+		inbox_forget(a);
+	if (a->inbox == NULL)
+		r = inbox_open(a);
+	if (r != STORE_OK)
+		return r;
+	a->inbox->users++;
+	*out = a->inbox;
+	return STORE_OK;
+}
+
+void
+inbox_leave(struct inbox *i)
+{
+	if (i == NULL || --i->users > 0)
+		return;
+	place_close(&i->place);
+	free(i);
+}
+
+void
+inbox_forget(struct account *a)
+{
+	inbox_leave(a->inbox);
+	a->inbox = NULL;
 }
 
 /* ---- mailboxes ---- */

@@ -412,8 +412,11 @@ adopt(struct scan *s, struct entry *e, bool trusted)
 	int64_t mtime;
 	enum store_result r;
 
-	if (!files_stat(e->in_new ? s->place->new : s->place->cur, e->text.p, &size, &mtime))
+	if (!files_stat(e->in_new ? s->place->new : s->place->cur, e->text.p, &size, &mtime)) {
+		if (errno != ENOENT)
+			log_warn(&s->a->log, "message-not-taken", KV("file", e->text), KV("errno", errno));
 		return STORE_OK;
+	}
 	if (!e->measured && size != e->name.size) {
 		log_error(&s->a->log, "message-torn", KV("file", e->text), KV("size", size));
 		return STORE_OK;

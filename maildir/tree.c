@@ -32,8 +32,11 @@ see_dir(void *arg, struct str dir)
 	if (dir.p[0] != '.' || !layout_name_of_dir(dir, &name, &canonical))
 		return true;
 	fd = files_open_dir(t->a->dir, dir.p);
-	if (fd < 0)
+	if (fd < 0) {
+		if (errno != ENOENT)
+			log_warn(&t->a->log, "folder-not-taken", KV("folder", dir), KV("errno", errno));
 		return true;
+	}
 	if (!canonical) {
 		layout_put_dir(&right, buf_str(&name));
 		if (renameat2(t->a->dir, dir.p, t->a->dir, buf_z(&right), RENAME_NOREPLACE) != 0)
@@ -89,6 +92,8 @@ tree_sync(struct account *a)
 			r = place_open(a, buf_str(&box.name), &place);
 		if (r == STORE_OK)
 			r = scan_mailbox(a, number, &place, SCAN_TRUST_UIDS);
+		if (r == STORE_BROKEN)		/* logged; the others go on */
+			r = STORE_OK;
 	}
 	if (r == STORE_OK)
 		a->root_mtime = mtime;

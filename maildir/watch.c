@@ -55,13 +55,14 @@ bind_socket(struct account *a)
 	/* One keeper of a daemon per account: a socket that is there is a dead one's. */
 	unlinkat(a->ours, buf_z(&a->daemon), 0);
 	socket_address(&address, a->ours, buf_z(&a->daemon));
+	/* unix(7): the file's mode is the socket's at bind; to change it by name later might change another's. */
+	(void)!fchmod(a->socket, 0600);
 	if (bind(a->socket, (const struct sockaddr *)&address, sizeof(address)) != 0 ||
 	    fstatat(a->ours, buf_z(&a->daemon), &st, AT_SYMLINK_NOFOLLOW) != 0) {
 		log_warn(&a->log, "notify-socket-failed", KV("errno", errno));
 		close_fd(&a->socket);
 		return;
 	}
-	(void)!fchmodat(a->ours, buf_z(&a->daemon), 0600, 0);
 	a->socket_device = st.st_dev;
 	a->socket_inode = st.st_ino;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* pop3d: its doors and its processes. */
 #include "common/auth/auth_proc.h"
+#include "common/mime/charset.h"
 #include "pop3d/pop3d.h"
 
 static const struct service_door doors[] = {
@@ -19,5 +20,7 @@ static const struct service pop3d = {
 int
 main(int argc, char **argv)
 {
+	/* Before anybody's walls close: all share what is loaded here. */
+	charset_preload();
 	return service_main(&pop3d, argc, argv);
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * CRC-32C, eight octets a step: table[k][b] is the effect of octet b with k zero octets after it.
- * The polynomial is 0x1EDC6F41, bits reversed.
+ * The polynomial is 0x1EDC6F41, bits reversed. Where the processor has an instruction for it, that is used.
  */
 #include "smtpd/checksum.h"
+
+#include <string.h>
 
 static uint32_t table[8][256];
 
@@ -23,15 +25,11 @@ make_table(void)
 	}
 }
 
-uint32_t
-checksum_add(uint32_t crc, struct str bytes)
+static uint32_t
+add_by_table(uint32_t crc, const unsigned char *p, size_t n)
 {
-	const unsigned char *p = (const unsigned char *)bytes.p;
-	size_t n = bytes.n;
-
 	if (table[0][1] == 0)
 		make_table();
-	crc = ~crc;
 	for (; n >= 8; n -= 8, p += 8) {
 		crc ^= (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 |
 		    (uint32_t)p[3] << 24;
@@ -41,5 +39,58 @@ checksum_add(uint32_t crc, struct str bytes)
 	}
 	for (; n > 0; n--, p++)
 		crc = crc >> 8 ^ table[0][(crc ^ *p) & 255];
-	return ~crc;
+	return crc;
+}
+
+#ifdef __x86_64__
+
+__attribute__((target("sse4.2"))) static uint32_t
+add_by_instruction(uint32_t crc, const unsigned char *p, size_t n)
+{
+	uint64_t wide = crc, eight;
+
+	for (; n >= 8; n -= 8, p += 8) {
+		memcpy(&eight, p, sizeof(eight));
+		wide = __builtin_ia32_crc32di(wide, eight);
+	}
+	for (crc = (uint32_t)wide; n > 0; n--, p++)
+		crc = __builtin_ia32_crc32qi(crc, *p);
+	return crc;
+}
+
+static bool
+has_instruction(void)
+{
+	return __builtin_cpu_supports("sse4.2");
+}
+
+#else
+
+static uint32_t
+add_by_instruction(uint32_t crc, const unsigned char *p, size_t n)
+{
+	return add_by_table(crc, p, n);
+}
+
+static bool
+has_instruction(void)
+{
+	return false;
+}
+
+#endif
+
+uint32_t
+checksum_add(uint32_t crc, struct str bytes)
+{
+	const unsigned char *p = (const unsigned char *)bytes.p;
+
+	return has_instruction() ? ~add_by_instruction(~crc, p, bytes.n) :
+	    ~add_by_table(~crc, p, bytes.n);
+}
+
+uint32_t
+checksum_add_plainly(uint32_t crc, struct str bytes)
+{
+	return ~add_by_table(~crc, (const unsigned char *)bytes.p, bytes.n);
 }

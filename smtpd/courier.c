@@ -2,7 +2,7 @@
 /*
  * The courier's process: takes attempts from the queue, finds the way (route.c), talks to the other server
  * (relay.c) and says what came of each recipient. It has the network and no files but the descriptors that
- * come with attempts.
+ * come with attempts. What the system says of the DNS it reads when it begins: a reload gives it a successor.
  */
 #include <stdlib.h>
 #include <sys/queue.h>
@@ -27,6 +27,7 @@ struct courier {
 	TAILQ_HEAD(, job) jobs;
 	struct timer *end;
 	struct timer *patience;
+	bool draining;
 	bool stopping;
 };
 
@@ -49,7 +50,9 @@ struct job {
 
 static bool on_message(struct process *, enum role from, unsigned index, struct msg *);
 static void on_peer_lost(struct process *, enum role, unsigned index);
-static void on_reload(struct process *);
+static void on_peer(struct process *, enum role, unsigned index, struct str label);
+static void on_drain(struct process *);
+static void look_for_end(void *context);
 static void on_stop(struct process *);
 static bool on_attempt(struct courier *, unsigned queue, struct msg *);
 static void find_route(void *context);
@@ -60,8 +63,9 @@ static void job_free(struct job *);
 
 static const struct process_handlers handlers = {
 	.on_message = on_message,
+	.on_peer = on_peer,
 	.on_peer_lost = on_peer_lost,
-	.on_reload = on_reload,
+	.on_drain = on_drain,
 	.on_stop = on_stop,
 };
 
@@ -81,6 +85,7 @@ courier_start(struct process *process)
 
 	c->process = process;
 	TAILQ_INIT(&c->jobs);
+	c->end = timer_new(process->loop, look_for_end, c);
 	process->state = c;
 	process_handle(process, &handlers);
 	route_self_read(&c->self);
@@ -117,31 +122,6 @@ on_peer_lost(struct process *process, enum role role, unsigned index)
 	}
 }
 
-static void
-on_reload(struct process *process)
-{
-	struct courier *c = process->state;
-	char *why = NULL;
-	struct dns *fresh = open_dns(process, &why);
-	struct job *job;
-
-	route_self_free(&c->self);
-	route_self_read(&c->self);
-	if (!fresh) {
-		log_error(NULL, "reload.failed", KV("why", (const char *)why));
-		free(why);
-		return;
-	}
-	TAILQ_FOREACH(job, &c->jobs, all) {	/* their questions end with the old one */
-		if (job->route)
-			timer_set(job->soon, 0);
-		route_free(job->route);
-		job->route = NULL;
-	}
-	dns_free(c->dns);
-	c->dns = fresh;
-}
-
 /* ---- the end ---- */
 
 static void
@@ -164,12 +144,47 @@ stop_now(void *context)
 }
 
 static void
+tell_leaving(struct process *process, unsigned queue)
+{
+	scoped_buf message = BUF_INIT;
+
+	msg_begin(&message, MSG_COURIER_LEAVES);
+	(void)process_send(process, ROLE_QUEUE, queue, &message, -1);
+}
+
+/* One that was started while we leave. */
+static void
+on_peer(struct process *process, enum role role, unsigned index, struct str label)
+{
+	struct courier *c = process->state;
+
+	(void)label;
+	if (role == ROLE_QUEUE && c->draining)
+		tell_leaving(process, index);
+}
+
+/* Sessions under way are said to their end, however long that takes. */
+static void
+on_drain(struct process *process)
+{
+	struct courier *c = process->state;
+	unsigned index;
+	size_t at = 0;
+
+	if (c->draining || c->stopping)
+		return;
+	c->draining = true;
+	while (process_next_peer(process, ROLE_QUEUE, &at, &index))
+		tell_leaving(process, index);
+	timer_set(c->end, 0);
+}
+
+static void
 on_stop(struct process *process)
 {
 	struct courier *c = process->state;
 
 	c->stopping = true;
-	c->end = timer_new(process->loop, look_for_end, c);
 	c->patience = timer_new(process->loop, stop_now, c);
 	timer_set(c->end, 0);
 	timer_set(c->patience, STOP_MS);

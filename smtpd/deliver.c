@@ -41,6 +41,7 @@ struct deliver {
 	unsigned files_queue;
 	struct timer *usage;
 	bool usage_due;
+	bool limited;		/* there is, or was, a limit: who asks wants to know how full it is */
 	TAILQ_HEAD(, prepared) all;
 	size_t count;
 };
@@ -87,7 +88,9 @@ deliver_keeper_start(struct process *process, const struct keeper_grant *grant, 
 	keeper_run(process, &d->frame);
 	if (!d->account)
 		keeper_leave(process);
-	report_usage(d);
+	d->limited = grant->quota_bytes > 0 || grant->quota_messages > 0;
+	if (d->limited)
+		report_usage(d);
 }
 
 static struct deliver *
@@ -128,6 +131,8 @@ on_usage_due(void *context)
 static void
 report_usage_soon(struct deliver *d)
 {
+	if (!d->limited)
+		return;
 	if (!d->usage_due && d->usage)
 		timer_set(d->usage, USAGE_MS);
 	d->usage_due = true;
@@ -140,6 +145,7 @@ on_quota(struct process *process, uint64_t bytes, uint64_t messages)
 
 	if (d->account)
 		account_set_quota(d->account, bytes, messages);
+	d->limited = true;
 	report_usage(d);
 }
 
@@ -151,7 +157,8 @@ on_event(struct process *process)
 	if (!d->account)
 		return;
 	account_on_event(d->account);
-	report_usage(d);	/* another daemon may have made room */
+	if (d->limited)
+		report_usage(d);	/* another daemon may have made room */
 }
 
 static bool

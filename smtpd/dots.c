@@ -50,6 +50,33 @@ take_text(struct dots *dots, struct str input, struct buf *out)
 	return text.n;
 }
 
+/*
+ * At the start of a line: whole good lines that begin with no dot, as many as there are, copied at once. 0: the
+ * first is not one of these, or is not all here.
+ */
+static size_t
+take_lines(struct dots *dots, struct str input, struct buf *out)
+{
+	struct str lines;
+	size_t n = 0, lf;
+
+	/* As in text_length: never far ahead again and again. */
+	while (n < input.n && input.p[n] != '.' && !(dots->faults & DOTS_BARE)) {
+		struct str rest = str_from(input, n);
+
+		lf = str_index(rest, '\n');
+		if (lf == rest.n || lf == 0 || lf - 1 > DOTS_LINE_MAX ||
+		    str_index(str_sub(rest, 0, lf), '\r') != lf - 1)
+			break;
+		n += lf + 1;
+	}
+	lines = str_sub(input, 0, n);
+	if (str_has_char(lines, '\0'))
+		dots->faults |= DOTS_NUL;
+	buf_put(out, lines);
+	return n;
+}
+
 /* One CR or LF where text may stand. */
 static void
 take_line_end(struct dots *dots, char c, struct buf *out)
@@ -88,6 +115,7 @@ static size_t
 take_some(struct dots *dots, struct str input, struct buf *out)
 {
 	char c = input.p[0];
+	size_t n;
 
 	switch (dots->at) {
 	case DOTS_AT_LINE:
@@ -95,6 +123,9 @@ take_some(struct dots *dots, struct str input, struct buf *out)
 			dots->at = DOTS_AT_DOT;
 			return 1;
 		}
+		n = take_lines(dots, input, out);
+		if (n > 0)
+			return n;
 		break;
 	case DOTS_AT_DOT:
 		if (c == '\r') {

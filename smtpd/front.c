@@ -2,7 +2,6 @@
 /* The front of smtpd: joins the daemon's frame with sessions, and the queue's answers with submit.h. */
 #include "smtpd/smtpd.h"
 
-#include "common/mime/charset.h"
 
 static void
 on_connection(struct process *process, const struct front_connection *connection)
@@ -56,7 +55,5 @@ static const struct front_frame frame = {
 void
 front_start(struct process *process)
 {
-	/* For subjects in the log: no file can be opened later. */
-	charset_preload();
 	front_run(process, &frame);
 }

@@ -4,9 +4,10 @@
  * message is in the state that the disk says, and goes on from there:
  *
  *	COMING IN	octets in memory, or in spool/TRACE. Promised: nothing.
- *			-> SPOOLING, by journal_commit; or gone, by journal_abandon and by any death.
- *	SPOOLING	spool/TRACE is synced, then spool. (In memory: passed over.)
- *			-> WAITING; or refused, if that failed.
+ *			-> SPOOLING, with the last octet; or gone, by journal_abandon and by any death.
+ *	SPOOLING	spool/TRACE is synced, and spool. (In memory: passed over.) Verdicts come meanwhile.
+ *			-> WAITING, when both is done and journal_commit was called; or refused, if one failed; or gone
+ *			as before.
  *	WAITING		for the flush under way to end: the next one covers all that wait.
  *			-> FLUSHING.
  *	FLUSHING	its frame is written, verdicts and all; fdatasync runs.
@@ -50,6 +51,8 @@ static void start_round(void *context);
 static void write_later(void *context);
 static void on_flushed(void *context, bool ok);
 static void refuse_waiting(struct journal *, bool all);
+static void begin_spooling(struct journal_entry *);
+static void sync_names(struct journal *);
 static void on_spooled(void *context, bool ok);
 static bool start_file(struct journal_entry *);
 
@@ -118,6 +121,8 @@ journal_open(struct loop *loop, const char *state_dir, const struct journal_host
 	j->lock = -1;
 	j->kepts = map_new();
 	TAILQ_INIT(&j->segments);
+	TAILQ_INIT(&j->unnamed);
+	TAILQ_INIT(&j->naming);
 	TAILQ_INIT(&j->waiting);
 	TAILQ_INIT(&j->round);
 	TAILQ_INIT(&j->done);
@@ -277,27 +282,72 @@ journal_finish(struct journal_entry *e, struct body *out)
 	*out = e->own;
 	e->own = BODY_INIT;
 	e->body = out;
+	if (e->frame.in_file)
+		begin_spooling(e);
 	return true;
+}
+
+/* The record must not be there before what it names is: its octets, and its name. */
+static void
+begin_spooling(struct journal_entry *e)
+{
+	struct journal *j = e->journal;
+	struct sync_request file = { .kind = SYNC_DATA, .fd = e->file };
+
+	j->body_lane = j->body_lane < SYNC_BODY || j->body_lane == SYNC_LAST_BODY ? SYNC_BODY :
+	    j->body_lane + 1;
+	file.lane = j->body_lane;
+	e->syncs = 2;
+	j->host.sync(j->host.context, &file, on_spooled, e);
+	TAILQ_INSERT_TAIL(&j->unnamed, e, named);
+	sync_names(j);
 }
 
 void
 journal_commit(struct journal_entry *e, journal_committed *committed, void *context)
 {
-	struct journal *j = e->journal;
-	struct sync_request file = { .lane = SYNC_SPOOL, .kind = SYNC_DATA, .fd = e->file };
-	struct sync_request folder = { .lane = SYNC_SPOOL, .kind = SYNC_DATA, .fd = j->spool };
-
 	e->committed = committed;
 	e->context = context;
-	if (!e->frame.in_file) {
+	if (e->syncs == 0 && !e->failed) {
 		entry_wait(e);
 		return;
 	}
-	/* The record must not be there before what it names is. */
 	e->step = ENTRY_SPOOLING;
-	e->syncs = 2;
-	j->host.sync(j->host.context, &file, on_spooled, e);
-	j->host.sync(j->host.context, &folder, on_spooled, e);
+	if (e->syncs > 0)
+		return;
+	/* It failed before anybody could be told, who is told from the loop: once more, in vain. */
+	e->syncs = 1;
+	TAILQ_INSERT_TAIL(&e->journal->unnamed, e, named);
+	sync_names(e->journal);
+}
+
+static void
+on_named(void *context, bool ok)
+{
+	struct journal *j = context;
+	struct entries named = TAILQ_HEAD_INITIALIZER(named);
+	struct journal_entry *e;
+
+	j->naming_under_way = false;
+	TAILQ_CONCAT(&named, &j->naming, named);
+	sync_names(j);
+	while ((e = TAILQ_FIRST(&named))) {
+		TAILQ_REMOVE(&named, e, named);
+		on_spooled(e, ok);
+	}
+}
+
+/* One sync of the folder for all whose files were made before it began. */
+static void
+sync_names(struct journal *j)
+{
+	struct sync_request folder = { .lane = SYNC_SPOOL, .kind = SYNC_DATA, .fd = j->spool };
+
+	if (j->naming_under_way || TAILQ_EMPTY(&j->unnamed))
+		return;
+	TAILQ_CONCAT(&j->naming, &j->unnamed, named);
+	j->naming_under_way = true;
+	j->host.sync(j->host.context, &folder, on_named, j);
 }
 
 /* Frees it; then tells. */
@@ -329,9 +379,9 @@ on_spooled(void *context, bool ok)
 		journal_failed(e->journal, "syncing", "a body");
 	if (--e->syncs > 0)
 		return;
-	if (e->failed || e->abandoned)
+	if (e->abandoned || (e->failed && e->step == ENTRY_SPOOLING))
 		answer(e, false);
-	else
+	else if (e->step == ENTRY_SPOOLING)
 		entry_wait(e);
 }
 
@@ -362,7 +412,10 @@ journal_abandon(struct journal_entry *e)
 	e->abandoned = true;
 	switch (e->step) {
 	case ENTRY_OPEN:
-		answer(e, false);
+		if (e->syncs == 0)
+			answer(e, false);
+		else
+			e->body = NULL;		/* ends with what is under way */
 		break;
 	case ENTRY_WAITING:
 		TAILQ_REMOVE(&e->journal->waiting, e, link);
@@ -485,7 +538,11 @@ round_failed(struct journal *j)
 		e->failed = !e->is_move && (e->abandoned || ++e->tries == TRIES_MAX);
 		e->step = ENTRY_WAITING;
 		TAILQ_REMOVE(&j->round, e, link);
-		TAILQ_INSERT_HEAD(&j->waiting, e, link);
+		/* Done since: there is nothing to move any more. */
+		if (e->is_move && (!e->moves || e->moves->done))
+			entry_free(e);
+		else
+			TAILQ_INSERT_HEAD(&j->waiting, e, link);
 	}
 	timer_set(j->soon, 0);
 }
@@ -554,6 +611,16 @@ journal_reopen(struct journal *j, struct kept *k)
 	j->live_bytes += k->length;
 }
 
+/* Its new record must not come to lie behind the mark that it is done: a replay would take it for one that is not. */
+static void
+stop_moving(struct journal *j, struct kept *k)
+{
+	if (!k->mover || k->mover->step != ENTRY_WAITING)
+		return;
+	TAILQ_REMOVE(&j->waiting, k->mover, link);
+	entry_free(k->mover);
+}
+
 void
 kept_free(struct journal *j, struct kept *k)
 {
@@ -566,12 +633,9 @@ kept_free(struct journal *j, struct kept *k)
 		TAILQ_REMOVE(&j->done, k, in_done);
 	else
 		j->live_bytes -= k->length;
-	if (k->mover && k->mover->step == ENTRY_WAITING) {
-		TAILQ_REMOVE(&j->waiting, k->mover, link);
-		entry_free(k->mover);
-	} else if (k->mover) {
+	stop_moving(j, k);
+	if (k->mover)
 		k->mover->moves = NULL;
-	}
 	TAILQ_REMOVE(&k->segment->kepts, k, in_segment);
 	(void)map_remove(j->kepts, kept_trace(k));
 	free(k->delivered);
@@ -614,6 +678,7 @@ journal_done(struct journal *j, struct str trace, const uint32_t *delivered, siz
 	k->delivered_count = count;
 	k->done = true;
 	j->live_bytes -= k->length;
+	stop_moving(j, k);
 	journal_mark(j, k);
 	if (TAILQ_EMPTY(&j->done))
 		timer_set(j->settle, SETTLE_MS);

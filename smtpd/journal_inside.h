@@ -61,6 +61,7 @@ struct journal_entry {
 	int file;		/* spool/TRACE, for writing; -1: none */
 	enum { ENTRY_OPEN, ENTRY_SPOOLING, ENTRY_WAITING, ENTRY_IN_ROUND } step;
 	unsigned syncs;		/* of the spool, not answered */
+	TAILQ_ENTRY(journal_entry) named;	/* in one of the journal's two lists for the spool's names */
 	bool failed;
 	bool abandoned;
 	unsigned tries;
@@ -95,6 +96,10 @@ struct journal {
 	uint64_t last_number;
 	struct buf out;			/* frames of the current segment not written yet */
 	uint64_t live_bytes;
+	enum sync_lane body_lane;	/* of the last one */
+	struct entries unnamed;		/* their names in spool are to be synced, by the next sync of it */
+	struct entries naming;		/* by the one that is under way */
+	bool naming_under_way;
 	struct entries waiting;
 	struct entries round;		/* written; the flush under way covers them */
 	struct segment *flushing;	/* where the round's frames are */

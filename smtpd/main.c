@@ -4,6 +4,7 @@
  * through submit.c to the queue, and from there to a keeper (deliver.c) or to the courier (relay.c).
  */
 #include "common/auth/auth_proc.h"
+#include "common/mime/charset.h"
 #include "smtpd/smtpd.h"
 #include "smtpd/sync.h"
 #include "smtpd/trace.h"
@@ -14,6 +15,13 @@ static const struct service_door doors[] = {
 	    PURPOSE_SUBMISSION },
 	{ "submissions", offsetof(struct settings, submissions_listen), DOOR_TLS,
 	    PURPOSE_SUBMISSION },
+};
+
+static const struct service_belonging belongings[] = {
+	{ ROLE_QUEUE, BELONGING_DATABASE, "queue.db" },
+	{ ROLE_QUEUE, BELONGING_FOLDER, "journal" },
+	{ ROLE_QUEUE, BELONGING_FOLDER, "spool" },
+	{ ROLE_RECORDER, BELONGING_DATABASE, "trace.db" },
 };
 
 static const struct service service = {
@@ -29,10 +37,14 @@ static const struct service service = {
 	.syncer_start = syncer_start,
 	.syncers = SYNC_LANES,
 	.trace = &trace_reader,
+	.belongings = belongings,
+	.belonging_count = countof(belongings),
 };
 
 int
 main(int argc, char **argv)
 {
+	/* Before anybody's walls close: all share what is loaded here. */
+	charset_preload();
 	return service_main(&service, argc, argv);
 }

@@ -13,7 +13,7 @@
 #include "smtpd/queue.h"
 #include "smtpd/retry.h"
 
-enum { INTERRUPTED_SECONDS = 5 };
+enum { INTERRUPTED_SECONDS = 1 };
 
 static void keep_row(struct message *, uint32_t n);
 

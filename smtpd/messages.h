@@ -43,6 +43,8 @@ enum smtpd_message_type {
 	/* courier -> queue: one for each recipient, in any order, then DONE */
 	MSG_ATTEMPT_ANSWER,	/* u64 job, u32 n (0 .. count-1), u8 outcome, str status, str reply, str host, bool secure */
 	MSG_ATTEMPT_DONE,	/* u64 job */
+	/* courier -> queue: no more attempts to me, I end with the last one */
+	MSG_COURIER_LEAVES,
 
 	/* queue -> syncer, answered in the order asked; see smtpd/sync.h. same: the descriptor of the last time */
 	MSG_SYNC,		/* u64 number, u8 kind, u64 size, bool same; fd unless same */

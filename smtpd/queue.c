@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "common/base/clock.h"
+#include "common/daemon/sandbox.h"
 
 enum {
 	POLL_MS = 500,			/* `trivet queue retry` is seen within this */
@@ -36,6 +37,20 @@ static const struct process_handlers handlers = {
 	.on_stop = on_stop,
 };
 
+static void
+allow_files(const char *rows, const char *state_dir)
+{
+	scoped_buf journal = BUF_INIT, spool = BUF_INIT;
+
+	buf_printf(&journal, "%s/journal", state_dir);
+	buf_printf(&spool, "%s/spool", state_dir);
+	sandbox_allow_database(rows, SANDBOX_WRITE);
+	sandbox_allow_path(buf_z(&journal), SANDBOX_FOLDER);
+	sandbox_allow_path(buf_z(&spool), SANDBOX_FOLDER);
+	sandbox_allow_path("/proc/sys/kernel/random/boot_id", SANDBOX_READ);
+	sandbox_close(ROLE_QUEUE);
+}
+
 void
 queue_start(struct process *process)
 {
@@ -55,6 +70,7 @@ queue_start(struct process *process)
 	if (!q->journal)
 		process_fail(process, "the queue cannot use the folder state_dir = %s; the log "
 		    "says why", state_dir);
+	allow_files(buf_z(&path), state_dir);
 	rows_set_relay(q->rows, str_of(process->settings->relay_host));
 	q->poll = timer_new(process->loop, poll_requests, q);
 	q->resync = timer_new(process->loop, resync, q);
@@ -105,7 +121,7 @@ on_peer_lost(struct process *process, enum role role, unsigned index)
 {
 	struct queue *q = process->state;
 
-	login_on_peer_lost(process, role);
+	login_on_peer_lost(process, role, index);
 	keepers_on_peer_lost(q, role, index);
 	if (role == ROLE_FRONT)
 		intake_on_front_lost(q, index);

@@ -139,7 +139,10 @@ try_open(struct rows *rows, const char *path, bool *lost)
 	    (version > 0 && version != ROWS_VERSION);
 	if (version < 0 || *lost)
 		return false;
-	if (sqlite3_exec(rows->db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;"
+	/* A new one becomes a WAL's without a file of a rollback journal. */
+	if ((version == 0 && sqlite3_exec(rows->db, "PRAGMA journal_mode = MEMORY", NULL, NULL,
+	    NULL) != SQLITE_OK) ||
+	    sqlite3_exec(rows->db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;"
 	    "PRAGMA temp_store = MEMORY;", NULL, NULL, NULL) != SQLITE_OK ||
 	    (version == 0 && sqlite3_exec(rows->db, schema, NULL, NULL, NULL) != SQLITE_OK)) {
 		*lost = sqlite3_errcode(rows->db) == SQLITE_CORRUPT;
@@ -164,8 +167,9 @@ shut(struct rows *rows)
 	rows->db = NULL;
 }
 
+/* As a user of its own this process cannot remove what is in state_dir: empty files make a new database as well. */
 static void
-remove_files(const char *path)
+discard_files(const char *path)
 {
 	static const char *const suffixes[] = { "", "-wal", "-shm" };
 
@@ -173,7 +177,8 @@ remove_files(const char *path)
 		scoped_buf name = BUF_INIT;
 
 		buf_printf(&name, "%s%s", path, suffixes[i]);
-		(void)unlink(buf_z(&name));
+		if (unlink(buf_z(&name)) != 0)
+			(void)!truncate(buf_z(&name), 0);
 	}
 }
 
@@ -189,7 +194,7 @@ rows_open(const char *path)
 	log_trouble(rows, lost ? "opening; making it anew" : "opening");
 	if (lost) {
 		shut(rows);
-		remove_files(path);
+		discard_files(path);
 		if (try_open(rows, path, &lost))
 			return rows;
 		log_trouble(rows, "making it anew");

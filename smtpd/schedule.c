@@ -318,13 +318,34 @@ on_answer(struct attempt *a, struct msg *m)
 	return true;
 }
 
+/* It is given nothing any more. */
+static void
+forget_courier(struct schedule *s, unsigned index)
+{
+	struct courier *courier, *next;
+
+	for (courier = TAILQ_FIRST(&s->couriers); courier; courier = next) {
+		next = TAILQ_NEXT(courier, link);
+		if (courier->index != index)
+			continue;
+		TAILQ_REMOVE(&s->couriers, courier, link);
+		free(courier);
+	}
+}
+
 bool
 schedule_on_message(struct queue *q, unsigned courier, struct msg *m)
 {
 	struct schedule *s = q->schedule;
-	uint64_t number = msg_get_u64(m);
-	struct attempt *a = map_get(s->by_number, (struct str){ (const char *)&number, 8 });
+	struct attempt *a;
+	uint64_t number;
 
+	if (m->type == MSG_COURIER_LEAVES) {
+		forget_courier(s, courier);
+		return msg_end(m);
+	}
+	number = msg_get_u64(m);
+	a = map_get(s->by_number, (struct str){ (const char *)&number, 8 });
 	if (m->bad || (a && a->courier != courier))
 		return false;
 	if (m->type == MSG_ATTEMPT_ANSWER)
@@ -370,16 +391,9 @@ void
 schedule_on_courier_lost(struct queue *q, unsigned index)
 {
 	struct schedule *s = q->schedule;
-	struct courier *courier, *next_courier;
 	struct attempt *a, *next;
 
-	for (courier = TAILQ_FIRST(&s->couriers); courier; courier = next_courier) {
-		next_courier = TAILQ_NEXT(courier, link);
-		if (courier->index != index)
-			continue;
-		TAILQ_REMOVE(&s->couriers, courier, link);
-		free(courier);
-	}
+	forget_courier(s, index);
 	for (a = TAILQ_FIRST(&s->attempts); a; a = next) {
 		next = TAILQ_NEXT(a, all);
 		if (a->courier == index)

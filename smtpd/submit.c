@@ -143,14 +143,39 @@ send_packet(struct submission *sub)
 	buf_clear(&sub->packet);
 }
 
+/* Room in the packet for a message of n octets. */
+static void
+make_room(struct submission *sub, size_t n)
+{
+	if (sub->packet.n + n > PACKET_MAX)
+		send_packet(sub);
+	if (sub->packet.n > 0)
+		return;
+	msg_begin(&sub->packet, MSG_SUBMIT_SEVERAL);
+	if (n > PACKET_MAX / 4)
+		(void)buf_room(&sub->packet, PACKET_MAX - sub->packet.n);
+}
+
 static void
 send_message(struct submission *sub, struct buf *message)
 {
-	if (sub->packet.n + message->n > PACKET_MAX)
-		send_packet(sub);
-	if (sub->packet.n == 0)
-		msg_begin(&sub->packet, MSG_SUBMIT_SEVERAL);
+	make_room(sub, message->n);
 	msg_put_str(&sub->packet, buf_str(message));
+}
+
+/* As send_message would, but put together where it goes: these are nearly all octets there are. */
+static void
+send_bytes(struct submission *sub, struct str bytes)
+{
+	scoped_buf head = BUF_INIT;
+
+	msg_begin(&head, MSG_SUBMIT_BYTES);
+	msg_put_u64(&head, sub->number);
+	msg_put_u32(&head, (uint32_t)bytes.n);
+	make_room(sub, head.n + bytes.n);
+	msg_put_u32(&sub->packet, (uint32_t)(head.n + bytes.n));
+	buf_put(&sub->packet, buf_str(&head));
+	buf_put(&sub->packet, bytes);
 }
 
 void
@@ -158,21 +183,19 @@ submit_write(struct submission *sub, struct str bytes)
 {
 	while (bytes.n > 0 && !sub->decided) {
 		struct str chunk = str_sub(bytes, 0, SUBMIT_CHUNK);
-		scoped_buf message = BUF_INIT;
 
-		msg_begin(&message, MSG_SUBMIT_BYTES);
-		msg_put_u64(&message, sub->number);
-		msg_put_str(&message, chunk);
-		send_message(sub, &message);
+		send_bytes(sub, chunk);
 		bytes = str_from(bytes, chunk.n);
 	}
-	sub->was_full = submit_is_full(sub);
+	(void)submit_is_full(sub);
 }
 
+/* The channel may be full of others' octets: who is told so will wait, and has to be told again. */
 bool
-submit_is_full(const struct submission *sub)
+submit_is_full(struct submission *sub)
 {
-	return !sub->decided && process_is_full(sub->process, ROLE_QUEUE, sub->queue);
+	sub->was_full = !sub->decided && process_is_full(sub->process, ROLE_QUEUE, sub->queue);
+	return sub->was_full;
 }
 
 void

@@ -75,7 +75,7 @@ struct submission *submit_begin(struct process *, const struct envelope *,
     const struct credential *, const struct submit_options *, submit_drained *, void *context);
 void submit_write(struct submission *, struct str bytes);
 /* The queue does not keep up: write no more until `drained`. */
-bool submit_is_full(const struct submission *);
+bool submit_is_full(struct submission *);
 /* The body is complete. Calls `answered` once, never from inside; until then it may still be abandoned. */
 void submit_end(struct submission *, submit_answered *, void *context);
 /* The client left, or its data was bad: no call any more. Takes NULL. */

@@ -10,8 +10,10 @@
 
 enum sync_lane {
 	SYNC_JOURNAL,	/* segments: somebody waits for each */
-	SYNC_SPOOL,	/* large bodies, folders, new segments */
+	SYNC_SPOOL,	/* folders, new segments */
 	SYNC_MAIL,	/* the mailboxes' file systems */
+	SYNC_BODY,	/* large bodies, in turn: file systems let several files share one flush */
+	SYNC_LAST_BODY = SYNC_BODY + 2,
 	SYNC_LANES
 };
 

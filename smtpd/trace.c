@@ -5,11 +5,14 @@
  */
 #include "smtpd/trace.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
+#include "common/daemon/sandbox.h"
 #include "common/mime/charset.h"
 
 enum {
@@ -83,16 +86,25 @@ shut(struct trace *t)
 	t->db = NULL;
 }
 
+/*
+ * Walls know the files, not their names: behind them nothing can be removed or made here. Empty ones make a new
+ * database as well; the index of the WAL SQLite empties itself.
+ */
 static void
-remove_files(struct trace *t)
+discard_files(struct trace *t)
 {
 	static const char *const suffixes[] = { "", "-wal", "-shm" };
 
 	for (size_t i = 0; i < countof(suffixes); i++) {
 		scoped_buf name = BUF_INIT;
+		scoped_fd fd = -1;
 
 		buf_printf(&name, "%s%s", buf_z(&t->path), suffixes[i]);
-		(void)unlink(buf_z(&name));
+		if (unlink(buf_z(&name)) == 0 || i == countof(suffixes) - 1)
+			continue;
+		fd = open(buf_z(&name), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+		if (fd >= 0 && ftruncate(fd, 0) != 0)
+			log_error(NULL, "trace_db_trouble", KV("doing", "emptying"), KV("errno", errno));
 	}
 }
 
@@ -110,7 +122,7 @@ fail(struct trace *t, const char *what)
 	t->rows = 0;
 	shut(t);
 	if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB)
-		remove_files(t);
+		discard_files(t);
 	timer_stop(t->commit);
 	timer_set(t->again, AGAIN_MS);
 }
@@ -140,11 +152,12 @@ try_open(struct trace *t)
 	version = user_version(t->db);
 	if (version > 0 && version != TRACE_VERSION) {
 		shut(t);
-		remove_files(t);
+		discard_files(t);
 		return false;
 	}
-	if (sqlite3_exec(t->db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
-	    "PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 16777216;", NULL, NULL, NULL) != SQLITE_OK ||
+	if (sqlite3_exec(t->db, "PRAGMA journal_mode = MEMORY; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
+	    "PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384; PRAGMA journal_size_limit = 16777216;",
+	    NULL, NULL, NULL) != SQLITE_OK ||
 	    sqlite3_exec(t->db, schema, NULL, NULL, NULL) != SQLITE_OK)
 		return false;
 	for (int i = 0; i < STATEMENT_COUNT; i++) {
@@ -187,6 +200,7 @@ trace_start(struct process *p)
 	t->commit = timer_new(p->loop, commit, t);
 	t->again = timer_new(p->loop, open_db, t);
 	open_db(t);
+	sandbox_allow_database(buf_z(&t->path), SANDBOX_WRITE);
 }
 
 static void

@@ -1,20 +1,26 @@
 /* SPDX-License-Identifier: ISC */
 /* What an address of ours stands for: its Maildir, its user and its limits. */
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "common/auth/auth_inside.h"
-#include "common/auth/pam_worker.h"
+#include "common/daemon/sandbox.h"
 
 static enum users_result
 system_exists(void *context, struct str name)
 {
 	struct arena *arena = arena_new();
 	struct system_account account;
-	enum users_result found = system_account_find(name, arena, &account);
+	enum users_result found = auth_system_account(context, name, arena, &account);
 
-	(void)context;
 	arena_free(arena);
 	return found;
+}
+
+static void
+put_users_path(const struct auth *a, struct buf *path)
+{
+	buf_printf(path, "%s/users.db", a->process->settings->state_dir);
 }
 
 char *
@@ -25,15 +31,40 @@ auth_open_users(struct auth *a)
 	struct users *fresh;
 	char *why = NULL;
 
-	buf_printf(&path, "%s/users.db", s->state_dir);
+	put_users_path(a, &path);
 	fresh = users_open(buf_z(&path), USERS_READ, &why);
 	if (fresh == NULL)
 		return why;
 	users_close(a->users);
 	a->users = fresh;
 	if (s->pam_service[0])
-		users_set_system(fresh, str_of(s->pam_domain), system_exists, NULL);
+		users_set_system(fresh, str_of(s->pam_domain), system_exists, a);
 	return NULL;
+}
+
+void
+auth_allow_users(struct auth *a)
+{
+	scoped_buf path = BUF_INIT;
+	struct stat st;
+
+	put_users_path(a, &path);
+	if (stat(buf_z(&path), &st) == 0) {
+		a->users_device = st.st_dev;
+		a->users_inode = st.st_ino;
+	}
+	sandbox_allow_database(buf_z(&path), SANDBOX_READ);
+}
+
+bool
+auth_users_are_others(const struct auth *a)
+{
+	scoped_buf path = BUF_INIT;
+	struct stat st;
+
+	put_users_path(a, &path);
+	return stat(buf_z(&path), &st) == 0 &&
+	    (st.st_dev != a->users_device || st.st_ino != a->users_inode);
 }
 
 /* %u and %h of the setting pam_mail_dir. */
@@ -73,7 +104,7 @@ find_system_grant(struct auth *a, const struct user_address *u, struct arena *ar
 
 	if (s->pam_service[0] == '\0' || !str_eq_nocase(u->domain, str_of(s->pam_domain)))
 		return USERS_NO_SUCH;
-	result = system_account_find(u->local, arena, &account);
+	result = auth_system_account(a, u->local, arena, &account);
 	if (result != USERS_OK)
 		return result;
 	*out = (struct keeper_grant){ .address = u->whole, .uid = (uid_t)-1, .gid = (gid_t)-1,

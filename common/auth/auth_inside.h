@@ -4,6 +4,7 @@
 
 #include <sys/queue.h>
 
+#include "common/auth/pam_worker.h"
 #include "common/auth/users.h"
 #include "common/daemon/keeper.h"
 #include "common/daemon/login.h"
@@ -30,6 +31,8 @@ TAILQ_HEAD(rooms, room);
 struct auth {
 	struct process *process;
 	struct users *users;
+	dev_t users_device;
+	ino_t users_inode;
 	struct ticket_keys *ticket_keys;
 	/* auth_login.c */
 	struct logins logins;
@@ -42,6 +45,7 @@ struct auth {
 	size_t next_hash_worker;
 	unsigned pam_worker;
 	bool has_pam_worker;
+	struct ipc *names;		/* to it, for auth_names.c; NULL: none yet */
 	struct rate *failures;
 	struct map *verified;		/* keyed hash of name, password and verifier to its end */
 	unsigned char verified_key[32];
@@ -56,6 +60,10 @@ struct auth {
 must_check enum users_result auth_find_grant(struct auth *, struct str address, struct arena *,
     struct keeper_grant *out);
 must_check char *auth_open_users(struct auth *);
+/* Before the walls close: it may be read, and opened again. */
+void auth_allow_users(struct auth *);
+/* Does state_dir/users.db name another file than when it was opened first? */
+bool auth_users_are_others(const struct auth *);
 
 /* auth_login.c */
 void auth_login_init(struct auth *);
@@ -73,6 +81,13 @@ bool auth_on_account_wanted(struct auth *, unsigned queue, struct msg *);
 bool auth_on_usage(struct auth *, struct msg *);
 bool auth_on_keeper_gone(struct auth *, struct msg *);
 void auth_recipient_free(struct auth *);
+
+/* auth_names.c */
+/* system_account_find, by the pam worker; USERS_BUSY where there is none, or no answer in time. */
+must_check enum users_result auth_system_account(struct auth *, struct str name, struct arena *,
+    struct system_account *out);
+/* The worker's: fd (owned) is a channel of auth's, *names the one it has. */
+void auth_names_serve(struct process *, struct ipc **names, int fd);
 
 /* auth_workers.c */
 void auth_hash_start(struct process *);

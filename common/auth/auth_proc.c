@@ -7,6 +7,7 @@
 #include "common/auth/auth_inside.h"
 #include "common/base/log.h"
 #include "common/daemon/messages.h"
+#include "common/daemon/sandbox.h"
 #include "common/daemon/ticket_keys.h"
 
 static bool
@@ -48,12 +49,21 @@ on_peer_lost(struct process *p, enum role role, unsigned index)
 	auth_on_worker_lost(p->state, role, index);
 }
 
+static void on_stop(struct process *);
+
 static void
 on_reload(struct process *p)
 {
 	struct auth *a = p->state;
-	char *why = auth_open_users(a);
+	char *why;
 
+	/* Another file has its name now, and our walls know the old one: the next auth reads the new one. */
+	if (auth_users_are_others(a)) {
+		log_info(NULL, "users.replaced");
+		on_stop(p);
+		return;
+	}
+	why = auth_open_users(a);
 	if (why != NULL)
 		log_error(NULL, "reload.failed", KV("why", why));
 	free(why);
@@ -67,6 +77,7 @@ on_stop(struct process *p)
 	auth_login_free(a);
 	auth_recipient_free(a);
 	ticket_keys_free(a->ticket_keys);
+	ipc_free(a->names);
 	users_close(a->users);
 	free(a);
 	p->state = NULL;
@@ -87,6 +98,7 @@ auth_start(struct process *p)
 	why = auth_open_users(a);
 	if (why != NULL)
 		process_fail(p, "%s", why);
+	auth_allow_users(a);
 	a->ticket_keys = ticket_keys_new(p);
 	auth_login_init(a);
 	auth_recipient_init(a);

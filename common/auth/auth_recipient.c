@@ -196,6 +196,7 @@ auth_on_recipient(struct auth *a, enum role from, unsigned index, struct msg *m)
 	if (!msg_end(m))
 		return false;
 	arena = arena_new();
+	users_read_begin(a->users);
 	result = users_resolve(a->users, address,
 	    str_of(a->process->settings->recipient_delimiter), arena, &found);
 	if (result != USERS_OK) {
@@ -209,6 +210,7 @@ auth_on_recipient(struct auth *a, enum role from, unsigned index, struct msg *m)
 		}
 		answer_with_room(a, from, index, question, size, targets, found.count, arena);
 	}
+	users_read_end(a->users);
 	arena_free(arena);
 	return true;
 }

@@ -74,6 +74,7 @@ struct pam_worker {
 	struct pam_jobs jobs;
 	size_t running;
 	size_t count;
+	struct ipc *names;	/* of auth's, for who wants to know a system account */
 };
 
 static void start_next(struct pam_worker *);
@@ -202,12 +203,28 @@ start_next(struct pam_worker *w)
 }
 
 static bool
+on_names(struct process *p, struct msg *m)
+{
+	struct pam_worker *w = p->state;
+
+	if (!msg_end(m))
+		return false;
+	/* Out of descriptors: auth asks again. */
+	if (m->fd >= 0)
+		auth_names_serve(p, &w->names, msg_take_fd(m));
+	return true;
+}
+
+static bool
 on_pam(struct process *p, enum role from, unsigned index, struct msg *m)
 {
 	struct pam_worker *w = p->state;
-	struct pam_job *j = xcalloc(1, sizeof(*j));
+	struct pam_job *j;
 	struct str user, peer, password;
 
+	if (from == ROLE_AUTH && m->type == MSG_NAMES)
+		return on_names(p, m);
+	j = xcalloc(1, sizeof(*j));
 	j->worker = w;
 	j->auth = index;
 	j->answer_fd = -1;
@@ -243,6 +260,7 @@ on_pam_stop(struct process *p)
 
 	while (!TAILQ_EMPTY(&w->jobs))
 		free_job(TAILQ_FIRST(&w->jobs));
+	ipc_free(w->names);
 	free(w);
 	p->state = NULL;
 	process_end(p);

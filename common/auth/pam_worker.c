@@ -13,7 +13,7 @@
 
 #include "common/base/log.h"
 
-enum { PASSWD_ROOM = 16 * 1024, NAME_LONGEST = 256 };
+enum { PASSWD_ROOM = 16 * 1024 };
 
 struct conversation {
 	const char *password;
@@ -140,7 +140,7 @@ pam_check(const char *service, const char *user, const char *password, const cha
 enum users_result
 system_account_find(struct str name, struct arena *arena, struct system_account *out)
 {
-	char *path = name.n > NAME_LONGEST ? NULL : str_path(name);
+	char *path = name.n > SYSTEM_NAME_MAX ? NULL : str_path(name);
 	char *room = arena_alloc(arena, PASSWD_ROOM);
 	struct passwd entry, *found = NULL;
 	int error;

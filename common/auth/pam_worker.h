@@ -10,6 +10,8 @@
 
 #include "common/auth/users.h"
 
+enum { SYSTEM_NAME_MAX = 256 };		/* octets */
+
 enum pam_answer { PAM_ANSWER_YES, PAM_ANSWER_NO, PAM_ANSWER_LATER };
 
 struct system_account {

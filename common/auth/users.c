@@ -148,6 +148,8 @@ users_close(struct users *users)
 {
 	if (users == NULL)
 		return;
+	for (size_t i = 0; i < countof(users->prepared); i++)
+		sqlite3_finalize(users->prepared[i].statement);
 	sqlite3_close(users->db);
 	free(users->path);
 	free(users->system_domain);
@@ -180,16 +182,75 @@ users_fault(struct users *users, const char *what)
 	return code == SQLITE_BUSY || code == SQLITE_LOCKED ? USERS_BUSY : USERS_BROKEN;
 }
 
+/* The place of a statement that is kept, or may be; NULL: all are taken, or it is in use further up. */
+static struct users_prepared *
+prepared_for(struct users *users, const char *sql)
+{
+	for (size_t i = 0; i < countof(users->prepared); i++) {
+		struct users_prepared *p = &users->prepared[i];
+
+		if (p->sql == NULL || p->sql == sql)
+			return p->in_use ? NULL : p;
+	}
+	return NULL;
+}
+
 sqlite3_stmt *
 users_prepare(struct users *users, const char *sql, enum users_result *result)
 {
-	sqlite3_stmt *statement = NULL;
+	struct users_prepared *p = prepared_for(users, sql);
+	sqlite3_stmt *statement = p != NULL ? p->statement : NULL;
 
 	*result = USERS_OK;
-	if (sqlite3_prepare_v2(users->db, sql, -1, &statement, NULL) == SQLITE_OK)
-		return statement;
-	*result = users_fault(users, "prepare");
-	return NULL;
+	if (statement == NULL && sqlite3_prepare_v3(users->db, sql, -1,
+	    p != NULL ? SQLITE_PREPARE_PERSISTENT : 0, &statement, NULL) != SQLITE_OK) {
+		*result = users_fault(users, "prepare");
+		return NULL;
+	}
+	if (p != NULL)
+		*p = (struct users_prepared){ .sql = sql, .statement = statement, .in_use = true };
+	return statement;
+}
+
+void
+users_done(struct users *users, sqlite3_stmt *statement)
+{
+	if (statement == NULL)
+		return;
+	for (size_t i = 0; i < countof(users->prepared); i++)
+		if (users->prepared[i].statement == statement) {
+			users->prepared[i].in_use = false;
+			sqlite3_reset(statement);
+			sqlite3_clear_bindings(statement);
+			return;
+		}
+	sqlite3_finalize(statement);
+}
+
+static bool
+run_word(struct users *users, const char *sql)
+{
+	enum users_result result;
+	sqlite3_stmt *statement = users_prepare(users, sql, &result);
+
+	return statement != NULL && users_run(users, statement) == USERS_OK;
+}
+
+void
+users_read_begin(struct users *users)
+{
+	if (users->reading++ == 0)
+		users->own_read = sqlite3_get_autocommit(users->db) && run_word(users, "BEGIN");
+}
+
+void
+users_read_end(struct users *users)
+{
+	if (--users->reading > 0 || !users->own_read)
+		return;
+	users->own_read = false;
+	if (!sqlite3_get_autocommit(users->db))
+		(void)run_word(users, "COMMIT");
 }
 
 void
@@ -227,7 +288,7 @@ users_run(struct users *users, sqlite3_stmt *statement)
 {
 	enum users_result result = users_next_row(users, statement);
 
-	sqlite3_finalize(statement);
+	users_done(users, statement);
 	return result == USERS_NO_SUCH ? USERS_OK : result;
 }
 
@@ -241,7 +302,7 @@ users_exists(struct users *users, const char *sql, struct str value)
 		return result;
 	users_bind_str(statement, 1, value);
 	result = users_next_row(users, statement);
-	sqlite3_finalize(statement);
+	users_done(users, statement);
 	return result;
 }
 
@@ -255,7 +316,7 @@ users_generation(struct users *users)
 	/* data_version tells of others' changes, total_changes of our own. */
 	if (statement != NULL && users_next_row(users, statement) == USERS_OK)
 		generation = (uint64_t)sqlite3_column_int64(statement, 0) << 32;
-	sqlite3_finalize(statement);
+	users_done(users, statement);
 	return generation + (uint32_t)sqlite3_total_changes(users->db);
 }
 
@@ -311,6 +372,6 @@ users_find_account(struct users *users, struct str address, struct arena *arena,
 	result = users_next_row(users, statement);
 	if (result == USERS_OK)
 		users_read_account(statement, arena, out);
-	sqlite3_finalize(statement);
+	users_done(users, statement);
 	return result;
 }

@@ -97,6 +97,12 @@ void users_set_system(struct users *, struct str domain, users_system_exists *, 
 
 /* A number that is another one after any process changed the file: for caches. */
 uint64_t users_generation(struct users *);
+/*
+ * What is read between the two is of one moment, and costs one look at the file's locks instead of one for each
+ * question. They may be nested, and stand within a change.
+ */
+void users_read_begin(struct users *);
+void users_read_end(struct users *);
 
 /* Reading. Outputs are written only with USERS_OK. */
 must_check enum users_result users_domain_is_ours(struct users *, struct str domain);

@@ -24,7 +24,7 @@ count_rows(struct users *users, const char *sql, struct str domain, size_t *coun
 	result = users_next_row(users, statement);
 	if (result == USERS_OK)
 		*count = (size_t)sqlite3_column_int64(statement, 0);
-	sqlite3_finalize(statement);
+	users_done(users, statement);
 	return result;
 }
 
@@ -47,7 +47,7 @@ read_rows(struct users *users, const struct list_query *query, struct str domain
 	users_bind_str(statement, 1, domain);
 	while (n < room && (result = users_next_row(users, statement)) == USERS_OK)
 		query->read(statement, arena, items + query->element * n++);
-	sqlite3_finalize(statement);
+	users_done(users, statement);
 	if (result != USERS_OK && result != USERS_NO_SUCH)
 		return result;
 	*out = items;

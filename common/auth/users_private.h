@@ -6,8 +6,17 @@
 
 #include "common/auth/users.h"
 
+enum { USERS_PREPARED_MAX = 24 };	/* statements kept for their next use */
+
 struct users {
 	sqlite3 *db;
+	struct users_prepared {
+		const char *sql;	/* a literal: known by its address */
+		sqlite3_stmt *statement;
+		bool in_use;
+	} prepared[USERS_PREPARED_MAX];
+	unsigned reading;	/* depth of users_read_begin */
+	bool own_read;		/* it has begun a transaction */
 	char *path;
 	char *system_domain;	/* "" where there are no system accounts */
 	users_system_exists *system_exists;
@@ -17,13 +26,17 @@ struct users {
 /* Logs what SQLite says about what we did, and makes it a word. */
 enum users_result users_fault(struct users *, const char *what);
 
-/* NULL after a fault, which *result then tells. Finalise with sqlite3_finalize. */
+/*
+ * NULL after a fault, which *result then tells. sql is a string literal: the statement is kept for its next
+ * use, which users_done makes possible.
+ */
 sqlite3_stmt *users_prepare(struct users *, const char *sql, enum users_result *result);
+void users_done(struct users *, sqlite3_stmt *);
 void users_bind_str(sqlite3_stmt *, int i, struct str);
 struct str users_column_str(sqlite3_stmt *, int i, struct arena *);
 /* SQLITE_ROW: USERS_OK; SQLITE_DONE: USERS_NO_SUCH; else a fault. */
 enum users_result users_next_row(struct users *, sqlite3_stmt *);
-/* Runs a statement that gives no rows, and finalises it. */
+/* Runs a statement that gives no rows, and is done with it. */
 enum users_result users_run(struct users *, sqlite3_stmt *);
 /* The number of rows (at most one) that a query with one str parameter gives. */
 enum users_result users_exists(struct users *, const char *sql, struct str value);

@@ -145,7 +145,7 @@ follow_aliases_of(struct resolving *r, const struct step *step, struct str addre
 	while ((result = users_next_row(r->users, statement)) == USERS_OK
 	    && count < USERS_TARGETS_MAX)
 		targets[count++] = users_column_str(statement, 0, r->arena);
-	sqlite3_finalize(statement);
+	users_done(r->users, statement);
 	if (result == USERS_OK)
 		return USERS_TOO_MANY;
 	if (result == USERS_NO_SUCH && count > 0)
@@ -202,7 +202,7 @@ try_oldest_account(struct resolving *r, const struct step *step)
 	result = users_next_row(r->users, statement);
 	if (result == USERS_OK)
 		address = users_column_str(statement, 0, r->arena);
-	sqlite3_finalize(statement);
+	users_done(r->users, statement);
 	return result == USERS_OK ? add_target(r, USERS_LOCAL, address, STR_EMPTY) : result;
 }
 
@@ -261,7 +261,7 @@ site_postmaster(struct users *users, struct arena *arena, struct str *address)
 	if (result == USERS_OK)
 		*address = arena_printf(arena, "postmaster@%.*s",
 			STR_ARG(users_column_str(statement, 0, arena)));
-	sqlite3_finalize(statement);
+	users_done(users, statement);
 	return result;
 }
 
@@ -278,8 +278,8 @@ odd_address(struct users *users, struct str address)
 	return result == USERS_OK ? USERS_NO_SUCH : result;
 }
 
-enum users_result
-users_resolve(struct users *users, struct str address, struct str delimiter, struct arena *arena,
+static enum users_result
+resolve(struct users *users, struct str address, struct str delimiter, struct arena *arena,
 	struct users_targets *out)
 {
 	struct resolving r = { .users = users, .arena = arena, .delimiter = delimiter };
@@ -303,5 +303,17 @@ users_resolve(struct users *users, struct str address, struct str delimiter, str
 	map_free(r.targets);
 	if (result == USERS_OK)
 		*out = (struct users_targets){ r.items, r.count };
+	return result;
+}
+
+enum users_result
+users_resolve(struct users *users, struct str address, struct str delimiter, struct arena *arena,
+	struct users_targets *out)
+{
+	enum users_result result;
+
+	users_read_begin(users);
+	result = resolve(users, address, delimiter, arena, out);
+	users_read_end(users);
 	return result;
 }

@@ -60,7 +60,7 @@ users_schema_of(struct users *users)
 
 	if (statement != NULL && users_next_row(users, statement) == USERS_OK)
 		version = sqlite3_column_int(statement, 0);
-	sqlite3_finalize(statement);
+	users_done(users, statement);
 	return version;
 }
 

@@ -280,7 +280,7 @@ on_peer_lost(struct process *p, enum role role, unsigned index)
 	struct front *f = p->inside->frame;
 
 	front_signer_on_peer_lost(f->signer, role, index);
-	login_on_peer_lost(p, role);
+	login_on_peer_lost(p, role, index);
 	if (f->frame->on_peer_lost != NULL)
 		f->frame->on_peer_lost(p, role, index);
 }

@@ -11,7 +11,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 
-enum { MESSAGES_PER_TURN = 32, SOCKET_BUFFER = 256 * 1024 };
+enum { SOCKET_BUFFER = 256 * 1024 };
 
 enum sent { SENT, LATER, LEFT, FAILED };
 
@@ -508,12 +508,15 @@ may_receive(const struct ipc *ipc)
 	return !ipc->freed && !ipc->ended && !loop_is_stopping(ipc->loop);
 }
 
+/*
+ * One at a time: most messages come alone, and to look for a second one would be a call for each of them. Where
+ * more wait the loop says so at once, and to all channels in turn.
+ */
 static void
 receive(struct ipc *ipc)
 {
-	for (int i = 0; i < MESSAGES_PER_TURN && may_receive(ipc); i++)
-		if (!receive_one(ipc))
-			return;
+	if (may_receive(ipc))
+		(void)receive_one(ipc);
 }
 
 bool

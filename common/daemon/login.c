@@ -19,6 +19,7 @@ struct question {
 	TAILQ_ENTRY(question) entry;
 	struct desk *desk;
 	uint64_t number;
+	unsigned auth;		/* whom it was asked */
 	struct timer *patience;
 	login_answered *login;		/* one of the two */
 	recipient_answered *recipient;
@@ -66,6 +67,7 @@ ask(struct desk *d, void *context)
 
 	q->desk = d;
 	q->number = ++d->last_number;
+	q->auth = d->auth;
 	q->context = context;
 	q->patience = timer_new(d->process->loop, give_up, q);
 	timer_set(q->patience, d->has_auth ? ANSWER_MS : 0);
@@ -263,7 +265,7 @@ login_on_peer(struct process *p, enum role role, unsigned index)
 }
 
 void
-login_on_peer_lost(struct process *p, enum role role)
+login_on_peer_lost(struct process *p, enum role role, unsigned index)
 {
 	struct desk *d = desk_of(p);
 	struct question *q, *next;
@@ -271,11 +273,11 @@ login_on_peer_lost(struct process *p, enum role role)
 	if (role != ROLE_AUTH)
 		return;
 	d->has_auth = process_has_peer(p, ROLE_AUTH, d->auth);
-	if (d->has_auth)
-		return;
+	/* Its successor may have been met before its end was seen: that one knows nothing of these. */
 	for (q = TAILQ_FIRST(&d->open); q != NULL; q = next) {
 		next = TAILQ_NEXT(q, entry);
-		timer_set(q->patience, 0);
+		if (q->auth == index)
+			timer_set(q->patience, 0);
 	}
 }
 

@@ -62,7 +62,7 @@ void question_cancel(struct question *);
 bool login_on_message(struct process *, enum role from, struct msg *, bool *ok);
 /* Every peer that comes or goes: questions open when auth dies are answered UNAVAILABLE. */
 void login_on_peer(struct process *, enum role, unsigned index);
-void login_on_peer_lost(struct process *, enum role);
+void login_on_peer_lost(struct process *, enum role, unsigned index);
 /* At the end of the process. */
 void login_forget(struct process *);
 

@@ -8,10 +8,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -20,13 +20,14 @@
 #include "common/base/log.h"
 #include "common/base/map.h"
 #include "common/daemon/messages.h"
+#include "common/daemon/sandbox.h"
 #include "common/daemon/signer.h"
 #include "common/daemon/title.h"
 
 enum {
 	LIVED_LONG_MS = 10000,		/* a death after this is not one of a row */
 	BACK_OFF_FIRST_MS = 100,	/* doubled with each further death, up to: */
-	BACK_OFF_MOST_MS = 10000,
+	BACK_OFF_MOST_MS = 1000,	/* whoever dies, its service is back within two seconds */
 	STOP_MS = 7000,			/* then what still lives is killed */
 	GRACE_MS = 5000,		/* to exit, once it closed its channel */
 };
@@ -122,12 +123,14 @@ key_of_pid(const pid_t *pid)
 	return (struct str){ (const char *)pid, sizeof(*pid) };
 }
 
-static void
-free_child(struct child *c)
+void
+master_free_child(struct child *c)
 {
 	if (c->partner != NULL)
 		c->partner->partner = NULL;
 	TAILQ_REMOVE(&c->master->children, c, entry);
+	if (c->blank)
+		TAILQ_REMOVE(&c->master->blank, c, blank_entry);
 	map_remove(c->master->pids, key_of_pid(&c->pid));
 	ipc_free(c->ipc);
 	timer_free(c->grace);
@@ -143,10 +146,11 @@ forget_master(struct master *m, struct process_birth *birth)
 
 	loop_after_fork(m->loop);
 	while ((c = TAILQ_FIRST(&m->children)) != NULL)
-		free_child(c);
+		master_free_child(c);
 	map_free(m->keepers);
 	map_free(m->pids);
 	timer_free(m->restart);
+	timer_free(m->blanks);
 	timer_free(m->last_moment);
 	loop_free(m->loop);
 	close_fd(&m->ready_fd);
@@ -176,25 +180,46 @@ forget_master(struct master *m, struct process_birth *birth)
 	signal(SIGPIPE, SIG_IGN);
 }
 
-static void
-become_user(const struct master *m)
-{
-	if (m->uid == (uid_t)-1)
-		return;
-	if (setgroups(0, NULL) != 0 || setresgid(m->gid, m->gid, m->gid) != 0 ||
-	    setresuid(m->uid, m->uid, m->uid) != 0)
-		fatal("cannot become user id %u: errno %d", (unsigned)m->uid, errno);
-}
-
 /*
- * PAM's modules need what master has; keepers change by themselves, to their account's user, and
- * signers when they have read the key.
+ * PAM's modules need what master has; keepers, whom the nursery forks, change by themselves, to their
+ * account's user, and signers when they have read the key.
  */
 static void
 drop_privileges(const struct master *m, enum role role)
 {
-	if (role != ROLE_AUTH_PAM && role != ROLE_KEEPER && role != ROLE_SIGNER)
-		become_user(m);
+	if (role != ROLE_AUTH_PAM && role != ROLE_KEEPER && role != ROLE_SIGNER &&
+	    role != ROLE_NURSERY)
+		owners_become(m, role);
+}
+
+void
+master_note_pid(struct child *c, pid_t pid)
+{
+	c->pid = pid;
+	map_set(c->master->pids, key_of_pid(&c->pid), c);
+}
+
+struct child *
+master_adopt(struct master *m, enum role role, unsigned index, pid_t pid, int fd,
+    const char *label)
+{
+	struct child *c = xcalloc(1, sizeof(*c));
+
+	c->master = m;
+	c->role = role;
+	c->index = index;
+	c->crowd_slot = CROWD_SLOTS;
+	c->label = label ? xstrdup(label) : NULL;
+	c->born_ms = clock_monotonic_ms();
+	c->ipc = ipc_new(m->loop, fd, &child_handlers, c);
+	if (pid > 0)
+		master_note_pid(c, pid);
+	/* Keepers may be many; who is looked for stands before them. */
+	if (role == ROLE_KEEPER)
+		TAILQ_INSERT_TAIL(&m->children, c, entry);
+	else
+		TAILQ_INSERT_HEAD(&m->children, c, entry);
+	return c;
 }
 
 struct child *
@@ -231,25 +256,12 @@ master_fork(struct master *m, enum role role, const char *label,
 		process_live(&birth, start, context);
 	}
 	close(ends[1]);
-	c = xcalloc(1, sizeof(*c));
-	c->master = m;
-	c->role = role;
-	c->index = index;
-	c->pid = pid;
+	c = master_adopt(m, role, index, pid, ends[0], label);
 	c->crowd_slot = slot;
-	c->label = label ? xstrdup(label) : NULL;
-	c->born_ms = clock_monotonic_ms();
-	c->ipc = ipc_new(m->loop, ends[0], &child_handlers, c);
 	/* A draining front has sessions that still need its peers. */
 	TAILQ_FOREACH(other, &m->children, entry)
 		if (are_pair(role, other->role) && role != ROLE_KEEPER && other->role != ROLE_KEEPER)
 			master_join(c, other);
-	map_set(m->pids, key_of_pid(&c->pid), c);
-	/* Keepers may be many; who is looked for stands before them. */
-	if (role == ROLE_KEEPER)
-		TAILQ_INSERT_TAIL(&m->children, c, entry);
-	else
-		TAILQ_INSERT_HEAD(&m->children, c, entry);
 	log_debug(NULL, "process.start", KV("role", role_name(role)), KV("index", index),
 	    KV("pid", (int)pid));
 	return c;
@@ -257,8 +269,8 @@ master_fork(struct master *m, enum role role, const char *label,
 
 /* ---- roles ---- */
 
-static void
-start_role(struct process *p, void *context)
+void
+master_start_role(struct process *p, void *context)
 {
 	struct master *m = context;
 
@@ -272,9 +284,10 @@ start_role(struct process *p, void *context)
 	case ROLE_COURIER: p->service->courier_start(p); break;
 	case ROLE_SIGNER:
 		signer_start(p);
-		become_user(m);
+		owners_become(m, p->role);
 		break;
 	case ROLE_SYNCER: p->service->syncer_start(p); break;
+	case ROLE_NURSERY: nursery_start(p); break;
 	case ROLE_MASTER: case ROLE_KEEPER: case ROLE_COUNT:
 		fatal("nobody starts a %s this way", role_name(p->role));
 	}
@@ -297,7 +310,7 @@ static bool
 start_missing_of(struct master *m, enum role role)
 {
 	while (count_of(m, role) < m->roles[role].count)
-		if (master_fork(m, role, NULL, start_role, m) == NULL)
+		if (master_fork(m, role, NULL, master_start_role, m) == NULL)
 			return false;
 	return true;
 }
@@ -322,6 +335,7 @@ start_missing(void *context)
 			next = r->not_before_ms;
 	}
 	signers_join(m);
+	nursery_fill(m);
 	if (next != INT64_MAX)
 		timer_set(m->restart, next - now);
 }
@@ -422,6 +436,8 @@ run_message(struct child *from, struct msg *msg)
 		return keepers_on_session_wanted(from->master, msg);
 	if (from->role == ROLE_AUTH && msg->type == MSG_KEEPER_WANTED)
 		return keepers_on_keeper_wanted(from->master, msg);
+	if (from->role == ROLE_NURSERY && msg->type == MSG_BORN)
+		return nursery_on_born(from, msg);
 	if (from->role == ROLE_KEEPER && msg->type == MSG_IDLE)
 		return keepers_on_idle(from, msg);
 	if (from->role == ROLE_KEEPER && msg->type == MSG_USAGE)
@@ -444,6 +460,8 @@ on_message(void *context, struct ipc *ipc, struct msg *msg)
 void
 master_kill(struct child *c)
 {
+	if (c->pid <= 0)	/* whoever it is finds its channel closed */
+		return;
 	log_warn(NULL, "process.kill", KV("role", role_name(c->role)), KV("pid", (int)c->pid));
 	kill(c->pid, SIGKILL);
 }
@@ -510,27 +528,38 @@ end_with_recorder(struct master *m)
 		send_word(c, MSG_STOP, -1);
 }
 
-static void
-bury(struct child *c, int status)
+void
+master_bury(struct child *c, int status)
 {
 	struct master *m = c->master;
 	bool clean = WIFEXITED(status) && WEXITSTATUS(status) == 0;
 	bool restart = !m->stopping && !c->draining && c->role != ROLE_KEEPER;
+	bool was_nursery;
 	int64_t wait = restart ? back_off(m, c) : 0;
 
+	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
+		log_error(NULL, "sandbox.violation", KV("role", role_name(c->role)), KV("label", str_of(c->label)),
+		    KV("pid", (int)c->pid), KV("why", "it asked the kernel for what its walls forbid, and was ended: a "
+		    "fault of ours, or somebody got in. The kernel's log (journalctl -k, dmesg) has the number of the call "
+		    "as syscall=; please report it"));
 	if (!clean)
 		log_error(NULL, "process.died", KV("role", role_name(c->role)),
 		    KV("label", str_of(c->label)), KV("pid", (int)c->pid),
 		    KV("signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0),
 		    KV("status", WIFEXITED(status) ? WEXITSTATUS(status) : -1),
 		    KV("restart_ms", wait));
-	if (c->role == ROLE_KEEPER)
+	if (c->role == ROLE_KEEPER && c->label == NULL)
+		nursery_on_blank_death(m);
+	else if (c->role == ROLE_KEEPER)
 		keepers_on_death(c);
 	signers_on_death(c);
 	crowd_give_back(m->crowd, c->crowd_slot);
 	if (restart)
 		m->roles[c->role].not_before_ms = clock_monotonic_ms() + wait;
-	free_child(c);
+	was_nursery = c->role == ROLE_NURSERY;
+	master_free_child(c);
+	if (was_nursery)
+		nursery_on_death(m);
 	if (restart && m->started)
 		timer_set(m->restart, 0);
 	else if (restart)
@@ -544,9 +573,9 @@ master_bury_dead(struct child *c)
 {
 	int status;
 
-	if (waitpid(c->pid, &status, WNOHANG) != c->pid)
+	if (c->pid <= 0 || waitpid(c->pid, &status, WNOHANG) != c->pid)
 		return false;
-	bury(c, status);
+	master_bury(c, status);
 	return true;
 }
 
@@ -565,7 +594,7 @@ on_child_signal(void *context)
 		/* Why it failed, or whom it let in. A keeper's last words are in the log. */
 		if (c->ipc != NULL && c->role != ROLE_KEEPER)
 			ipc_hear_rest(c->ipc);
-		bury(c, status);
+		master_bury(c, status);
 	}
 	look_whether_all_are_ready(m);
 }
@@ -585,28 +614,51 @@ reopen_log(struct master *m)
 	m->files.log = log;
 }
 
-/* A copy of the log's descriptor for the recorder, or -1. */
+/* The file's text in memory, which nobody who gets it can change; -1 (logged): none. */
 static int
-log_for(const struct master *m, const struct child *c)
+share_text(struct str text)
 {
-	return c->role == ROLE_RECORDER ? fcntl(m->files.log, F_DUPFD_CLOEXEC, 0) : -1;
+	int fd = memfd_create("settings", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (fd >= 0 && write(fd, text.p, text.n) == (ssize_t)text.n &&
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) == 0)
+		return fd;
+	log_error(NULL, "reload.failed", KV("errno", errno));
+	close_fd(&fd);
+	return -1;
+}
+
+/* Walls are between them and the file. */
+static void
+send_settings(struct child *c, int text)
+{
+	struct buf m = BUF_INIT;
+
+	if (c->role == ROLE_RECORDER)
+		send_word(c, MSG_NEW_LOG, fcntl(c->master->files.log, F_DUPFD_CLOEXEC, 0));
+	msg_begin(&m, MSG_RELOAD);
+	msg_put_str(&m, str_of(c->master->settings->hostname));
+	master_send(c, &m, fcntl(text, F_DUPFD_CLOEXEC, 0));
 }
 
 static void
 on_hangup(void *context)
 {
 	struct master *m = context;
+	scoped_buf text = BUF_INIT;
+	scoped_fd shared = -1;
 	struct settings *fresh;
 	struct child *c;
 	char *why;
 
-	fresh = settings_read(m->settings->config_path, &why);
+	fresh = settings_read_text(m->settings->config_path, &text, &why);
 	if (fresh == NULL) {
 		log_error(NULL, "reload.failed", KV("why", why));
 		free(why);
 		return;
 	}
-	if (!doors_rebind(m, fresh)) {
+	shared = share_text(buf_str(&text));
+	if (shared < 0 || !doors_rebind(m, fresh)) {
 		settings_free(fresh);
 		return;
 	}
@@ -614,10 +666,11 @@ on_hangup(void *context)
 	m->settings = fresh;
 	master_count_roles(m);
 	reopen_log(m);
+	owners_give(m);
 	TAILQ_FOREACH(c, &m->children, entry)
-		if (c->role != ROLE_FRONT) {
-			send_word(c, MSG_RELOAD, log_for(m, c));
-		} else {
+		if (c->role != ROLE_FRONT && c->role != ROLE_COURIER) {
+			send_settings(c, shared);
+		} else if (!c->draining) {
 			c->draining = true;
 			send_word(c, MSG_DRAIN, -1);
 		}
@@ -659,13 +712,18 @@ master_run(struct master *m)
 	struct child *c;
 
 	title_set(m->service->name, "master", m->settings->config_path);
+	sandbox_announce();
 	TAILQ_INIT(&m->children);
+	TAILQ_INIT(&m->blank);
 	m->loop = loop_new();
 	m->keepers = map_new();
 	m->pids = map_new();
 	m->crowd = crowd_new();
 	m->restart = timer_new(m->loop, start_missing, m);
+	m->blanks = timer_new(m->loop, nursery_on_timer, m);
 	m->last_moment = timer_new(m->loop, kill_rest, m);
+	if (sandbox_options()->escapes)
+		master_try_escapes(m);
 	loop_on_signal(m->loop, SIGCHLD, on_child_signal, m);
 	loop_on_signal(m->loop, SIGTERM, on_terminate, m);
 	loop_on_signal(m->loop, SIGINT, on_terminate, m);
@@ -673,10 +731,11 @@ master_run(struct master *m)
 	start_missing(m);
 	loop_run(m->loop);
 	while ((c = TAILQ_FIRST(&m->children)) != NULL)
-		free_child(c);
+		master_free_child(c);
 	map_free(m->keepers);
 	map_free(m->pids);
 	timer_free(m->restart);
+	timer_free(m->blanks);
 	timer_free(m->last_moment);
 	loop_free(m->loop);
 	crowd_free(m->crowd);

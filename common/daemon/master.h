@@ -13,12 +13,14 @@ struct master;
 
 struct child {
 	TAILQ_ENTRY(child) entry;
+	TAILQ_ENTRY(child) blank_entry;
+	bool blank;		/* a keeper without an account, in master.blank */
 	struct master *master;
 	enum role role;
 	unsigned index;
-	pid_t pid;
+	pid_t pid;		/* 0: the nursery has not told yet */
 	struct ipc *ipc;
-	char *label;		/* keepers: the account */
+	char *label;		/* keepers: the account; NULL: a blank one */
 	int64_t born_ms;
 	bool ready;
 	unsigned crowd_slot;	/* fronts: where it counts */
@@ -49,6 +51,7 @@ struct master {
 	struct settings *settings;
 	struct loop *loop;
 	struct children children;
+	struct children blank;	/* keepers that wait for an account */
 	struct map *keepers;	/* address to child */
 	struct map *pids;	/* pid to child */
 	struct crowd *crowd;
@@ -57,6 +60,7 @@ struct master {
 	struct process_door *doors;
 	size_t door_count;
 	struct timer *restart;
+	struct timer *blanks;	/* are there enough? */
 	struct timer *last_moment;
 	bool started;		/* everybody was ready once */
 	bool stopping;
@@ -64,8 +68,9 @@ struct master {
 	int log_pipe;		/* the end for all others */
 	int ready_fd;		/* where `trivet start` waits, or -1 */
 	int pid_fd;		/* the pid file, locked; no child has it */
-	uid_t uid;		/* what children become; (uid_t)-1: stay */
-	gid_t gid;
+	uid_t uid;		/* what keepers become; (uid_t)-1: stay */
+	gid_t gid;		/* and all others */
+	uid_t uids[ROLE_COUNT];	/* what the others become: users of their own where there are */
 };
 
 /* service.c: how many of each role these settings ask for. */
@@ -74,6 +79,18 @@ void master_count_roles(struct master *);
 /* master.c */
 struct child *master_fork(struct master *, enum role, const char *label,
     void (*start)(struct process *, void *), void *context);
+/* What a child of any role but keeper begins with; context: the master. */
+void master_start_role(struct process *, void *context);
+/* master_escapes.c: --escape-attempts. */
+_Noreturn void master_try_escapes(struct master *);
+void master_free_child(struct child *);
+/* Takes a process on, and its end of the channel to it; joins it with nobody. label is copied. */
+struct child *master_adopt(struct master *, enum role, unsigned index, pid_t, int fd,
+    const char *label);
+/* A child whose process is not there (any more): whatever waited for it is told. Frees it. */
+void master_bury(struct child *, int status);
+/* A child of the nursery is known by its number from here on. */
+void master_note_pid(struct child *, pid_t);
 void master_send(struct child *, struct buf *message, int fd);
 void master_kill(struct child *);
 /* Gives both a channel to each other. */
@@ -84,6 +101,14 @@ bool master_bury_dead(struct child *);
 /* The first of a role that is not draining. */
 struct child *master_first(struct master *, enum role);
 _Noreturn void master_run(struct master *);
+
+/* owners.c: all do nothing where nobody becomes anybody. */
+/* After uid, gid and the counts of roles are known; user: the name of uid. */
+void owners_find(struct master *, const char *user);
+/* What the roles have in state_dir is theirs from here on. */
+void owners_give(const struct master *);
+/* A child's: for good. */
+void owners_become(const struct master *, enum role);
 
 /* doors.c */
 struct process_door *doors_bind(const struct service *, const struct settings *,
@@ -101,7 +126,24 @@ void signers_on_reload(struct master *);
 void signers_on_death(struct child *);
 bool signers_on_failed(struct child *front, struct msg *);
 
+/* master_nursery.c: keepers that wait for an account. */
+/* A keeper for this account (uid and gid are final); NULL: none can be had now. */
+struct child *nursery_take(struct master *, const struct keeper_grant *);
+/* Soon as many wait as are to. */
+void nursery_fill(struct master *);
+bool nursery_on_born(struct child *nursery, struct msg *);
+/* The nursery is dead and freed: who was to be born is not. */
+void nursery_on_death(struct master *);
+/* A keeper died that had no account. */
+void nursery_on_blank_death(struct master *);
+void nursery_on_timer(void *master);
+
+/* nursery.c: the nursery itself. */
+void nursery_start(struct process *);
+
 /* master_keepers.c */
+/* In the new process: becomes this account's keeper. */
+void keepers_begin(struct process *, const struct keeper_grant *);
 bool keepers_on_session_wanted(struct master *, struct msg *);
 bool keepers_on_keeper_wanted(struct master *, struct msg *);
 bool keepers_on_idle(struct child *, struct msg *);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * master's keepers: one process for each account in use, forked when somebody who was let in by auth
- * needs it. Never two for one account: while one leaves, what comes for its account waits.
+ * master's keepers: one process for each account in use, taken from the nursery when somebody who was let in by
+ * auth needs it. Never two for one account: while one leaves, what comes for its account waits.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,6 +16,7 @@
 #include "common/base/map.h"
 #include "common/daemon/master.h"
 #include "common/daemon/messages.h"
+#include "common/daemon/sandbox.h"
 
 enum {
 	KEEPERS_MAX = 20000,
@@ -43,26 +44,67 @@ struct wishes {
 
 /* ---- the new process ---- */
 
-/* Makes the Maildir's folder, and the levels above it below mail_dir, as its user. */
-static int
-open_maildir(struct str path)
+/* Makes what is missing of the levels of an absolute path. */
+static void
+make_levels(const char *path)
 {
-	char *text = str_path(path);
+	char *text = xstrdup(path);
+
+	for (char *slash = text; slash != NULL && slash[0] != '\0';) {
+		slash = strchr(slash + 1, '/');
+		if (slash != NULL)
+			*slash = '\0';
+		if (mkdir(text, 0700) != 0 && errno != EEXIST && errno != EACCES && errno != EROFS)
+			log_error(NULL, "maildir.make", KV("path", text), KV("errno", errno));
+		if (slash != NULL)
+			*slash = '/';
+	}
+	free(text);
+}
+
+/* One level further down, made if it is missing; the one above is closed. A link there leads nowhere. */
+static int
+step_down(int above, const char *name, int how)
+{
+	int fd = -1;
+
+	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+		errno = EINVAL;
+	else if (mkdirat(above, name, 0700) == 0 || errno == EEXIST)
+		fd = openat(above, name, how | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	close_fd(&above);
+	return fd;
+}
+
+/*
+ * Opens the Maildir's folder as its user, and makes it if it is missing. Up to mail_dir, or where the folder lies
+ * elsewhere up to the one above it, links are the administrator's; below that they are not followed.
+ */
+static int
+open_maildir(const struct settings *settings, struct str path)
+{
+	struct str top = str_of(settings->mail_dir), rest, level;
+	char *text = str_path(path), *name;
 	int fd;
 
 	if (text == NULL || text[0] != '/')
 		fatal("maildir is no absolute path");
-	for (char *slash = strchr(text + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
-		*slash = '\0';
-		if (mkdir(text, 0700) != 0 && errno != EEXIST && errno != EACCES && errno != EROFS)
-			log_error(NULL, "maildir.make", KV("path", text), KV("errno", errno));
-		*slash = '/';
+	if (!str_starts(path, top) || path.n <= top.n || path.p[top.n] != '/')
+		top = str_sub(path, 0, str_last_index(path, '/'));
+	rest = str_from(path, top.n + 1);
+	text[top.n] = '\0';
+	make_levels(text);
+	fd = open(top.n > 0 ? text : "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	while (fd >= 0 && str_cut(&rest, '/', &level)) {
+		if (level.n == 0)
+			continue;
+		name = str_dup(level);
+		fd = step_down(fd, name, rest.n > 0 ? O_PATH : O_RDONLY);
+		free(name);
 	}
-	if (mkdir(text, 0700) != 0 && errno != EEXIST)
-		log_error(NULL, "maildir.make", KV("path", text), KV("errno", errno));
-	fd = open(text, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
-		log_error(NULL, "maildir.open", KV("path", text), KV("errno", errno));
+		log_error(NULL, "maildir.open", KV("path", path), KV("errno", errno),
+		    KV("why", "look at its owner and mode; a link is not followed"));
 	free(text);
 	return fd;
 }
@@ -77,18 +119,19 @@ become(const struct keeper_grant *g)
 		fatal("cannot become user id %u: errno %d", (unsigned)g->uid, errno);
 }
 
-static void
-start_keeper(struct process *p, void *context)
+void
+keepers_begin(struct process *p, const struct keeper_grant *g)
 {
-	const struct keeper_grant *g = context;
 	int fd;
 
 	become(g);
 	umask(0077);
-	fd = open_maildir(g->maildir);
-	if (fd < 0)
-		process_fail(p, "cannot open the Maildir %.*s of %.*s: errno %d; look at its owner and mode",
-		    STR_ARG(g->maildir), STR_ARG(g->address), errno);
+	fd = open_maildir(p->settings, g->maildir);
+	/* From here on it reads what others wrote. Without its folder it tells whoever comes that there is none now. */
+	if (fd >= 0)
+		sandbox_allow(fd, SANDBOX_FOLDER);
+	sandbox_allow_path("/proc/sys/kernel/random/boot_id", SANDBOX_READ);
+	sandbox_close(ROLE_KEEPER);
 	p->service->keeper_start(p, g, fd);
 }
 
@@ -103,12 +146,11 @@ keepers_most(void)
 }
 
 static struct child *
-find_or_fork(struct master *m, const struct keeper_grant *grant)
+find_or_take(struct master *m, const struct keeper_grant *grant)
 {
 	struct child *c = map_get(m->keepers, grant->address);
 	struct child *auth = master_first(m, ROLE_AUTH);
 	struct keeper_grant g = *grant;
-	char *label;
 
 	/* One that died a moment ago: its signal may still be waiting behind this wish. */
 	if (c != NULL && master_bury_dead(c))
@@ -119,9 +161,7 @@ find_or_fork(struct master *m, const struct keeper_grant *grant)
 		g.uid = m->uid;
 		g.gid = m->gid;
 	}
-	label = str_dup(g.address);
-	c = master_fork(m, ROLE_KEEPER, label, start_keeper, &g);
-	free(label);
+	c = nursery_take(m, &g);
 	if (c == NULL)
 		return NULL;
 	c->quota_bytes = g.quota_bytes;
@@ -236,13 +276,13 @@ grant_wish(struct master *m, const struct wish *w)
 {
 	struct child *keeper;
 
-	/* What would be forked now would not be told to stop. */
+	/* What would be begun now would not be told to stop. */
 	if (m->stopping) {
 		if (w->session)
 			answer_front(m, w, -1);
 		return true;
 	}
-	keeper = find_or_fork(m, &w->grant);
+	keeper = find_or_take(m, &w->grant);
 	if (keeper == NULL) {
 		log_error(NULL, "keeper.none", KV("user", w->grant.address),
 		    KV("keepers", map_count(m->keepers)));

@@ -7,9 +7,10 @@
 enum message_type {
 	/* master -> all */
 	MSG_PEER = 1,		/* u8 role, u32 index, str label; fd: a channel to it */
-	MSG_RELOAD,		/* the settings file is to be read again; fd: for the recorder, the log opened anew */
+	MSG_RELOAD,		/* str name of this host; fd: the text of the settings file */
 	MSG_STOP,
-	MSG_DRAIN,		/* front: others have your doors, end with your last connection */
+	MSG_DRAIN,		/* front: others have your doors, end with your last connection; courier: with your last attempt */
+	MSG_NEW_LOG,		/* recorder; fd: the log opened anew */
 	/* all -> master */
 	MSG_READY,
 	MSG_FAILED,		/* str why: cannot do its work */
@@ -25,6 +26,10 @@ enum message_type {
 	/* auth -> pam worker and back */
 	MSG_PAM,		/* u64 job, str user, str peer, str password */
 	MSG_PAM_ANSWER,		/* u64 job, u8 login_result */
+	/* auth -> pam worker; fd: a channel for the next two, one question at a time */
+	MSG_NAMES,
+	MSG_NAME,		/* str name of a system account */
+	MSG_NAME_ANSWER,	/* u8 users_result, str name, str home, u32 uid, u32 gid */
 	/* auth -> master */
 	MSG_SESSION_WANTED,	/* u32 front, u64 question, str sid, str peer, bool secure, grant */
 	MSG_KEEPER_WANTED,	/* grant */
@@ -51,6 +56,12 @@ enum message_type {
 	MSG_SIGNER_FAILED,	/* u32 index */
 	/* auth -> front */
 	MSG_TICKET_KEYS,	/* str current, str previous (may be empty): TLS_TICKET_KEY octets each */
+	/* master -> nursery: a blank keeper, please; fd: its channel to master */
+	MSG_BIRTH,		/* u32 index */
+	/* nursery -> master */
+	MSG_BORN,		/* u32 index, u32 pid; 0: it could not be had */
+	/* master -> a blank keeper: this account is yours */
+	MSG_ACCOUNT,		/* grant */
 
 	MSG_SMTPD = 0x100,	/* from here on: smtpd's own, smtpd/smtpd.h */
 };

@@ -22,6 +22,7 @@ enum role {
 	ROLE_COURIER,
 	ROLE_SYNCER,		/* the queue's: what blocks for long on the way to the disk */
 	ROLE_SIGNER,		/* one for each front: holds the private key */
+	ROLE_NURSERY,		/* forks keepers before anybody needs them; never held a secret */
 	ROLE_COUNT
 };
 
@@ -35,7 +36,7 @@ struct process {
 	struct loop *loop;
 	enum role role;
 	unsigned index;		/* a number that no other process of its role ever had */
-	struct str label;	/* keepers: the account's address */
+	struct str label;	/* keepers: the account's address; empty while blank */
 	void *state;		/* the role's own */
 	struct process_inside *inside;
 };
@@ -51,6 +52,8 @@ struct process_handlers {
 	void (*on_peer_lost)(struct process *, enum role, unsigned index);
 	void (*on_drained)(struct process *, enum role, unsigned index);
 	void (*on_reload)(struct process *);
+	/* A successor, begun with the new settings, is there: end with what is under way. Not for fronts. */
+	void (*on_drain)(struct process *);
 	/* SIGTERM: say goodbye and process_end soon (5 s at most); NULL: process_end at once. */
 	void (*on_stop)(struct process *);
 };
@@ -116,6 +119,13 @@ struct auth_roles {
 	void (*pam_start)(struct process *);
 };
 
+/* What a role has in state_dir: master gives it to the role's user. users.db is auth's anyway. */
+struct service_belonging {
+	enum role role;
+	enum belonging_kind { BELONGING_DATABASE, BELONGING_FOLDER } kind;
+	const char *name;
+};
+
 struct service {
 	const char *name;	/* "imapd" */
 	const char *protocol;	/* "imap": PAM, ALPN, logs */
@@ -130,6 +140,8 @@ struct service {
 	const struct recorder_reader *trace;		/* smtpd only, else NULL */
 	void (*syncer_start)(struct process *);		/* smtpd only, else NULL */
 	unsigned syncers;				/* how many of them */
+	const struct service_belonging *belongings;	/* smtpd only */
+	size_t belonging_count;
 };
 
 /* main() of all three daemons: `NAME [-c CONFIG]`, in the foreground. */

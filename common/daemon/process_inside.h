@@ -26,6 +26,9 @@ struct process_birth {
 _Noreturn void process_live(const struct process_birth *,
     void (*start)(struct process *, void *context), void *context);
 
+/* Its channels and its loop are closed: at the end, and in what the nursery forked. Settings stay. */
+void process_forget(struct process *);
+
 /* The sockets of the doors are closed; others go on listening. */
 void process_close_doors(struct process *);
 

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <getopt.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
@@ -18,7 +19,9 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/daemon/master.h"
+#include "common/daemon/sandbox.h"
 #include "common/daemon/title.h"
+#include "common/net/tls.h"
 
 enum { DESCRIPTORS_WANTED = 65536, PID_TEXT = 32 };
 
@@ -163,19 +166,36 @@ master_count_roles(struct master *m)
 	m->roles[ROLE_QUEUE].count = m->service->queue_start ? 1 : 0;
 	m->roles[ROLE_COURIER].count = m->service->courier_start ? 1 : 0;
 	m->roles[ROLE_SYNCER].count = m->service->syncers;
+	m->roles[ROLE_NURSERY].count = 1;
 }
 
 static const char *
 parse_arguments(const struct master *m, int argc, char **argv)
 {
+	enum { NO_SANDBOX = 256, LANDLOCK_ABI, ESCAPES };
+	static const struct option rows[] = {
+		{ .name = "no-sandbox", .val = NO_SANDBOX },
+		{ .name = "landlock-abi", .has_arg = required_argument, .val = LANDLOCK_ABI },
+		{ .name = "escape-attempts", .val = ESCAPES },
+		{ 0 },
+	};
+	struct sandbox_options sandbox = { 0 };
 	const char *config = NULL;
+	uint32_t abi = 0;
 	int option;
 
-	while ((option = getopt(argc, argv, "c:")) != -1) {
-		if (option != 'c')
+	while ((option = getopt_long(argc, argv, "c:", rows, NULL)) != -1) {
+		if (option == 'c')
+			config = optarg;
+		else if (option == NO_SANDBOX)
+			sandbox.off = true;
+		else if (option == ESCAPES)
+			sandbox.escapes = true;
+		else if (option != LANDLOCK_ABI || !str_to_u32(str_of(optarg), &abi) || abi == 0)
 			refuse(m, m->service->name, "usage: -c CONFIG; see trivet(8)");
-		config = optarg;
 	}
+	sandbox.landlock_most = abi;
+	sandbox_set(&sandbox);
 	if (optind < argc)
 		refuse_with(m, m->service->name, "what is '%s'? usage: -c CONFIG; see trivet(8)",
 		    argv[optind]);
@@ -228,5 +248,8 @@ service_main(const struct service *service, int argc, char **argv)
 	if (m->doors == NULL)
 		refuse(m, service->name, why);
 	master_count_roles(m);
+	owners_find(m, m->settings->user[0] ? m->settings->user : "trivet");
+	owners_give(m);
+	tls_prepare();
 	master_run(m);
 }

@@ -306,11 +306,28 @@ struct settings *
 settings_read(const char *path, char **why)
 {
 	scoped_buf text = BUF_INIT;
+
+	return settings_read_text(path, &text, why);
+}
+
+struct settings *
+settings_parse_for(const char *path, struct str text, struct str host_name, char **why)
+{
+	struct settings *settings = settings_parse(path, text, why);
+
+	if (settings != NULL && settings->hostname[0] == '\0')
+		settings->hostname = arena_str(((struct settings_owner *)settings)->arena, host_name).p;
+	return settings;
+}
+
+struct settings *
+settings_read_text(const char *path, struct buf *text, char **why)
+{
 	char *full = absolute_path(path != NULL ? path : SYSCONFDIR "/trivet/trivet.conf");
 	struct settings *settings = NULL;
 
-	if (read_file(full, &text, why))
-		settings = settings_parse(full, buf_str(&text), why);
+	if (read_file(full, text, why))
+		settings = settings_parse(full, buf_str(text), why);
 	free(full);
 	if (settings != NULL && !find_own_name(settings, why)) {
 		settings_free(settings);

@@ -61,6 +61,11 @@ must_check struct settings *settings_read(const char *path, char **why);
  * empty, nothing is looked up.
  */
 must_check struct settings *settings_parse(const char *path, struct str text, char **why);
+/* settings_read, and the octets of the file for those who cannot read it, into *text. */
+must_check struct settings *settings_read_text(const char *path, struct buf *text, char **why);
+/* They make the same of it; host_name is what settings_read found (->hostname). */
+must_check struct settings *settings_parse_for(const char *path, struct str text, struct str host_name,
+    char **why);
 void settings_free(struct settings *);
 /* A commented sample with every setting at its default; the rows in trivet.conf(5)'s notation. */
 void settings_put_sample(struct buf *out);

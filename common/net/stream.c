@@ -68,6 +68,13 @@ struct stream {
 /* Nobody's any more; only the loop knows them. */
 static TAILQ_HEAD(, stream) finishing = TAILQ_HEAD_INITIALIZER(finishing);
 
+/* What a client says may be a password: nothing of it stays behind in memory that is given back. */
+static void
+forget_input(struct stream *s)
+{
+	buf_wipe(&s->in);
+}
+
 static void on_ready(void *context, unsigned ready);
 static void on_later(void *context);
 static void step_handshake(struct stream *);
@@ -106,7 +113,7 @@ stream_free(struct stream *s)
 	timer_free(s->idle);
 	timer_free(s->deadline);
 	wire_close(&s->wire);
-	buf_free(&s->in);
+	forget_input(s);
 	buf_free(&s->out);
 	buf_free(&s->info);
 	free(s);
@@ -192,7 +199,8 @@ deliver(struct stream *s)
 			return;
 	}
 	s->gone = NULL;
-	buf_shrink(&s->in, 0);
+	if (s->in.n == 0)
+		forget_input(s);
 	update(s);
 }
 
@@ -220,6 +228,21 @@ touch(struct stream *s)
 
 /* In. */
 
+/* As buf_room, but what is outgrown is forgotten. */
+static char *
+input_room(struct buf *in, size_t n)
+{
+	struct buf larger = BUF_INIT;
+
+	if (in->base != NULL && in->cap - in->n < n) {
+		buf_room(&larger, in->n + n);
+		buf_put(&larger, buf_str(in));
+		buf_wipe(in);
+		*in = larger;
+	}
+	return buf_room(in, n);
+}
+
 static size_t
 next_chunk(size_t chunk, size_t got)
 {
@@ -234,7 +257,7 @@ receive_some(struct stream *s)
 {
 	size_t room = s->input_limit - s->in.n, n = room < s->chunk ? room : s->chunk, got = 0;
 
-	s->read_needs = wire_read(&s->wire, buf_room(&s->in, n), n, &got);
+	s->read_needs = wire_read(&s->wire, input_room(&s->in, n), n, &got);
 	switch (s->read_needs) {
 	case WIRE_DONE:
 		buf_added(&s->in, got);
@@ -447,7 +470,7 @@ static void
 start_tls(struct stream *s, struct tls_context *tls, bool is_server, const char *name)
 {
 	/* RFC 3207 6, RFC 2595 4: what was said in the clear is as if never said. */
-	buf_free(&s->in);
+	forget_input(s);
 	s->news &= ~(1u << STREAM_INPUT);
 	s->read_needs = WIRE_WANTS_READ;
 	if (s->broken)
@@ -610,7 +633,7 @@ stream_finish(struct stream *s)
 	timer_free(s->idle);
 	s->idle = NULL;
 	timer_stop(s->later);
-	buf_free(&s->in);
+	forget_input(s);
 	if (s->closing == NOT_CLOSING)
 		TAILQ_INSERT_TAIL(&finishing, s, entry);
 	s->closing = SENDING_REST;

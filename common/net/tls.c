@@ -128,7 +128,7 @@ context_new(const SSL_METHOD *method, char **why)
 		return NULL;
 	}
 	SSL_CTX_set_options(ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
-	    SSL_OP_IGNORE_UNEXPECTED_EOF);
+	    SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_CLEANSE_PLAINTEXT);
 	SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
 	    SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	SSL_CTX_set_read_ahead(ssl, 1);
@@ -172,6 +172,13 @@ tls_server_new(struct str chain, const char *service, tls_sign *sign, void *sign
 	tls_tickets_enable(context->ssl);
 	SSL_CTX_set_alpn_select_cb(context->ssl, choose_protocol, (void *)(uintptr_t)word);
 	return context;
+}
+
+void
+tls_prepare(void)
+{
+	if (OPENSSL_init_ssl(OPENSSL_INIT_LOAD_CONFIG, NULL) != 1)
+		fatal("OpenSSL does not start");
 }
 
 struct tls_context *

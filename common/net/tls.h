@@ -22,6 +22,8 @@ typedef bool tls_sign(void *context, uint16_t scheme, struct str input, struct b
  */
 must_check struct tls_context *tls_server_new(struct str chain, const char *service, tls_sign *,
     void *context, char **why);
+/* Before a process forks others that see no files: OpenSSL reads its configuration now. */
+void tls_prepare(void);
 /* For clients: opportunistic, certificates are not verified. */
 must_check struct tls_context *tls_client_new(char **why);
 /* Streams that use it keep it alive. */

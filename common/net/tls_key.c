@@ -194,14 +194,16 @@ skip_vector(struct str *rest, size_t width)
 static bool
 is_key_exchange(struct str input)
 {
-	enum { RANDOMS = 64, NAMED_CURVE = 3 };
+	enum { RANDOMS = 64, NAMED_CURVE = 3, POINT_LEAST = 32, PRIME_LEAST = 256 };
 	struct str curve = str_from(input, RANDOMS + 3), dh = str_from(input, RANDOMS);
 
-	if (input.n <= RANDOMS + 3)
-		return false;
-	if (input.p[RANDOMS] == NAMED_CURVE && skip_vector(&curve, 1) && curve.n == 0)
+	/* X25519's point is the shortest there is; a prime under 2,048 bits OpenSSL does not use. */
+	if (input.n > RANDOMS + 3 + POINT_LEAST && input.p[RANDOMS] == NAMED_CURVE
+	    && skip_vector(&curve, 1) && curve.n == 0)
 		return true;
-	return skip_vector(&dh, 2) && skip_vector(&dh, 2) && skip_vector(&dh, 2) && dh.n == 0;
+	return input.n > RANDOMS + 2 * PRIME_LEAST && skip_vector(&dh, 2)
+	    && input.n - RANDOMS - dh.n > PRIME_LEAST
+	    && skip_vector(&dh, 2) && skip_vector(&dh, 2) && dh.n == 0;
 }
 
 /* ---- signing ---- */

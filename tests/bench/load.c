@@ -41,6 +41,7 @@ struct protocol {
 static const char *host = "127.0.0.1", *port, *user = "user1", *password = "secret",
 	*domain = "example.test", *items = "(UID FLAGS)";
 static unsigned connections = 1, total = 100, users = 10, size = 4096, messages = 1;
+static bool one_user;		/* SMTP: all to `user`, not to each in turn */
 static unsigned begun, done;	/* messages handed in, or sessions */
 static uint64_t octets;
 static struct buf body = BUF_INIT;
@@ -98,7 +99,10 @@ smtp_say(struct session *s)
 		buf_put_z(&s->out, "MAIL FROM:<load@bench.test>\r\n");
 		break;
 	case SMTP_RCPT:
-		buf_printf(&s->out, "RCPT TO:<user%u@%s>\r\n", s->left % users + 1, domain);
+		if (one_user)
+			buf_printf(&s->out, "RCPT TO:<%s@%s>\r\n", user, domain);
+		else
+			buf_printf(&s->out, "RCPT TO:<user%u@%s>\r\n", s->left % users + 1, domain);
 		break;
 	case SMTP_DATA:
 		buf_put_z(&s->out, "DATA\r\n");
@@ -385,7 +389,7 @@ take_options(int argc, char **argv)
 		case 'u': users = number(optarg); break;
 		case 's': size = number(optarg); break;
 		case 'm': messages = number(optarg); break;
-		case 'l': user = optarg; break;
+		case 'l': user = optarg; one_user = true; break;
 		case 'p': password = optarg; break;
 		case 'd': domain = optarg; break;
 		case 'f': items = optarg; break;

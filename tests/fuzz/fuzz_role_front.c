@@ -88,8 +88,7 @@ on_peer(struct process *p, enum role role, unsigned index, struct str label)
 static void
 on_peer_lost(struct process *p, enum role role, unsigned index)
 {
-	(void)index;
-	login_on_peer_lost(p, role);
+	login_on_peer_lost(p, role, index);
 	submit_on_peer_lost(p, role);
 }
 

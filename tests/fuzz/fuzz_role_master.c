@@ -45,23 +45,20 @@ static const struct ipc_handlers handlers = { .received = on_received, .closed =
 
 /* Every third one is dead at once: its side of the channel is closed. */
 struct child *
-master_fork(struct master *m, enum role role, const char *label,
-    void (*start)(struct process *, void *), void *context)
+nursery_take(struct master *m, const struct keeper_grant *grant)
 {
-	const struct keeper_grant *grant = context;
 	struct child *c;
 	int ends[2];
 
-	(void)start;
-	if (role != ROLE_KEEPER || grant->uid == 0)
+	if (grant->uid == 0)
 		fatal("a process that nobody may have");
 	if (map_count(m->keepers) >= KEEPERS_AT_ONCE || !ipc_pair(ends))
 		return NULL;
 	c = xcalloc(1, sizeof(*c));
 	c->master = m;
-	c->role = role;
-	c->index = m->next_index[role]++;
-	c->label = xstrdup(label);
+	c->role = ROLE_KEEPER;
+	c->index = m->next_index[ROLE_KEEPER]++;
+	c->label = str_dup(grant->address);
 	c->ipc = ipc_new(m->loop, ends[0], &handlers, c);
 	c->pid = ends[1];
 	if (c->index % 3 == 2) {

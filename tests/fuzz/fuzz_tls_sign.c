@@ -52,7 +52,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	input = (struct str){ (const char *)data + 2, size - 2 };
 	if (tls_key_sign(key, (uint16_t)(data[0] << 8 | data[1]), input, &signature) &&
-	    (input.n < 64 + 6 || signature.n == 0))
+	    (input.n < 64 + 4 + 32 || signature.n == 0))
 		__builtin_trap();
 	return 0;
 }

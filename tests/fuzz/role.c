@@ -11,6 +11,7 @@
 
 #include "common/base/id.h"
 #include "common/base/log.h"
+#include "common/daemon/sandbox.h"
 
 enum { LETTERS_MAX = 60 * 1024, FOLDER_DEPTH = 16 };
 
@@ -183,6 +184,7 @@ role_process(enum role role, const struct service *service, const char *more)
 	char *why = NULL;
 
 	log_set_sink(log_nothing);
+	sandbox_set(&(struct sandbox_options){ .off = true });
 	buf_printf(&text, "hostname = mx.example\nstate_dir = %s\nmail_dir = %s/mail\n%s\n",
 	    role_folder(), role_folder(), more);
 	the_process = (struct process){ .service = service, .role = role, .loop = loop_new(),

@@ -392,9 +392,10 @@ class Site:
 
     def spawn(self, daemon, wrapper):
         read_end, write_end = os.pipe()
+        options = [] if self.sandbox else ["--no-sandbox"]
         with open(f"{self.folder}/stderr/{daemon}", "ab") as err:
             child = subprocess.Popen(
-                [*wrapper, program(daemon), "-c", self.config], stdin=subprocess.DEVNULL, stdout=err, stderr=err,
+                [*wrapper, program(daemon), "-c", self.config, *options], stdin=subprocess.DEVNULL, stdout=err, stderr=err,
                 cwd="/", start_new_session=True, pass_fds=(write_end,),
                 env={**self.environment(), "TRIVET_READY_FD": str(write_end)})
         os.close(write_end)

@@ -56,12 +56,12 @@ def short(value):
 # ---- sites ----
 
 @contextlib.contextmanager
-def two_sites(folder, settings=(), a="a.test", b="b.test", b_settings=(), dns=None):
+def two_sites(folder, settings=(), a="a.test", b="b.test", b_settings=(), dns=None, users=3):
     """Two sites on 127.0.0.2 and 127.0.0.3 that find each other by `dns` (dns.Server), same ports."""
     base = find_port_base("127.0.0.1", "127.0.0.2", "127.0.0.3")
     shared = [f"outgoing_smtp_port = {base}", f"dns_servers = 127.0.0.1@{base + 9}", *settings]
-    one = Site(f"{folder}/a", users=3, port_base=base, host="127.0.0.2", domain=a, settings=shared)
-    two = Site(f"{folder}/b", users=3, port_base=base, host="127.0.0.3", domain=b,
+    one = Site(f"{folder}/a", users=users, port_base=base, host="127.0.0.2", domain=a, settings=shared)
+    two = Site(f"{folder}/b", users=users, port_base=base, host="127.0.0.3", domain=b,
                settings=[*shared, *b_settings])
     from dns import Server
     zone = {
@@ -234,7 +234,7 @@ class Wire:
             if line.startswith(start):
                 return lines
             if not line and not self.got:
-                raise AssertionError(f"the connection ended before {start!r}: {lines[-5:]}")
+                raise AssertionError(f"the connection ended before {start!r}: {lines[:3]} ... {lines[3:][-5:]}")
 
     def rest(self):
         """All until the server closes; fails by the time-out when it does not."""

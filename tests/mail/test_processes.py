@@ -92,6 +92,38 @@ def test_sessions_that_come_and_go_leave_no_descriptor(site):
     del kept
 
 
+def test_blank_keepers_wait_and_one_that_is_taken_is_replaced(fresh):
+    def blank():
+        return set(pids_of(fresh, "imapd", "blank keeper"))
+    wait_until("four blank keepers", lambda: len(blank()) == 4)
+    before = blank()
+    held = imap(fresh, 1)
+    keeper, = pids_of(fresh, "imapd", "keeper user1@")
+    if keeper not in before:
+        raise AssertionError("the login got a process of its own")
+    wait_until("four again", lambda: len(blank()) == 4)
+    equal(process_table()[keeper][0], fresh.master("imapd"), "the keeper's parent")
+    equal({target for target in descriptors(before.intersection(blank()).pop()).values()
+           if target.startswith((f"{fresh.folder}/mail", f"{fresh.folder}/state"))}, set(), "files of a blank one")
+    del held
+
+
+def test_the_death_of_the_nursery_and_of_blank_keepers_is_healed(fresh):
+    held = imap(fresh, 1)
+    kill_and_wait(fresh, "imapd", "nursery")
+    kept, = pids_of(fresh, "imapd", "keeper user1@")
+    ok(held.select())
+    imap(fresh, 2).logout()
+    kill_and_wait(fresh, "imapd", "blank keeper")
+    imap(fresh, 3).logout()
+    # Without any that could give one, too: master forks it itself, or the next nursery does.
+    for pid in pids_of(fresh, "imapd", "nursery") + pids_of(fresh, "imapd", "blank keeper"):
+        kill(pid)
+    imap(fresh, 4).logout()
+    equal(pids_of(fresh, "imapd", "keeper user1@"), [kept], "the first session's keeper")
+    ok(held.noop())
+
+
 def test_a_hung_child_of_a_killed_master_does_not_hinder_the_next_start(fresh):
     held = imap(fresh, 1)
     stuck = pids_of(fresh, "imapd", "keeper") + pids_of(fresh, "imapd", "auth: hash")
@@ -201,6 +233,28 @@ def test_a_login_goes_on_when_the_worker_that_checks_it_dies(fresh):
         for pid in workers:
             kill(pid)
         equal(w.until(b"a ")[-1][:4], b"a OK")
+
+
+def test_a_login_that_died_with_auth_is_answered_though_the_next_auth_came_first(fresh):
+    fronts, workers = pids_of(fresh, "imapd", "front"), pids_of(fresh, "imapd", "auth: hash")
+    for pid in workers:
+        kill(pid, signal.SIGSTOP)
+    with Wire(fresh, "imap_port") as w:
+        w.line()
+        w.say(b"a LOGIN user1 secret")
+        time.sleep(0.2)
+        for pid in fronts:
+            kill(pid, signal.SIGSTOP)
+        old = [p for p in pids_of(fresh, "imapd", "auth") if p not in pids_of(fresh, "imapd", "auth:")]
+        kill(old[0])
+        wait_until("there is another auth", lambda: [
+            p for p in pids_of(fresh, "imapd", "auth") if p not in pids_of(fresh, "imapd", "auth:") and p not in old])
+        time.sleep(0.2)     # for its introduction to lie with the fronts
+        for pid in workers + fronts:
+            kill(pid, signal.SIGCONT)
+        answer = w.until(b"a ")[-1]
+        if not answer.startswith((b"a OK", b"a NO [UNAVAILABLE]")):
+            raise AssertionError(f"answered {answer}")
 
 
 def test_a_queue_that_is_restarted_meets_the_keepers_that_live(fresh):

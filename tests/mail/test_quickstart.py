@@ -108,4 +108,6 @@ def test_the_benchmark_runs():
     run_program("make", "-s", "tests/bench/load", cwd=build_dir(), timeout=100)
     done = run_program(f"{TOP}/tests/bench/run", "--smoke", text=True, timeout=100)
     assert done.returncode == 0, done.stdout + done.stderr
-    equal(len(re.findall("ms CPU each", done.stdout)), 6)
+    equal(len(re.findall("ms CPU each", done.stdout)), 7)
+    equal(len(re.findall("KB each", done.stdout)), 6)
+    equal(len(re.findall("ms beside them|ms without", done.stdout)), 2)

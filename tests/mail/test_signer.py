@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """The private key is in the signers only; handshakes survive a signer's death; tickets are shared, but not with others."""
 
+import base64
 import contextlib
 import os
 import pwd
@@ -363,3 +364,57 @@ def test_a_broken_key_at_a_reload_is_told_and_heals_when_it_is_put_right(fresh):
     fresh.reload()
     imap(fresh, 2, port="imaps_port").logout()
     held.logout()
+
+
+# ---- passwords ----
+
+PASSWORD = "vermilion.Kakapo-0417"
+
+
+def forms_of_password(user, password):
+    """As it is typed, and as the mechanism PLAIN sends it."""
+    plain = base64.b64encode(f"\0{user}\0{password}".encode())
+    return {password.encode(), plain, base64.b64encode(password.encode())}
+
+
+@seconds(60)
+def test_after_a_login_nobody_but_auth_ever_had_the_password(fresh):
+    """Fronts had it, and wiped it: a session that goes on, and one that ended, leave none behind."""
+    if os.geteuid() != 0:
+        skip("only root may look into the others' memory")
+    if Options.sanitizers:
+        skip("a sanitizer's memory is too large")
+    address = f"kakapo@{fresh.domain}"
+    forms = forms_of_password(address, PASSWORD)
+    fresh.trivet("user", "add", address, "--password-stdin", text=PASSWORD + "\n")
+    held = []
+    for port, starttls in (("imaps_port", False), ("imap_port", True), ("imap_port", False)):
+        for mechanism in ("login", "plain"):
+            c = imap(fresh, None, port=port, starttls=starttls)
+            if mechanism == "login":
+                c.login(address, PASSWORD)
+            else:
+                c.authenticate("PLAIN", lambda _: f"\0{address}\0{PASSWORD}".encode())
+            held.append(c)
+    for port in ("pop3s_port", "pop3_port"):
+        p = pop3(fresh, None, port=port)
+        p.user(address)
+        p.pass_(PASSWORD)
+        held.append(p)
+    for port in ("submissions_port", "submission_port"):
+        s = smtp(fresh, port)
+        s.login(address, PASSWORD)
+        s.sendmail(address, [address], b"Subject: x\r\n\r\n")
+        held.append(s)
+    ended = imap(fresh, None, port="imaps_port")
+    ended.login(address, PASSWORD)
+    ended.logout()
+    left = [title for pid, title in fresh.processes().items()
+            if title.split(": ", 1)[1].split()[0] in ("master", "front", "keeper", "queue", "courier", "recorder",
+                                                      "signer", "syncer") and holds(pid, forms)]
+    if not any(holds(pid, {address.encode()}) for pid in pids_of(fresh, "imapd", "keeper")):
+        raise AssertionError("the scan does not even find the keeper's address")
+    if left:
+        raise AssertionError(f"the password is in the memory of {left}")
+    for c in held:
+        c.noop()

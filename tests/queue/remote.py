@@ -215,11 +215,18 @@ class Elsewhere:
 
     def spool(self):
         """Traces of the messages in the journal that are not done (smtpd/frame.c says how they lie there)."""
-        import os
+        while True:
+            with contextlib.suppress(FileNotFoundError):        # one was dropped meanwhile
+                return self.look_into_spool()
+
+    def look_into_spool(self):
         folder, live = f"{self.site.folder}/state/journal", set()
         for name in sorted(n for n in os.listdir(folder) if n != "boot"):
-            with open(f"{folder}/{name}", "rb") as f:
-                octets = f.read()
+            try:
+                with open(f"{folder}/{name}", "rb") as f:
+                    octets = f.read()
+            except FileNotFoundError:       # dropped meanwhile: all of it is done
+                continue
             at = octets.find(FRAME_MAGIC)
             while at >= 0:
                 kind, trace = octets[at + 8], octets[at + 56:at + 72].decode(errors="replace")
@@ -250,7 +257,13 @@ class Elsewhere:
         return wait_until(f"mail for user{user}", take, limit)
 
     def is_empty(self, limit=10):
-        wait_until("the queue is empty", lambda: not self.spool() and not self.rows(), limit)
+        try:
+            wait_until("the queue is empty", lambda: not self.spool() and not self.rows(), limit)
+        except AssertionError:
+            left, rows = self.spool(), self.rows()
+            with open(self.site.log, encoding="utf-8") as f:
+                told = [line for line in f if any(t in line for t in [*left, *(r["trace"] for r in rows)])]
+            raise AssertionError(f"still in the queue after {limit} s: {left}, rows {rows}\n" + "".join(told[-30:])) from None
 
 
 @contextlib.contextmanager

@@ -165,6 +165,72 @@ planted_links_pipes_and_directories_are_left_alone(void **state)
 	site_free(s);
 }
 
+/* Nothing is written to a file that has a name elsewhere, and all is made anew. */
+static void
+what_lies_in_the_place_of_our_files_is_set_aside(void **state)
+{
+	static const char *const planted[] = {
+		"rm -rf .trivet; ln -s /nowhere .trivet", "rm -rf .trivet; mkfifo .trivet",
+		"rm .trivet/index.db*; ln -s ../theirs .trivet/index.db", "rm .trivet/index.db*; ln theirs .trivet/index.db",
+		"rm .trivet/index.db*; mkdir .trivet/index.db .trivet/index.db.broken",
+		"rm .trivet/index.db-wal; mkfifo .trivet/index.db-wal", "rm .trivet/index.db-shm; ln theirs .trivet/index.db-shm",
+		"rm -rf .trivet/index.db .trivet/lock; ln -s ../theirs .trivet/lock",
+	};
+	struct site *s = site_new();
+	struct mailbox *m;
+
+	(void)state;
+	put_mail(s->account, "INBOX");
+	put_mail(s->account, "INBOX");
+	write_file(s, "theirs", STR("untouched"));
+	for (size_t i = 0; i < countof(planted); i++) {
+		shell(s, planted[i]);
+		site_reopen(s);
+		m = open_box(s->account, "INBOX");
+		assert_int_equal(mailbox_exists(m), 2);
+		assert_int_equal(message_of(m, 2).uid, 2);
+		mailbox_close(m);
+		shell(s, "test \"$(cat theirs)\" = untouched && rm -rf trivet-aside.* .trivet/trivet-aside.* "
+		    ".trivet/*.broken");
+	}
+	site_free(s);
+}
+
+static void
+a_mailbox_whose_file_became_a_directory_is_a_new_one(void **state)
+{
+	struct site *s = site_new();
+	struct mailbox *m;
+
+	(void)state;
+	put_mail(s->account, "INBOX");
+	shell(s, "rm -rf trivet-mailbox .trivet; mkdir trivet-mailbox");
+	site_reopen(s);
+	m = open_box(s->account, "INBOX");
+	assert_int_equal(mailbox_exists(m), 1);
+	mailbox_close(m);
+	shell(s, "test -f trivet-mailbox && rmdir trivet-aside.*");
+	site_free(s);
+}
+
+/* Only root can make such a thing. */
+static void
+another_users_file_that_was_linked_here_is_no_message(void **state)
+{
+	struct site *s = site_new();
+	struct mailbox *m;
+
+	(void)state;
+	if (geteuid() == 0) {
+		shell(s, "mkdir o; printf 'Subject: secret\n\nx\n' > o/f; chown 12345 o/f; ln o/f new/1.hard.x; "
+		    "ln o/f cur/2.hard.x,S=19,W=22:2,");
+		m = open_box(s->account, "INBOX");
+		assert_int_equal(mailbox_exists(m), 0);
+		mailbox_close(m);
+	}
+	site_free(s);
+}
+
 static void
 what_a_dead_writer_left_is_finished(void **state)
 {
@@ -282,6 +348,9 @@ main(void)
 		cmocka_unit_test(changes_while_nobody_looks_are_found_at_the_next_opening),
 		cmocka_unit_test(clashing_and_foreign_uids_are_given_anew),
 		cmocka_unit_test(planted_links_pipes_and_directories_are_left_alone),
+		cmocka_unit_test(what_lies_in_the_place_of_our_files_is_set_aside),
+		cmocka_unit_test(a_mailbox_whose_file_became_a_directory_is_a_new_one),
+		cmocka_unit_test(another_users_file_that_was_linked_here_is_no_message),
 		cmocka_unit_test(what_a_dead_writer_left_is_finished),
 		cmocka_unit_test(a_lost_file_is_gone_for_readers),
 		cmocka_unit_test(without_inotify_the_directories_are_looked_at),

@@ -290,6 +290,13 @@ only_tls13_handshakes_of_a_server_are_signed(void **state)
 }
 
 static void
+put_many(struct buf *out, char c, size_t n)
+{
+	while (n-- > 0)
+		buf_put_c(out, c);
+}
+
+static void
 only_tls12_key_exchanges_are_signed(void **state)
 {
 	scoped_buf input = BUF_INIT;
@@ -298,7 +305,11 @@ only_tls12_key_exchanges_are_signed(void **state)
 	for (size_t i = 0; i < 64; i++)
 		buf_put_c(&input, (char)(i * 7));
 	assert_false(signs("ec", ECDSA_256, buf_str(&input)));
-	buf_put(&input, (struct str){ "\3\0\27\2xy", 6 });		/* a named curve, a point */
+	buf_put(&input, (struct str){ "\3\0\27\2xy", 6 });		/* a named curve, too short a point */
+	assert_false(signs("ec", ECDSA_256, buf_str(&input)));
+	buf_cut(&input, 64);
+	buf_put(&input, (struct str){ "\3\0\35\40", 4 });		/* X25519 */
+	put_many(&input, 'x', 32);
 	assert_true(signs("ec", ECDSA_256, buf_str(&input)));
 	assert_true(signs("rsa", RSA_PKCS1, buf_str(&input)));
 	assert_true(signs("rsa", RSA_PSS, buf_str(&input)));
@@ -308,6 +319,13 @@ only_tls12_key_exchanges_are_signed(void **state)
 	assert_false(signs("ec", ECDSA_256, buf_str(&input)));
 	buf_cut(&input, 64);
 	buf_put(&input, (struct str){ "\0\1p\0\1g\0\1y", 9 });		/* p, g, Ys */
+	put_many(&input, 'z', 512);
+	assert_false(signs("rsa", RSA_PKCS1, buf_str(&input)));
+	buf_cut(&input, 64);
+	buf_put(&input, (struct str){ "\1\0", 2 });
+	put_many(&input, 'p', 256);
+	buf_put(&input, (struct str){ "\0\1g\1\0", 5 });
+	put_many(&input, 'y', 256);
 	assert_true(signs("rsa", RSA_PKCS1, buf_str(&input)));
 	buf_put_c(&input, 'z');
 	assert_false(signs("rsa", RSA_PKCS1, buf_str(&input)));

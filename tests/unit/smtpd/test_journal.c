@@ -50,6 +50,7 @@ struct fixture {
 	unsigned found, found_only;
 	unsigned answers, kept;		/* of commits */
 	unsigned wanted;		/* the loop stops at so many answers */
+	const char *done_then;		/* this message is done when syncs were */
 };
 
 static struct record
@@ -88,6 +89,10 @@ do_syncs(void *context)
 	f->asked_count -= count;
 	for (size_t i = 0; i < count; i++)
 		now[i].done(now[i].context, sync_one(f, &now[i].request));
+	if (count > 0 && f->done_then != NULL) {
+		journal_done(f->journal, str_of(f->done_then), NULL, 0, false);
+		f->done_then = NULL;
+	}
 }
 
 static void
@@ -376,6 +381,98 @@ all_that_arrived_during_a_flush_shares_the_next_one(void **state)
 	assert_int_equal(count_live(f), countof(bodies) + 1);
 }
 
+static struct journal_entry *
+write_large(struct fixture *f, const char *trace, struct body *out)
+{
+	scoped_buf large = BUF_INIT;
+
+	fill(&large, 300000);
+	*out = BODY_INIT;
+	return write_entry(f, trace, buf_str(&large), out);
+}
+
+static void
+large_bodies_share_the_sync_of_their_names(void **state)
+{
+	struct fixture *f = *state;
+	struct body bodies[6];
+	char trace[] = "aaaaaaaaaaaaaaaa";
+	unsigned body_syncs = 0;
+
+	run_for(f, 20);		/* a segment is made at the start */
+	memset(f->syncs, 0, sizeof(f->syncs));
+	f->wanted = countof(bodies);
+	f->hold = true;
+	for (size_t i = 0; i < countof(bodies); i++) {
+		trace[0] = (char)('a' + i);
+		journal_commit(write_large(f, trace, &bodies[i]), on_committed, f);
+	}
+	f->hold = false;
+	timer_set(f->timer, 0);
+	loop_run(f->loop);
+	assert_int_equal(f->kept, countof(bodies));
+	assert_int_equal(f->syncs[SYNC_SPOOL], 2);
+	for (int lane = SYNC_BODY; lane <= SYNC_LAST_BODY; lane++)
+		body_syncs += f->syncs[lane];
+	assert_int_equal(body_syncs, countof(bodies));
+	for (size_t i = 0; i < countof(bodies); i++)
+		body_free(&bodies[i]);
+	assert_int_equal(count_live(f), countof(bodies));
+}
+
+/* Its syncs begin with its last octet: they may be over when the commit comes, well or not. */
+static void
+a_large_body_that_was_not_synced_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct body body;
+	struct journal_entry *e;
+
+	for (int lane = SYNC_SPOOL; lane < SYNC_LANES; lane++) {
+		f->answers = f->kept = 0;
+		f->wanted = 1;
+		f->fails[lane] = true;
+		e = write_large(f, "aaaaaaaaaaaaaaaa", &body);
+		for (int i = SYNC_BODY; i <= SYNC_LAST_BODY; i++)
+			f->fails[i] = lane >= SYNC_BODY;
+		run_for(f, 20);
+		memset(f->fails, 0, sizeof(f->fails));
+		if (lane == SYNC_MAIL) {	/* none of its affair */
+			journal_abandon(e);
+			body_free(&body);
+			continue;
+		}
+		journal_commit(e, on_committed, f);
+		assert_int_equal(f->answers, 0);
+		loop_run(f->loop);
+		assert_int_equal(f->answers, 1);
+		assert_int_equal(f->kept, 0);
+		body_free(&body);
+	}
+	assert_int_equal(count_files(f, "spool"), 0);
+	assert_int_equal(count_live(f), 0);
+}
+
+static void
+a_large_body_abandoned_while_it_is_synced_is_gone(void **state)
+{
+	struct fixture *f = *state;
+	struct body early, late;
+	struct journal_entry *first = write_large(f, "aaaaaaaaaaaaaaaa", &early);
+	struct journal_entry *second = write_large(f, "bbbbbbbbbbbbbbbb", &late);
+
+	f->answers = 0;
+	journal_abandon(first);
+	body_free(&early);
+	journal_commit(second, on_committed, f);
+	journal_abandon(second);
+	body_free(&late);
+	run_for(f, 50);
+	assert_int_equal(f->answers, 0);
+	assert_int_equal(count_files(f, "spool"), 0);
+	assert_int_equal(count_live(f), 0);
+}
+
 static void
 leave_by_crash(struct fixture *f, const char *trace)
 {
@@ -517,6 +614,25 @@ a_full_segment_is_followed_by_another_and_dropped_when_settled(void **state)
 	assert_int_equal(read_back(f, "aaaaaaaaaaaaaaaa", &body), 500000);
 	reopen(f);
 	assert_int_equal(count_live(f), 1);
+}
+
+/* Its new record would lie behind the mark, and be found by the next process. */
+static void
+what_is_done_while_it_waits_to_be_moved_stays_done(void **state)
+{
+	struct fixture *f = *state;
+	char trace[] = "aaaaaaaaaaaaaaaa";
+
+	for (char c = 'a'; c < 'e'; c++) {
+		trace[0] = c;
+		commit(f, trace, STR("x\r\n"));
+		reopen(f);
+	}
+	f->done_then = "aaaaaaaaaaaaaaaa";	/* in the very turn in which the oldest segment is cleared */
+	run_for(f, 2500);
+	assert_int_equal(count_live(f), 3);
+	reopen(f);
+	assert_int_equal(count_live(f), 3);
 }
 
 static const uint32_t first_recipient[] = { 0 };
@@ -890,12 +1006,16 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		with_folder(committed_messages_are_found_again_octet_for_octet),
 		with_folder(all_that_arrived_during_a_flush_shares_the_next_one),
+		with_folder(large_bodies_share_the_sync_of_their_names),
+		with_folder(a_large_body_that_was_not_synced_is_refused),
+		with_folder(a_large_body_abandoned_while_it_is_synced_is_gone),
 		with_folder(what_was_not_committed_is_swept),
 		with_folder(abandoned_while_committing_is_not_told),
 		with_folder(a_failed_flush_moves_everything_to_another_segment),
 		with_folder(a_disk_that_fails_again_and_again_gets_no_promise),
 		with_folder(without_room_for_a_segment_nothing_is_kept_until_there_is),
 		with_folder(a_full_segment_is_followed_by_another_and_dropped_when_settled),
+		with_folder(what_is_done_while_it_waits_to_be_moved_stays_done),
 		with_folder(what_is_delivered_stays_until_the_mailboxes_are_synced),
 		with_folder(a_failed_sync_of_the_mailboxes_has_them_written_anew),
 		with_folder(after_an_unclean_boot_copies_are_written_anew),

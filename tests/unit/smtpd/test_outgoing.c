@@ -234,6 +234,22 @@ the_checksum_is_crc32c(void **state)
 }
 
 static void
+the_processor_counts_the_checksum_alike(void **state)
+{
+	char bytes[100];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (char)(i * 37 + 11);
+	for (size_t from = 0; from < 9; from++)
+		for (size_t n = 0; n + from <= sizeof(bytes); n++) {
+			struct str part = { bytes + from, n };
+
+			assert_int_equal(checksum_add(7, part), checksum_add_plainly(7, part));
+		}
+}
+
+static void
 fingerprint_of(const char *sender, const char *text, size_t piece, char out[FINGERPRINT_SIZE])
 {
 	struct record record = { .trace = STR("abcdefghijklmnop"), .sender = str_of(sender),
@@ -387,6 +403,7 @@ main(void)
 		cmocka_unit_test(retries_follow_their_list_until_the_end),
 		cmocka_unit_test(a_record_is_read_as_it_was_written),
 		cmocka_unit_test(the_checksum_is_crc32c),
+		cmocka_unit_test(the_processor_counts_the_checksum_alike),
 		cmocka_unit_test(a_message_is_known_again_whatever_our_trace_line_says),
 		cmocka_unit_test(a_bounce_says_what_happened_in_words_and_fields),
 		cmocka_unit_test(a_delay_says_how_long_it_will_be_tried),

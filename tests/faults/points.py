@@ -65,7 +65,11 @@ class Runner:
         self.log = log
 
     def __enter__(self):
-        self.begin()
+        try:
+            self.begin()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_):

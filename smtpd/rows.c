@@ -126,6 +126,7 @@ try_open(struct rows *rows, const char *path, bool *lost)
 	int code, one = 1;
 
 	*lost = false;
+
 	if (sqlite3_open_v2(path, &rows->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE |
 	    SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
 		return false;
@@ -138,10 +139,10 @@ try_open(struct rows *rows, const char *path, bool *lost)
 	    (version > 0 && version != ROWS_VERSION);
 	if (version < 0 || *lost)
 		return false;
-	/* A new one is no WAL database yet, and behind our walls no other journal can be made. */
-	if (version == 0 && sqlite3_exec(rows->db, "PRAGMA journal_mode = MEMORY", NULL, NULL, NULL) != SQLITE_OK)
-		return false;
-	if (sqlite3_exec(rows->db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;"
+	/* A new one becomes a WAL's without a file of a rollback journal. */
+	if ((version == 0 && sqlite3_exec(rows->db, "PRAGMA journal_mode = MEMORY", NULL, NULL,
+	    NULL) != SQLITE_OK) ||
+	    sqlite3_exec(rows->db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;"
 	    "PRAGMA temp_store = MEMORY;", NULL, NULL, NULL) != SQLITE_OK ||
 	    (version == 0 && sqlite3_exec(rows->db, schema, NULL, NULL, NULL) != SQLITE_OK)) {
 		*lost = sqlite3_errcode(rows->db) == SQLITE_CORRUPT;

@@ -36,7 +36,7 @@ FAULTS = {
 }
 SWEEP_EVERY = 10
 COUNTING_ROUNDS = 4
-SCENES = ("warm", "late", "cold", "new")
+SCENES = ("warm", "late", "cold", "new", "reload")
 WAITS = (0.4, 2.5, 6)       # flags become names; the mailboxes are synced; SQLite's log goes into the index
 LEAVES = 61                 # a keeper goes home
 
@@ -65,7 +65,11 @@ class Runner:
         self.log = log
 
     def __enter__(self):
-        self.begin()
+        try:
+            self.begin()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_):
@@ -106,6 +110,8 @@ class Runner:
 
     def play(self, scene):
         work = Round(self.stand.site)
+        if scene == "reload":
+            self.stand.site.reload()
         work.play()
         if scene == "late":
             self.let_go()
@@ -169,13 +175,14 @@ class Runner:
 
 
 def all_points(counts, scenes=SCENES, roles="", kinds=()):
-    """Once warm; what is put off; each account's first message for a while, and its first of all."""
+    """Once warm; what is put off; each account's first message for a while, and its first of all; while the settings
+    are read again."""
     found = []
     for (scene, role, kind), calls in sorted(counts.items()):
         if scene not in scenes or roles not in role or (kinds and kind not in kinds):
             continue
         first = 1 + (counts.get(("warm", role, kind), 0) if scene == "late" else 0)
-        if scene in ("cold", "new") and kind == "malloc":
+        if scene in ("cold", "new", "reload") and kind == "malloc" or scene == "reload" and role.endswith("keeper"):
             continue
         for name, what, error, persists in FAULTS[kind]:
             found += [Point(role, kind, name, what, error, persists, at, scene) for at in range(first, calls + 1)]

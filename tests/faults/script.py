@@ -12,12 +12,12 @@ import time
 
 from machine import wait_for
 
-PATIENCE = 30           # seconds for any one answer
-HEALED = 10             # seconds until the server must be in service again
-KEPT = 12               # seconds until what was promised must be there
+PATIENCE = 60           # seconds for any one answer
+HEALED = 30             # seconds until the server must be in service again
+KEPT = 40               # seconds until what was promised must be there
 SMALL, MIDDLE, LARGE = 900, 70_000, 300_000
 
-# What may be said of a fault that passes: RFC 5530, and RFC 3206 for POP3.
+# What may be said of a fault that passes, by the codes of IMAP and POP3.
 PASSING_IMAP = re.compile(rb"\S+ NO \[(UNAVAILABLE|SERVERBUG|INUSE|OVERQUOTA|LIMIT|TRYCREATE)[ \]]")
 PASSING_POP3 = re.compile(rb"-ERR \[(SYS/TEMP|IN-USE|LOGIN-DELAY)\]")
 

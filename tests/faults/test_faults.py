@@ -19,4 +19,4 @@ def run(program, *words):
 @not_with_sanitizers
 @seconds(300)
 def test_whatever_call_fails_no_answer_was_a_lie():
-    run("every", "--sample", "200", "--kinds", KINDS, "--jobs", "1")
+    run("every", "--sample", "100", "--kinds", KINDS, "--jobs", "1")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: ISC
 """A file system that is full, for a server that runs and for one that is started on it: new mail is refused for now
-(RFC 5321 4.2.3: 452; RFC 5530: UNAVAILABLE, OVERQUOTA), what is there is read and deleted, and with room it heals."""
+(RFC 5321 4.2.3, RFC 5530 3), what is there is read and deleted, and with room it heals."""
 
 import contextlib
 import os

@@ -430,6 +430,7 @@ look_in_box(struct append *p, int64_t number, struct token_search *s, struct app
 {
 	scoped_box box = BOX_NONE;
 	scoped_place place = PLACE_CLOSED;
+	enum store_result r;
 
 	if (box_get(p->account, number, &box) != STORE_OK ||
 	    place_open(p->account, buf_str(&box.name), &place) != STORE_OK)
@@ -440,7 +441,15 @@ look_in_box(struct append *p, int64_t number, struct token_search *s, struct app
 		return STORE_OK;
 	*out = (struct appended){ .uidvalidity = box.uidvalidity, .uid = s->uid,
 		.was_there = true };
-	return p->renew ? take_place(p, place.cur, &s->name) : STORE_OK;
+	if (!p->renew)
+		return STORE_OK;
+	/*
+	 * A torn one has no row, and no scan looked at it again: the folder's time need not change by what is done
+	 * within one tick of the clock.
+	 */
+	touch_note(p->account, number, 0);
+	r = touch_doubt(p->account, number);
+	return r == STORE_OK ? take_place(p, place.cur, &s->name) : r;
 }
 
 /* Where the index does not know, or may not be believed, a retry looks through all names. */

@@ -17,7 +17,7 @@ enum {
 };
 
 static enum store_result prepare(struct account *a);
-static enum store_result look_at_boot(struct account *a, bool log_left);
+static enum store_result look_at_boot(struct account *a);
 
 enum store_result
 account_open(int dirfd, const struct account_options *o, struct account **out)
@@ -47,7 +47,7 @@ account_open(int dirfd, const struct account_options *o, struct account **out)
 static enum store_result
 prepare(struct account *a)
 {
-	bool fresh, log_left;
+	bool fresh;
 	scoped_buf numbers = BUF_INIT;
 	enum store_result r;
 	struct stat st;
@@ -60,12 +60,13 @@ prepare(struct account *a)
 	if (a->ours < 0)
 		return files_failed(&a->log, "open", STR(".trivet"));
 	fresh = fstatat(a->dir, "trivet-mailbox", &st, AT_SYMLINK_NOFOLLOW) != 0;
-	log_left = fstatat(a->ours, "index.db-wal", &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	    st.st_size > 0;
 	watch_open(a);
 	r = index_open(a);
-	if (r == STORE_OK)
-		r = look_at_boot(a, log_left);
+	for (int step = 1; r == STORE_FULL && reserve_release(a, step); step++)
+		r = index_open(a);
+	if (r != STORE_OK)
+		return r;
+	r = look_at_boot(a);
 	if (r == STORE_OK)
 		r = state_get(a, "root_mtime", &mtime);
 	if (r == STORE_OK && (a->root_mtime = mtime) != files_mtime_ns(a->dir))
@@ -75,6 +76,9 @@ prepare(struct account *a)
 	/* Nothing but INBOX: not one that other programs have furnished. */
 	if (r == STORE_OK && fresh && numbers.n == sizeof(int64_t))
 		r = tree_make_defaults(a);
+	/* What cannot be noted on a full disk now is looked for again next time: reading goes on. */
+	if (r == STORE_FULL)
+		r = STORE_OK;
 	/* Flags whose names a process that died had not written yet. */
 	flags_rename_later(a);
 	a->sweep_due = clock_monotonic_ms() + CHECKPOINT_DELAY_MS;
@@ -97,18 +101,18 @@ boot_id(void)
 }
 
 /*
- * With another boot id and SQLite's log left behind, the machine went down with the index
- * open: its last transactions may be gone, though clients were told of them.
+ * With another boot id the machine may have gone down with the index open: its last transactions may be gone,
+ * though clients were told of them. SQLite's log does not tell: it may be lost, too.
  */
 static enum store_result
-look_at_boot(struct account *a, bool log_left)
+look_at_boot(struct account *a)
 {
 	int64_t now = boot_id(), then;
 	enum store_result r = state_get(a, "boot", &then);
 
 	if (r != STORE_OK || now == 0 || now == then)
 		return r;
-	if (then != 0 && log_left)
+	if (then != 0)
 		r = rebuild_after_boot(a);
 	if (r == STORE_OK)
 		r = txn_begin(a);
@@ -156,6 +160,7 @@ static void
 sweep(struct account *a)
 {
 	tree_sweep(a);
+	reserve_keep(a);
 	if (txn_begin(a) == STORE_OK)
 		(void)!txn_end(a, index_do(a, Q_DELIVERY_PRUNE,
 		    BIND(V(clock_now() - DELIVERY_AGE))));
@@ -171,10 +176,13 @@ account_work(struct account *a)
 		do
 			more = flags_rename_slice(a);
 		while (more && clock_monotonic_ms() < until);
-		touch_flush(a);
 		a->rename_due = more ? clock_monotonic_ms() : 0;
 		a->checkpoint_due = clock_monotonic_ms() + CHECKPOINT_DELAY_MS;
 		return more;
+	}
+	if (is_due(&a->touch_due)) {
+		touch_flush(a);
+		a->checkpoint_due = clock_monotonic_ms() + CHECKPOINT_DELAY_MS;
 	}
 	if (is_due(&a->poll_due))
 		watch_poll(a);
@@ -192,7 +200,7 @@ account_work(struct account *a)
 int
 account_work_due_ms(const struct account *a)
 {
-	const int64_t due[] = { a->rename_due, a->poll_due, a->checkpoint_due, a->sweep_due,
+	const int64_t due[] = { a->rename_due, a->touch_due, a->poll_due, a->checkpoint_due, a->sweep_due,
 	    a->unwatch_due, a->search_due };
 	int64_t first = 0, now = clock_monotonic_ms();
 

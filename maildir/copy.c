@@ -39,6 +39,7 @@ static enum store_result sync_sources(struct copy_job *job, const struct uid_set
 static enum store_result copy_rows(struct copy_job *job, const struct uid_set *set);
 static enum store_result copy_row(struct copy_job *job, uint32_t uid);
 static enum store_result finish(struct copy_job *job);
+static enum store_result undo(struct copy_job *job, enum store_result why);
 static void unlink_links(struct copy_job *job);
 
 static enum store_result
@@ -324,15 +325,86 @@ finish(struct copy_job *job)
 	touch_end(a, &job->place, &to);
 	if (r == STORE_OK && fsync(job->place.cur) != 0)
 		r = files_failed(&a->log, "sync", buf_str(&job->target->name));
-	if (!job->move || r != STORE_OK)
-		return r;
+	if (r != STORE_OK)
+		return undo(job, r);
+	if (!job->move)
+		return STORE_OK;
 	for (size_t i = 0; i < job->count; i++)
 		expunge_file(&f->place, buf_str(&job->ones[i].from.base),
 		    buf_str(&job->ones[i].from.letters));
 	touch_end(a, &f->place, &job->from);
+	/* They are safe where they are now: at worst old names come back after a loss of power. */
 	if (fsync(f->place.cur) != 0)
-		r = files_failed(&a->log, "sync", buf_str(&job->source.name));
+		(void)!files_failed(&a->log, "sync", buf_str(&job->source.name));
+	return STORE_OK;
+}
+
+/* What a move took from the source is there again, under its UID: no session has been told otherwise. */
+static enum store_result
+put_back(struct copy_job *job, struct message_row *row)
+{
+	struct account *a = job->m->folder->account;
+	int64_t key = message_key(job->source.number, row->uid);
+	enum store_result r;
+
+	row->modseq = job->source_modseq;
+	r = message_add(a, job->source.number, row);
+	if (r == STORE_OK)
+		r = index_do(a, Q_EXPUNGED_DROP, BIND(V(job->source.number), V(row->uid)));
+	if (r == STORE_OK)
+		box_count(&job->source, 1, row->size, row->flags);
+	/* Its flags may be newer than its name. */
+	return r == STORE_OK ? index_do(a, Q_MESSAGE_NAMED,
+	    BIND(V(buf_str(&row->letters)), V(1), V(key))) : r;
+}
+
+static enum store_result
+box_again(struct account *a, struct box *b)
+{
+	int64_t number = b->number;
+
+	box_free(b);
+	return box_get(a, number, b);
+}
+
+static enum store_result
+undo_rows(struct copy_job *job)
+{
+	struct account *a = job->m->folder->account;
+	enum store_result r = box_again(a, &job->source);
+
+	if (r == STORE_OK && job->target != &job->source)
+		r = box_again(a, job->target);
+	if (r == STORE_OK)
+		r = box_take_modseq(a, job->target, &job->target_modseq);
+	if (r == STORE_OK && job->move)
+		r = box_take_modseq(a, &job->source, &job->source_modseq);
+	for (size_t i = 0; r == STORE_OK && i < job->count; i++) {
+		r = message_drop(a, job->target, &job->ones[i].to, job->target_modseq);
+		if (r == STORE_OK && job->move)
+			r = put_back(job, &job->ones[i].from);
+	}
+	if (r == STORE_OK)
+		r = box_save_counts(a, &job->source);
+	if (r == STORE_OK && job->target != &job->source)
+		r = box_save_counts(a, job->target);
 	return r;
+}
+
+/* The rows are committed, a name or its sync failed: as if nothing had been copied (RFC 3501 6.4.7). */
+static enum store_result
+undo(struct copy_job *job, enum store_result why)
+{
+	struct account *a = job->m->folder->account;
+	enum store_result r = txn_begin(a);
+
+	if (r != STORE_OK || txn_end(a, undo_rows(job)) != STORE_OK)
+		return why;
+	unlink_links(job);
+	for (size_t i = 0; i < job->count; i++)
+		expunge_file(&job->place, buf_str(&job->ones[i].to.base),
+		    buf_str(&job->ones[i].to.letters));
+	return why;
 }
 
 static void

@@ -5,8 +5,12 @@
 
 #include "maildir/private.h"
 
+enum { FULL_DISK_SLICE = 4 };	/* messages in one transaction, where there is hardly any room for it */
+
 struct expunge_job {
 	struct mailbox *m;
+	size_t most;		/* messages */
+	size_t count;
 	struct box box;
 	uint64_t modseq;
 	struct buf names;	/* of files: base '\0' letters '\0' ... */
@@ -31,6 +35,7 @@ expunge_one(struct expunge_job *job, uint32_t uid)
 		buf_put_c(&job->names, '\0');
 		buf_put(&job->names, buf_str(&row.letters));
 		buf_put_c(&job->names, '\0');
+		job->count++;
 	}
 	return r;
 }
@@ -44,7 +49,7 @@ expunge_rows(struct expunge_job *job, const struct uid_set *only)
 	for (size_t at = 0; r == STORE_OK && at < f->count; at++) {
 		const struct row *row = &f->rows[at];
 
-		if (row->uid > job->m->uid_told)
+		if (row->uid > job->m->uid_told || job->count == job->most)
 			break;
 		if (!row->dead && (row->flags & FLAG_DELETED) != 0 &&
 		    (only == NULL || uid_set_has(only, row->uid)))
@@ -89,17 +94,14 @@ remove_files(struct expunge_job *job)
 	touch_end(f->account, &f->place, &job->touch);
 }
 
-enum store_result
-mailbox_expunge(struct mailbox *m, const struct uid_set *only)
+static enum store_result
+expunge(struct mailbox *m, const struct uid_set *only, size_t most, size_t *count)
 {
 	struct folder *f = m->folder;
 	struct account *a = f->account;
-	struct expunge_job job = { .m = m };
-	enum store_result r;
+	struct expunge_job job = { .m = m, .most = most };
+	enum store_result r = txn_begin(a);
 
-	if (m->read_only)
-		return STORE_READ_ONLY;
-	r = txn_begin(a);
 	if (r != STORE_OK)
 		return r;
 	r = folder_refresh(f, NULL);
@@ -121,5 +123,23 @@ mailbox_expunge(struct mailbox *m, const struct uid_set *only)
 	}
 	buf_free(&job.names);
 	box_free(&job.box);
+	*count = job.count;
+	return r;
+}
+
+/* On a full disk a few at a time: the files of the first give room to the next. */
+enum store_result
+mailbox_expunge(struct mailbox *m, const struct uid_set *only)
+{
+	size_t count;
+	enum store_result r;
+
+	if (m->read_only)
+		return STORE_READ_ONLY;
+	r = expunge(m, only, SIZE_MAX, &count);
+	for (int step = 0; r == STORE_FULL && reserve_release(m->folder->account, step); step++)
+		do
+			r = expunge(m, only, FULL_DISK_SLICE, &count);
+		while (r == STORE_OK && count > 0);
 	return r;
 }

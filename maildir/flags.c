@@ -20,6 +20,9 @@ struct store_job {
 	struct buf modified;	/* struct uid_range */
 };
 
+static enum store_result store(struct mailbox *m, const struct uid_set *set, enum flag_change change,
+    const struct flags *flags, uint64_t unchanged_since, struct arena *arena,
+    struct uid_set *modified);
 static enum store_result resolve_keywords(struct store_job *job, const struct flags *flags);
 static enum store_result store_range(struct store_job *job, const struct uid_range *range);
 static enum store_result store_one(struct store_job *job, const struct row *row);
@@ -29,15 +32,29 @@ mailbox_store(struct mailbox *m, const struct uid_set *set, enum flag_change cha
     const struct flags *flags, uint64_t unchanged_since, struct arena *arena,
     struct uid_set *modified)
 {
-	struct folder *f = m->folder;
-	struct account *a = f->account;
-	struct store_job job = { .m = m, .change = change, .system = flags->system,
-		.unchanged_since = unchanged_since };
 	enum store_result r;
 
 	if (m->read_only)
 		return STORE_READ_ONLY;
-	r = txn_begin(a);
+	r = store(m, set, change, flags, unchanged_since, arena, modified);
+	/* \Deleted is how room is made. */
+	for (int step = 0; r == STORE_FULL && (flags->system & FLAG_DELETED) != 0 &&
+	    reserve_release(m->folder->account, step); step++)
+		r = store(m, set, change, flags, unchanged_since, arena, modified);
+	return r;
+}
+
+static enum store_result
+store(struct mailbox *m, const struct uid_set *set, enum flag_change change,
+    const struct flags *flags, uint64_t unchanged_since, struct arena *arena,
+    struct uid_set *modified)
+{
+	struct folder *f = m->folder;
+	struct account *a = f->account;
+	struct store_job job = { .m = m, .change = change, .system = flags->system,
+		.unchanged_since = unchanged_since };
+	enum store_result r = txn_begin(a);
+
 	if (r != STORE_OK)
 		return r;
 	r = folder_refresh(f, NULL);

@@ -14,12 +14,14 @@
 #include "common/base/id.h"
 #include "maildir/private.h"
 
-static enum store_result create_levels(struct account *a, struct str name, unsigned use);
+static enum store_result create_levels(struct account *a, struct str name, unsigned use,
+    struct buf *made);
 
 /* ---- CREATE ---- */
 
+/* *made_all: the folders that were made, each ended by a NUL. */
 static enum store_result
-create_one(struct account *a, struct str name, unsigned use)
+create_one(struct account *a, struct str name, unsigned use, struct buf *made_all)
 {
 	scoped_control c = { 0 };
 	scoped_buf dir = BUF_INIT;
@@ -38,6 +40,10 @@ create_one(struct account *a, struct str name, unsigned use)
 	made = mkdirat(a->dir, buf_z(&dir), 0700) == 0;
 	if (!made && errno != EEXIST)
 		return files_failed(&a->log, "make", buf_str(&dir));
+	if (made) {
+		buf_put(made_all, buf_str(&dir));
+		buf_put_c(made_all, '\0');
+	}
 	r = place_open(a, name, &place);
 	if (r == STORE_OK)
 		r = control_write(&a->log, place.dir, &c);
@@ -54,7 +60,7 @@ create_one(struct account *a, struct str name, unsigned use)
 
 /* RFC 3501 6.3.3: the levels above are made too. */
 static enum store_result
-create_levels(struct account *a, struct str name, unsigned use)
+create_levels(struct account *a, struct str name, unsigned use, struct buf *made)
 {
 	scoped_box box = BOX_NONE;
 	enum store_result r;
@@ -66,14 +72,37 @@ create_levels(struct account *a, struct str name, unsigned use)
 			continue;
 		r = box_find(a, str_sub(name, 0, i), &above);
 		if (r == STORE_NO_SUCH)
-			r = create_one(a, str_sub(name, 0, i), 0);
+			r = create_one(a, str_sub(name, 0, i), 0, made);
 		if (r != STORE_OK)
 			return r;
 	}
 	r = box_find(a, name, &box);
 	if (r == STORE_NO_SUCH)
-		return create_one(a, name, use);
+		return create_one(a, name, use, made);
 	return r == STORE_OK ? STORE_EXISTS : r;
+}
+
+/* Out of sight at once; emptied by account_work. False: it stays, errno says why. */
+static bool
+put_away(struct account *a, const char *dir)
+{
+	scoped_buf trash = BUF_INIT;
+
+	buf_put_z(&trash, "deleted-");
+	id_put_new(&trash);
+	return renameat(a->dir, dir, a->ours, buf_z(&trash)) == 0;
+}
+
+/* The rows were not committed: a folder that stayed would be a mailbox. */
+static void
+unmake(struct account *a, struct str made)
+{
+	struct str dir;
+
+	while (made.n > 0 && str_cut(&made, '\0', &dir))
+		if (!put_away(a, dir.p))
+			(void)!files_remove_tree(a->dir, dir.p);
+	a->sweep_due = clock_monotonic_ms();
 }
 
 /* What other programs made meanwhile is there too. */
@@ -88,7 +117,7 @@ look_at_root(struct account *a)
 enum store_result
 mailbox_create(struct account *a, struct str given, unsigned special_use)
 {
-	scoped_buf name = BUF_INIT;
+	scoped_buf name = BUF_INIT, made = BUF_INIT;
 	enum store_result r;
 
 	if (!layout_name(given, &name))
@@ -98,9 +127,11 @@ mailbox_create(struct account *a, struct str given, unsigned special_use)
 		r = txn_begin(a);
 	if (r != STORE_OK)
 		return r;
-	r = txn_end(a, create_levels(a, buf_str(&name), special_use));
+	r = txn_end(a, create_levels(a, buf_str(&name), special_use, &made));
 	if (r == STORE_OK)
 		watch_notify(a);
+	else
+		unmake(a, buf_str(&made));
 	return r;
 }
 
@@ -137,7 +168,7 @@ static enum store_result
 delete_box(struct account *a, struct str name)
 {
 	scoped_box box = BOX_NONE;
-	scoped_buf dir = BUF_INIT, trash = BUF_INIT;
+	scoped_buf dir = BUF_INIT;
 	enum store_result r = box_find(a, name, &box);
 
 	if (r == STORE_NO_SUCH && has_children(a, name))
@@ -148,11 +179,8 @@ delete_box(struct account *a, struct str name)
 		r = tree_drop_box(a, box.number);
 	if (r != STORE_OK)
 		return r;
-	/* Out of sight at once; emptied by account_work. */
 	layout_put_dir(&dir, name);
-	buf_put_z(&trash, "deleted-");
-	id_put_new(&trash);
-	if (renameat(a->dir, buf_z(&dir), a->ours, buf_z(&trash)) != 0 && errno != ENOENT)
+	if (!put_away(a, buf_z(&dir)) && errno != ENOENT)
 		return files_failed(&a->log, "delete", buf_str(&dir));
 	return fsync(a->dir) == 0 ? STORE_OK : files_failed(&a->log, "sync", buf_str(&dir));
 }
@@ -260,6 +288,7 @@ rename_tree(struct account *a, struct str from, struct str to)
 	struct rename_job job = { .a = a };
 	struct str parent = layout_parent(to);
 	scoped_box there = BOX_NONE;
+	scoped_buf made = BUF_INIT;
 	enum store_result r = txn_begin(a);
 
 	if (r != STORE_OK)
@@ -269,7 +298,7 @@ rename_tree(struct account *a, struct str from, struct str to)
 	if (r == STORE_OK)
 		r = collect(&job, from, to);
 	if (r == STORE_OK && parent.n > 0)
-		r = create_levels(a, parent, 0);
+		r = create_levels(a, parent, 0, &made);
 	if (r == STORE_OK || r == STORE_EXISTS)
 		r = there.number != 0 ? STORE_EXISTS : rename_all(&job);
 	if (r == STORE_OK && fsync(a->dir) != 0)
@@ -282,6 +311,8 @@ rename_tree(struct account *a, struct str from, struct str to)
 		buf_free(&job.all[i].to);
 	}
 	free(job.all);
+	if (r != STORE_OK)
+		unmake(a, buf_str(&made));
 	return r;
 }
 

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "common/base/clock.h"
 #include "maildir/index_vfs.h"
 #include "maildir/private.h"
 
@@ -110,6 +111,7 @@ static const char *const queries[] = {
 	[Q_EXPUNGED_SINCE] = "SELECT uid, modseq FROM expunged WHERE mailbox = ? AND modseq > ?"
 		" ORDER BY modseq, uid",
 	[Q_EXPUNGED_BASE] = "SELECT base FROM expunged WHERE mailbox = ? AND uid = ?",
+	[Q_EXPUNGED_DROP] = "DELETE FROM expunged WHERE mailbox = ? AND uid = ?",
 	[Q_EXPUNGED_CLEAR] = "DELETE FROM expunged WHERE mailbox = ?",
 	[Q_DELIVERY_ADD] = "INSERT INTO deliveries (trace, recipient, id, uid, uidvalidity, seconds)"
 		" VALUES (?, ?, ?, ?, ?, ?)",
@@ -135,6 +137,8 @@ index_open(struct account *a)
 	index_vfs_install();
 	if (corrupt == 0) {
 		r = open_file(a);
+		if (r != STORE_OK && !a->index_lost)
+			index_close(a);		/* SQLite never uses it again: the next to come opens it anew */
 		if (!a->index_lost)
 			return r;
 	}
@@ -215,10 +219,13 @@ open_file(struct account *a)
 	code = connect(a, SQLITE_OPEN_READWRITE);
 	if (code == SQLITE_OK)
 		code = sqlite3_prepare_v2(a->db, "PRAGMA user_version", -1, &version, NULL);
-	if (code == SQLITE_OK && sqlite3_step(version) == SQLITE_ROW)
+	if (code == SQLITE_OK)
+		code = sqlite3_step(version);
+	if (code == SQLITE_ROW)
 		found = sqlite3_column_int(version, 0);
 	sqlite3_finalize(version);
-	if (code != SQLITE_OK)
+	/* What cannot be read now is not lost. */
+	if (code != SQLITE_ROW)
 		return failed(a, code, "open");
 	/* Version 0: somebody died before the schema was in. A later one is not ours to read. */
 	a->index_lost = found != INDEX_SCHEMA;
@@ -264,19 +271,32 @@ index_alive(struct account *a)
 	/* What has begun in one index is not gone on with in another. */
 	if (a->db != NULL && !sqlite3_get_autocommit(a->db))
 		return a->index_lost ? STORE_BUSY : STORE_OK;
-	if (a->db != NULL && !a->index_lost) {
+	if (a->db != NULL && !a->index_lost && !a->index_doubt) {
 		if (note_inode(a, &device, &inode) && device == a->index_device &&
 		    inode == a->index_inode)
 			return STORE_OK;
 		if (inode == 0 && errno != ENOENT)
 			return files_failed(&a->log, "look at", STR("index.db"));
 	}
-	log_warn(&a->log, "index-lost", KV("corrupt", a->index_lost));
+	log_warn(&a->log, a->index_doubt ? "index-again" : "index-lost",
+	    KV("corrupt", a->index_lost));
+	a->index_doubt = false;
 	index_close(a);
 	r = index_open(a);
 	a->generation++;
 	memset(a->known, 0, sizeof(a->known));
 	return r;
+}
+
+/* A fault that does not pass: what can be read elsewhere makes a new index. */
+static void
+note_unreadable(struct account *a)
+{
+	if (a->db == NULL || sqlite3_extended_errcode(a->db) != SQLITE_IOERR_READ)
+		return;
+	if (a->unreadable_since == 0)
+		a->unreadable_since = clock_monotonic_ms();
+	a->index_lost |= clock_monotonic_ms() - a->unreadable_since > UNREADABLE_MS;
 }
 
 static enum store_result
@@ -299,6 +319,13 @@ failed(struct account *a, int code, const char *doing)
 		a->index_lost = true;
 		return STORE_BUSY;
 	default:
+		/* After some failures SQLite stays as it is, a read-only file for one: better to open anew. */
+		a->index_doubt = true;
+		note_unreadable(a);
+		if (a->db != NULL && sqlite3_system_errno(a->db) == ENOSPC) {
+			log_error(&a->log, "index-full", KV("doing", doing));
+			return STORE_FULL;
+		}
 		log_error(&a->log, "index-failed", KV("doing", doing), KV("code", code),
 		    KV("why", why), KV("errno", a->db ? sqlite3_system_errno(a->db) : 0));
 		return STORE_BROKEN;
@@ -400,6 +427,8 @@ txn_commit(struct account *a)
 	r = index_do(a, Q_COMMIT, BIND());
 	if (r != STORE_OK)
 		txn_rollback(a);
+	else
+		a->unreadable_since = 0;
 	return r;
 }
 

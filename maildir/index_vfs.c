@@ -139,6 +139,20 @@ open_directory(const char *path, int *fd)
 	return *fd >= 0 ? SQLITE_OK : SQLITE_CANTOPEN;
 }
 
+/*
+ * SQLite takes EIO for a corrupt file, and a corrupt index is made anew: flags that are in no name yet would be lost
+ * by a fault that may pass. index.c decides when one does not.
+ */
+static ssize_t
+read_at(int fd, void *p, size_t n, off_t offset)
+{
+	ssize_t got = pread(fd, p, n, offset);
+
+	if (got < 0 && errno == EIO)
+		errno = EREMOTEIO;
+	return got;
+}
+
 static int
 random_bytes(sqlite3_vfs *unused, int n, char *out)
 {
@@ -159,6 +173,8 @@ index_vfs_install(void)
 		{ "lstat", (sqlite3_syscall_ptr)lstat_beneath },
 		{ "access", (sqlite3_syscall_ptr)access_beneath },
 		{ "unlink", (sqlite3_syscall_ptr)unlink_beneath },
+		{ "pread", (sqlite3_syscall_ptr)read_at },
+		{ "pread64", (sqlite3_syscall_ptr)read_at },
 		{ "openDirectory", (sqlite3_syscall_ptr)open_directory },
 	};
 	sqlite3_vfs *standard = sqlite3_vfs_find(NULL);

@@ -34,6 +34,7 @@ enum {
 	DELIVERY_AGE = 14 * 86400,	/* how long (trace, recipient) pairs are kept */
 	HEADER_CACHE_MAX = 8 * 1024,	/* a header block above this is read from the file */
 	FLAG_DELAY_MS = 300,		/* from a flag's commit to the renaming */
+	TOUCH_DELAY_MS = 1000,		/* from a change in cur/ to its mtime in the row: one for several deliveries */
 	POLL_MS = 1000,			/* without inotify */
 	UNWATCH_DELAY_MS = 5000,	/* an inotify instance without a mailbox */
 	SLICE_RENAMES = 100,		/* files renamed to their flags in one slice */
@@ -288,7 +289,10 @@ struct account {
 	unsigned generation;
 	uint64_t index_device;
 	uint64_t index_inode;
+	bool reserve_kept;
 	bool index_lost;	/* SQLite says it is corrupt */
+	int64_t unreadable_since;	/* since then no transaction has ended well; 0: it can be read */
+	bool index_doubt;	/* a call of SQLite failed: it is opened anew before the next */
 	bool rebuilding;
 	int64_t root_mtime;	/* of dir, when rows and folders last agreed */
 	struct folder_list folders;
@@ -304,6 +308,7 @@ struct account {
 	uint64_t socket_inode;
 	/* Due times on the monotonic clock in ms, 0: nothing to do. */
 	int64_t rename_due;
+	int64_t touch_due;
 	int64_t poll_due;
 	int64_t unwatch_due;
 	int64_t checkpoint_due;
@@ -326,6 +331,13 @@ must_check enum store_result tree_sync(struct account *);
 must_check enum store_result tree_make_defaults(struct account *);
 /* Removes what deleted mailboxes left. */
 void tree_sweep(struct account *);
+
+/* ---- reserve.c ---- */
+
+/* Makes sure that there is some room set aside; else tries again later. */
+void reserve_keep(struct account *);
+/* For something that makes room, with step 0, 1 ..: gives some back to a full disk. False: there is no more. */
+bool reserve_release(struct account *, int step);
 /* In a transaction: a control with a uidvalidity that none has had. */
 must_check enum store_result tree_new_control(struct account *, struct control *);
 /* In a transaction: all rows of a mailbox go. */

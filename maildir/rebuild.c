@@ -50,13 +50,32 @@ rebuild_index(struct account *a)
 	return r;
 }
 
+/* The file was synced before any number below its reserves was given out; the row that says the same may be lost. */
 static enum store_result
-renew_box(struct account *a, int64_t number)
+believe_reserves(struct account *a, const struct place *place, struct box *box)
+{
+	scoped_control c = { 0 };
+	enum store_result r = control_read(&a->log, place->dir, &c);
+
+	if (r != STORE_OK)
+		return r;
+	if (c.uid_reserve > box->uid_reserve)
+		box->uid_reserve = c.uid_reserve;
+	if (c.modseq_reserve > box->modseq_reserve)
+		box->modseq_reserve = c.modseq_reserve;
+	return index_do(a, Q_BOX_RESERVE, BIND(V(box->uid_reserve),
+	    V((int64_t)box->modseq_reserve), V(box->number)));
+}
+
+static enum store_result
+renew_box(struct account *a, int64_t number, const struct place *place)
 {
 	scoped_box box = BOX_NONE;
 	uint64_t modseq;
 	enum store_result r = box_get(a, number, &box);
 
+	if (r == STORE_OK)
+		r = believe_reserves(a, place, &box);
 	if (r != STORE_OK)
 		return r;
 	if (box.uid_next < box.uid_reserve)
@@ -85,12 +104,13 @@ rebuild_after_boot(struct account *a)
 		r = box_get(a, number, &box);
 		if (r == STORE_OK)
 			r = place_open(a, buf_str(&box.name), &place);
-		if (r == STORE_OK)
-			r = scan_mailbox(a, number, &place, SCAN_TRUST_UIDS);
+		/* First, so that what is found without a number gets one that nobody ever had. */
 		if (r == STORE_OK)
 			r = txn_begin(a);
 		if (r == STORE_OK)
-			r = txn_end(a, renew_box(a, number));
+			r = txn_end(a, renew_box(a, number, &place));
+		if (r == STORE_OK)
+			r = scan_mailbox(a, number, &place, SCAN_TRUST_UIDS);
 		/* Broken: logged. The other mailboxes go on. */
 		if (r == STORE_GONE || r == STORE_NO_SUCH || r == STORE_BROKEN)
 			r = STORE_OK;

@@ -111,6 +111,9 @@ scan_mailbox(struct account *a, int64_t box, const struct place *place, enum sca
 	if (r == STORE_OK)
 		r = finish(&s, cur, new);
 	scan_free(&s);
+	/* What is new is seen when the disk has room for its rows; what is known can be read. */
+	if (r == STORE_FULL && mode == SCAN_CHANGED)
+		r = STORE_OK;
 	return r;
 }
 

@@ -44,7 +44,8 @@ update(struct session *s, struct arena *arena, size_t *deleted)
 	enum store_result result = set_flag(s, &seen, FLAG_SEEN, arena);
 
 	*deleted = gone.count;
-	if (result == STORE_OK)
+	/* That somebody has read them is no promise. */
+	if (result == STORE_OK || result == STORE_FULL)
 		result = set_flag(s, &gone, FLAG_DELETED, arena);
 	if (result == STORE_OK && gone.count > 0)
 		result = mailbox_expunge(s->mailbox, &gone);

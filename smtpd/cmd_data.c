@@ -228,6 +228,8 @@ submit_refusal(enum submit_result result)
 		return NULL;
 	case SUBMIT_TRY_LATER:
 		return "451 4.3.0 The message could not be kept, try again later";
+	case SUBMIT_NO_ROOM:
+		return "452 4.3.1 The server's disk is full, try again later";
 	case SUBMIT_FULL:
 		return "552 5.2.2 The mailbox is full";
 	case SUBMIT_REFUSED:

@@ -34,7 +34,8 @@ struct deliver {
 	struct process *process;
 	struct keeper_frame frame;
 	struct buf address;
-	struct account *account;	/* NULL: could not be opened; everything is TRY_LATER */
+	struct account *account;	/* NULL: could not be opened; nothing is taken now */
+	enum store_result opened;
 	int files;		/* a file without a name, for syncing all of its file system; -1: none */
 	bool told_files;	/* to this queue: */
 	unsigned files_queue;
@@ -77,7 +78,8 @@ deliver_keeper_start(struct process *process, const struct keeper_grant *grant, 
 	};
 	/* Before anything is written here: so it sees every error that there will be. */
 	d->files = openat(maildir_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	if (account_open(maildir_fd, &options, &d->account) == STORE_OK)
+	d->opened = account_open(maildir_fd, &options, &d->account);
+	if (d->opened == STORE_OK)
 		d->frame.event_fd = account_event_fd(d->account);
 	else
 		log_error(NULL, "account_unusable", KV("account", grant->address));
@@ -193,12 +195,13 @@ verdict_of(enum store_result result)
 		return VERDICT_FULL;
 	case STORE_TOO_LARGE:
 		return VERDICT_REFUSED;
+	case STORE_FULL:
+		return VERDICT_NO_ROOM;
 	case STORE_NO_SUCH:
 	case STORE_EXISTS:
 	case STORE_BAD_NAME:
 	case STORE_NOT_ALLOWED:
 	case STORE_READ_ONLY:
-	case STORE_FULL:
 	case STORE_BUSY:
 	case STORE_GONE:
 	case STORE_BROKEN:
@@ -271,7 +274,7 @@ write_copy(struct deliver *d, const struct order *order, struct append **out)
 	scoped_buf top = BUF_INIT;
 
 	if (!d->account)
-		return STORE_BROKEN;
+		return d->opened;
 	buf_put(&top, STR("Return-Path: <"));
 	buf_put(&top, order->sender);
 	buf_put(&top, STR(">\r\nDelivered-To: "));

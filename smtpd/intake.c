@@ -207,6 +207,13 @@ open_message(struct intake *in)
 	return true;
 }
 
+/* RFC 5321 4.2.3: 452 says of what there is too little. */
+static enum submit_result
+not_kept(const struct intake *in)
+{
+	return journal_is_full(in->queue->journal) ? SUBMIT_NO_ROOM : SUBMIT_TRY_LATER;
+}
+
 static void
 receive_bytes(struct intake *in, struct str bytes)
 {
@@ -218,7 +225,7 @@ receive_bytes(struct intake *in, struct str bytes)
 	    journal_entry_size(in->message->entry) + bytes.n > limit + TRACE_ROOM)
 		answer_later(in, SUBMIT_TOO_LARGE);
 	else if (!journal_append(in->message->entry, bytes))
-		answer_later(in, SUBMIT_TRY_LATER);
+		answer_later(in, not_kept(in));
 	else if (in->hash)
 		fingerprint_add(in->hash, bytes);
 }
@@ -354,7 +361,7 @@ receive_end(struct intake *in)
 	}
 	m = in->message;
 	if (!journal_finish(m->entry, &m->body)) {
-		answer_later(in, SUBMIT_TRY_LATER);
+		answer_later(in, not_kept(in));
 		return;
 	}
 	m->record.size = m->body.size;
@@ -376,7 +383,10 @@ intake_on_verdict(struct intake *in)
 		decide(in);
 }
 
-/* Every recipient is refused: VERDICT_FULL or VERDICT_REFUSED, whichever the client is to be told. */
+/*
+ * Nobody takes it: VERDICT_NO_ROOM, VERDICT_REFUSED or VERDICT_FULL, whichever the client is to be told. What passes
+ * comes first: who tries again is told the rest then.
+ */
 static bool
 all_refused(const struct message *m, enum verdict *why)
 {
@@ -387,8 +397,9 @@ all_refused(const struct message *m, enum verdict *why)
 		if (m->record.recipients[i].kind == TARGET_REMOTE || r->delivery ||
 		    r->verdict == VERDICT_TRY_LATER)
 			return false;
-		if (r->verdict == VERDICT_REFUSED)
-			*why = VERDICT_REFUSED;
+		if (r->verdict == VERDICT_NO_ROOM ||
+		    (r->verdict == VERDICT_REFUSED && *why == VERDICT_FULL))
+			*why = r->verdict;
 	}
 	return true;
 }
@@ -400,8 +411,10 @@ decide(struct intake *in)
 
 	if (!in->internal && all_refused(in->message, &why)) {
 		log_info(&in->log, "refused", KV("from", in->record.sender),
-		    KV("why", why == VERDICT_FULL ? "full" : "refused"));
-		answer(in, why == VERDICT_FULL ? SUBMIT_FULL : SUBMIT_REFUSED);
+		    KV("why", why == VERDICT_FULL ? "full" :
+			why == VERDICT_NO_ROOM ? "no_room" : "refused"));
+		answer(in, why == VERDICT_FULL ? SUBMIT_FULL :
+		    why == VERDICT_NO_ROOM ? SUBMIT_NO_ROOM : SUBMIT_REFUSED);
 		return;
 	}
 	in->phase = COMMITTING;
@@ -450,7 +463,7 @@ on_committed(void *context, bool ok)
 
 	m->entry = NULL;
 	if (!ok) {
-		answer(in, SUBMIT_TRY_LATER);
+		answer(in, not_kept(in));
 		return;
 	}
 	m->committed = true;

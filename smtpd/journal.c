@@ -64,6 +64,19 @@ journal_log(const char *doing, const char *what)
 }
 
 void
+journal_failed(struct journal *j, const char *doing, const char *what)
+{
+	j->full = errno == ENOSPC || errno == EDQUOT;
+	journal_log(doing, what);
+}
+
+bool
+journal_is_full(const struct journal *j)
+{
+	return j->full;
+}
+
+void
 journal_file_name(const char trace[ID_LENGTH], char name[ID_LENGTH + 1])
 {
 	memcpy(name, trace, ID_LENGTH);
@@ -198,7 +211,7 @@ write_file(struct journal_entry *e, struct str bytes)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0) {
-			journal_log("writing", "a body");
+			journal_failed(e->journal, "writing", "a body");
 			e->failed = true;
 			break;
 		}
@@ -236,7 +249,7 @@ start_file(struct journal_entry *e)
 	if (e->file >= 0)
 		file.fd = openat(e->journal->spool, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (file.fd < 0) {
-		journal_log("creating", name);
+		journal_failed(e->journal, "creating", name);
 		e->failed = true;
 		return false;
 	}
@@ -362,6 +375,8 @@ on_spooled(void *context, bool ok)
 	struct journal_entry *e = context;
 
 	e->failed |= !ok;
+	if (!ok)
+		journal_failed(e->journal, "syncing", "a body");
 	if (--e->syncs > 0)
 		return;
 	if (e->abandoned || (e->failed && e->step == ENTRY_SPOOLING))

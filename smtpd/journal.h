@@ -58,6 +58,9 @@ uint64_t journal_entry_size(const struct journal_entry *);
  */
 must_check bool journal_finish(struct journal_entry *, struct body *out);
 
+/* What could not be written last found no room on the disk. */
+bool journal_is_full(const struct journal *);
+
 /* ok: on disk. Not ok: not kept. The entry has been freed already. */
 typedef void journal_committed(void *context, bool ok);
 /*

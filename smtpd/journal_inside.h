@@ -92,6 +92,7 @@ struct journal {
 	unsigned making_syncs;
 	int64_t make_again_at;
 	bool no_room;			/* and none coming: who waits is refused */
+	bool full;			/* the last failure was the disk's being full */
 	uint64_t last_number;
 	struct buf out;			/* frames of the current segment not written yet */
 	uint64_t live_bytes;
@@ -116,6 +117,8 @@ struct journal {
 	bool renew_all;			/* the machine went down since the last start */
 };
 
+/* errno says why: journal_is_full from then on, where for want of room. */
+void journal_failed(struct journal *, const char *doing, const char *what);
 void journal_log(const char *doing, const char *what);
 /* A name below spool/ or journal/. */
 void journal_file_name(const char trace[ID_LENGTH], char name[ID_LENGTH + 1]);

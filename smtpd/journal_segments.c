@@ -119,7 +119,7 @@ segment_make_next(struct journal *j)
 	s->fd = openat(j->dir, buf_z(&name),
 	    O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (s->fd < 0) {
-		journal_log("making", buf_z(&name));
+		journal_failed(j, "making", buf_z(&name));
 		making_failed(j);
 		return;
 	}
@@ -136,12 +136,15 @@ on_made(void *context, bool ok)
 	struct journal *j = context;
 
 	j->making_ok = j->making_ok && ok;
+	if (!ok)
+		journal_failed(j, "making", "a segment");
 	if (--j->making_syncs > 0)
 		return;
 	if (!j->making_ok) {
 		making_failed(j);
 		return;
 	}
+	j->full = false;
 	j->next = j->making;
 	j->making = NULL;
 	/* Marks may wait for it, too. */
@@ -258,7 +261,7 @@ segment_write(struct journal *j)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0) {
-			journal_log("writing", "a segment");
+			journal_failed(j, "writing", "a segment");
 			segment_fail(j, s);
 			return false;
 		}

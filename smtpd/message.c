@@ -157,6 +157,10 @@ message_verdict_answer(enum verdict verdict)
 		answer.status = STR("5.1.1");
 		answer.text = STR("there is no such mailbox, or it does not take this message");
 		break;
+	case VERDICT_NO_ROOM:
+		answer.status = STR("4.3.1");
+		answer.text = STR("the mailbox's disk is full");
+		break;
 	case VERDICT_OK:
 	case VERDICT_TRY_LATER:
 		answer.status = STR("4.2.0");

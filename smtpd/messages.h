@@ -64,6 +64,7 @@ enum verdict {
 	VERDICT_OK,
 	VERDICT_FULL,		/* over quota */
 	VERDICT_TRY_LATER,
+	VERDICT_NO_ROOM,	/* the disk is full: later */
 	VERDICT_REFUSED,	/* no such account (any more), or larger than the store takes */
 };
 

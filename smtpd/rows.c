@@ -118,22 +118,36 @@ user_version(sqlite3 *db)
 	return version;
 }
 
+/* Sets *lost where there is nothing that could be read another time. */
 static bool
-try_open(struct rows *rows, const char *path)
+try_open(struct rows *rows, const char *path, bool *lost)
 {
 	int64_t version;
+	int code, one = 1;
+
+	*lost = false;
 
 	if (sqlite3_open_v2(path, &rows->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE |
 	    SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
 		return false;
 	sqlite3_busy_timeout(rows->db, BUSY_MS);
+	/* What SQLite needs to open it stays, so that this takes no room on a full disk. */
+	sqlite3_file_control(rows->db, "main", SQLITE_FCNTL_PERSIST_WAL, &one);
 	version = user_version(rows->db);
-	if (version != 0 && version != ROWS_VERSION)
+	code = sqlite3_errcode(rows->db);
+	*lost = code == SQLITE_CORRUPT || code == SQLITE_NOTADB ||
+	    (version > 0 && version != ROWS_VERSION);
+	if (version < 0 || *lost)
 		return false;
-	if (sqlite3_exec(rows->db, "PRAGMA journal_mode = MEMORY; PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;"
+	/* A new one becomes a WAL's without a file of a rollback journal. */
+	if ((version == 0 && sqlite3_exec(rows->db, "PRAGMA journal_mode = MEMORY", NULL, NULL,
+	    NULL) != SQLITE_OK) ||
+	    sqlite3_exec(rows->db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;"
 	    "PRAGMA temp_store = MEMORY;", NULL, NULL, NULL) != SQLITE_OK ||
-	    sqlite3_exec(rows->db, schema, NULL, NULL, NULL) != SQLITE_OK)
+	    (version == 0 && sqlite3_exec(rows->db, schema, NULL, NULL, NULL) != SQLITE_OK)) {
+		*lost = sqlite3_errcode(rows->db) == SQLITE_CORRUPT;
 		return false;
+	}
 	for (int i = 0; i < STATEMENT_COUNT; i++) {
 		if (sqlite3_prepare_v3(rows->db, texts[i], -1, SQLITE_PREPARE_PERSISTENT,
 		    &rows->statements[i], NULL) != SQLITE_OK)
@@ -172,15 +186,19 @@ struct rows *
 rows_open(const char *path)
 {
 	struct rows *rows = xcalloc(1, sizeof(*rows));
+	bool lost;
 
-	if (try_open(rows, path))
+	if (try_open(rows, path, &lost))
 		return rows;
-	log_trouble(rows, "opening; making it anew");
-	shut(rows);
-	discard_files(path);
-	if (try_open(rows, path))
-		return rows;
-	log_trouble(rows, "making it anew");
+	/* What a full or failing disk hides now tells later who had what. */
+	log_trouble(rows, lost ? "opening; making it anew" : "opening");
+	if (lost) {
+		shut(rows);
+		discard_files(path);
+		if (try_open(rows, path, &lost))
+			return rows;
+		log_trouble(rows, "making it anew");
+	}
 	rows_close(rows);
 	return NULL;
 }

@@ -48,6 +48,7 @@ struct submit_options {
 enum submit_result {
 	SUBMIT_OK,
 	SUBMIT_TRY_LATER,	/* could not be kept now: 451 4.3.0 */
+	SUBMIT_NO_ROOM,		/* the disk is full: 452 4.3.1 */
 	SUBMIT_FULL,		/* every recipient is over quota: 552 5.2.2 */
 	SUBMIT_REFUSED,		/* every recipient is refused, 554 5.7.1 */
 	SUBMIT_TOO_LARGE,	/* more octets than message_size_limit: 552 5.3.4 */

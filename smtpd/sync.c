@@ -67,10 +67,11 @@ send_ask(struct syncs *s, struct lane *lane, struct ask *ask)
 }
 
 static void
-finish(struct lane *lane, struct ask *ask, bool ok)
+finish(struct lane *lane, struct ask *ask, int error)
 {
 	TAILQ_REMOVE(&lane->asks, ask, link);
-	ask->done(ask->context, ok);
+	errno = error;
+	ask->done(ask->context, error == 0);
 	close_fd(&ask->request.fd);
 	free(ask);
 }
@@ -124,7 +125,7 @@ syncs_on_message(struct syncs *s, unsigned syncer, struct msg *m)
 	if (error != 0)
 		log_error(NULL, "sync_failed", KV("lane", (int)ask->request.lane),
 		    KV("error", strerror((int)error)));
-	finish(lane, ask, error == 0);
+	finish(lane, ask, (int)error);
 	return true;
 }
 
@@ -175,7 +176,7 @@ syncs_on_peer_lost(struct syncs *s, unsigned syncer)
 	lane->present = false;
 	/* What is asked meanwhile is not sent, and stands behind. */
 	while ((ask = TAILQ_FIRST(&lane->asks)) && ask->sent)
-		finish(lane, ask, false);
+		finish(lane, ask, EIO);
 	if (s->spare_count > 0)
 		serve(s, lane, s->spare[--s->spare_count]);
 }

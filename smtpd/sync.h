@@ -32,7 +32,7 @@ struct sync_request {
 	uint64_t key;		/* not 0: with the same key it is the same file as last time */
 };
 
-/* Not ok: it failed, or its syncer died, so that nobody knows: what was to be synced must be written anew. */
+/* Not ok: it failed, or its syncer died, so that nobody knows: what was to be synced must be written anew. errno says why. */
 typedef void sync_done(void *context, bool ok);
 
 struct syncs;

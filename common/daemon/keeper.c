@@ -155,8 +155,10 @@ void
 keeper_work_soon(struct process *p)
 {
 	struct keeper *k = p->inside->frame;
+	int due = k->frame->work_due_ms(p);
 
-	timer_set(k->work, WORK_SOON_MS);
+	if (due >= 0)
+		timer_set(k->work, due > WORK_SOON_MS ? due : WORK_SOON_MS);
 }
 
 void
@@ -198,7 +200,7 @@ ask_to_leave(void *context)
 	struct keeper *k = context;
 	struct buf m = BUF_INIT;
 
-	timer_set(k->leave, STAY_MS);
+	timer_set(k->leave, k->unusable ? LEAVE_MS : STAY_MS);
 	if (!is_idle(k))
 		return;
 	msg_begin(&m, MSG_IDLE);
@@ -254,10 +256,12 @@ lease_free(struct lease *lease)
 	k->lease_count--;
 	stream_free(lease->line);
 	free(lease);
-	if (!k->leaving) {
-		timer_set(k->leave, k->unusable ? LEAVE_MS : STAY_MS);
-		keeper_work_soon(k->process);
-	}
+	if (k->leaving)
+		return;
+	/* Those who try again all the time must not keep an unusable one. */
+	if (!k->unusable)
+		timer_set(k->leave, STAY_MS);
+	keeper_work_soon(k->process);
 }
 
 /* ---- sessions arrive ---- */

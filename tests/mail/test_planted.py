@@ -4,7 +4,6 @@
 import contextlib
 import ctypes
 import os
-import poplib
 import shutil
 import signal
 import smtplib
@@ -15,8 +14,8 @@ import sys
 import time
 
 from storm import TROUBLES
-from trivet import (Wire, equal, fetch_all, imap, message, message_files, ok, pids_of, pop3, seconds, send, short, slow_build,
-                    smtp, tls, wait_until)
+from trivet import (Wire, equal, fetch_all, imap, message, message_files, ok, pop3, seconds, send, short, slow_build, title_of,
+                    wait_until)
 
 USERS = 12
 SECRET = b"Subject: not yours\r\n\r\nHolzapfel-4711\r\n"
@@ -113,11 +112,11 @@ def remove(path):
 
 def end_keepers(site):
     """Those of accounts, so that the next visit opens the account anew."""
-    for daemon in site.daemons:
-        for pid in pids_of(site, daemon, "keeper user"):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        wait_until("the keepers are gone", lambda d=daemon: not pids_of(site, d, "keeper user"))
+    ended = [p for p, title in site.processes().items() if ": keeper user" in title]
+    for pid in ended:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    wait_until("the keepers are gone", lambda: not any(": keeper user" in title_of(p) for p in ended))
 
 
 class Clock:

@@ -619,6 +619,7 @@ the_queues_word_is_passed_on(void **state)
 	static const char *const hear[] = {
 		[SUBMIT_OK] = "220 250 250 250 354 250",
 		[SUBMIT_TRY_LATER] = "220 250 250 250 354 451/4.3.0",
+		[SUBMIT_NO_ROOM] = "220 250 250 250 354 452/4.3.1",
 		[SUBMIT_FULL] = "220 250 250 250 354 552/5.2.2",
 		[SUBMIT_REFUSED] = "220 250 250 250 354 554/5.7.1",
 		[SUBMIT_TOO_LARGE] = "220 250 250 250 354 552/5.3.4",

@@ -1,0 +1,489 @@
+# SPDX-License-Identifier: ISC
+"""The fixed work that is done while something fails, and what must be true afterwards.
+
+Each answer of the server is a promise: of every message the script knows in which folders it may be. What is
+refused must be refused for now only. Whatever the server did not answer may be or not be.
+"""
+
+import os
+import re
+import socket
+import time
+
+from machine import wait_for
+
+PATIENCE = 60           # seconds for any one answer
+HEALED = 30             # seconds until the server must be in service again
+KEPT = 40               # seconds until what was promised must be there
+SMALL, MIDDLE, LARGE = 900, 70_000, 300_000
+
+# What may be said of a fault that passes, by the codes of IMAP and POP3.
+PASSING_IMAP = re.compile(rb"\S+ NO \[(UNAVAILABLE|SERVERBUG|INUSE|OVERQUOTA|LIMIT|TRYCREATE)[ \]]")
+PASSING_POP3 = re.compile(rb"-ERR \[(SYS/TEMP|IN-USE|LOGIN-DELAY)\]")
+
+
+class Broken(Exception):
+    """A promise is."""
+
+
+class Gone(Exception):
+    """The connection ended, or was never there."""
+
+
+class Refused(Exception):
+    """Not now."""
+
+
+class RefusedAtEnd(Exception):
+    """Not now, after all was sent: as without an answer it may have been kept, and is then known when it comes again."""
+
+
+class Line:
+    def __init__(self, site, port):
+        try:
+            self.socket = socket.create_connection((site.host, getattr(site, port)), PATIENCE)
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError as e:
+            raise Gone() from e
+        self.file = self.socket.makefile("rb")
+
+    def close(self):
+        self.socket.close()
+
+    def say(self, octets):
+        try:
+            self.socket.sendall(octets)
+        except OSError as e:
+            raise Gone() from e
+
+    def line(self):
+        try:
+            line = self.file.readline()
+        except TimeoutError as e:
+            raise Broken(f"no answer within {PATIENCE} s") from e
+        except OSError as e:
+            raise Gone() from e
+        if not line.endswith(b"\n"):
+            raise Gone()
+        return line
+
+    def octets(self, n):
+        try:
+            octets = self.file.read(n)
+        except OSError as e:
+            raise Gone() from e
+        if len(octets) < n:
+            raise Gone()
+        return octets
+
+
+class Smtp(Line):
+    def __init__(self, site):
+        super().__init__(site, "smtp_port")
+        self.answer()
+        self.ask(b"EHLO client.test\r\n")
+
+    def answer(self):
+        while True:
+            line = self.line()
+            if line[:1] == b"5":
+                raise Broken(f"a passing fault was refused for ever: {line!r}")
+            if line[3:4] == b" ":
+                if line[:1] == b"4":
+                    raise Refused(line)
+                return line
+
+    def ask(self, octets):
+        self.say(octets)
+        return self.answer()
+
+    def send(self, users, octets):
+        """Those that the server took it for."""
+        taken = []
+        self.ask(b"MAIL FROM:<sender@elsewhere.test>\r\n")
+        for user in users:
+            try:
+                self.ask(f"RCPT TO:<{user}@example.test>\r\n".encode())
+                taken.append(user)
+            except Refused:
+                pass
+        if not taken:
+            self.ask(b"RSET\r\n")
+            raise Refused()
+        self.ask(b"DATA\r\n")
+        try:
+            self.ask(octets + b"\r\n.\r\n")
+        except Refused as e:
+            raise RefusedAtEnd(*e.args) from e
+        return taken
+
+
+class Imap(Line):
+    def __init__(self, site, user):
+        super().__init__(site, "imap_port")
+        self.count = 0
+        greeting = self.line()
+        if not greeting.startswith(b"* OK"):
+            raise Refused(greeting)
+        self.ask(f"LOGIN {user} {site.password}")
+
+    def ask(self, command, literal=None, there_is_one=False):
+        """(untagged lines, the tagged one); raises unless it is OK."""
+        self.count += 1
+        tag = f"t{self.count}"
+        words = f"{tag} {command}".encode()
+        if literal is not None:
+            words += b" {%d+}\r\n" % len(literal) + literal
+        self.say(words + b"\r\n")
+        lines = []
+        while True:
+            line = self.line()
+            while found := re.search(rb"\{(\d+)\}\r\n$", line):
+                line = line[:found.start()] + b"<" + self.octets(int(found[1])) + b">" + self.line()
+            if line.startswith(tag.encode() + b" "):
+                break
+            lines.append(line)
+        if line.startswith(f"{tag} OK".encode()):
+            return lines, line
+        if there_is_one and b"NO [ALREADYEXISTS]" in line:
+            return lines, line
+        if line.startswith(f"{tag} NO".encode()) and PASSING_IMAP.match(line):
+            raise Refused(line)
+        raise Broken(f"{command.split(chr(13))[0]}: a passing fault was answered {line!r}")
+
+    def select(self, folder):
+        self.ask(f"SELECT {folder}")
+
+    def messages(self):
+        """Message-ID to [(uid, flags)] of what is selected."""
+        found = {}
+        lines, _ = self.ask("UID FETCH 1:* (UID FLAGS BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)])")
+        for line in lines:
+            uid = re.search(rb"UID (\d+)", line)
+            mid = re.search(rb"Message-ID: <([^>]*)>", line)
+            flags = re.search(rb"FLAGS \(([^)]*)\)", line)
+            if uid and mid and flags:
+                found.setdefault(mid[1].decode(), []).append((int(uid[1]), set(flags[1].decode().split())))
+        return found
+
+
+class Pop3(Line):
+    def __init__(self, site, user):
+        super().__init__(site, "pop3_port")
+        self.answer()
+        self.ask(f"USER {user}")
+        self.ask(f"PASS {site.password}")
+
+    def answer(self):
+        line = self.line()
+        if line.startswith(b"+OK"):
+            return line
+        if PASSING_POP3.match(line):
+            raise Refused(line)
+        raise Broken(f"a passing fault was answered {line!r}")
+
+    def ask(self, text):
+        self.say(text.encode() + b"\r\n")
+        return self.answer()
+
+    def lines(self, text):
+        self.ask(text)
+        found = []
+        while (line := self.line()) != b".\r\n":
+            found.append(line)
+        return found
+
+
+def with_folder(state, folder):
+    return tuple(sorted(state + (folder,)))
+
+
+def without(state, folder):
+    rest = list(state)
+    if folder in rest:
+        rest.remove(folder)
+    return tuple(rest)
+
+
+class Round:
+    """One run of the script on a site, and its promises."""
+
+    numbers = iter(range(1, 10 ** 9))
+
+    def __init__(self, site, on_promise=None):
+        self.site = site
+        self.name = f"{os.getpid()}-{next(self.numbers)}"
+        self.may = {}           # (user, Message-ID) to the set of folders it may be in, each a sorted tuple
+        self.uids = {}          # (user, folder, Message-ID) to the UID that was told
+        self.flags = {}         # (user, folder, uid) to flags that were answered OK
+        self.folders = {}       # (user, folder) to "yes", "no" or "perhaps"
+        self.refused = []
+        self.acted = set()      # (user, Message-ID) that something was done to
+        self.again = []         # (Message-ID, users, octets) that were not answered with 250
+        self.on_promise = on_promise or (lambda text: None)
+        self.smtp = None
+
+    # -- promises --
+
+    def octets(self, mid, size):
+        line = "".join(chr(97 + (n + len(mid)) % 26) for n in range(70)) + "\r\n"
+        return (f"From: sender@elsewhere.test\r\nTo: list@example.test\r\nMessage-ID: <{mid}>\r\n"
+                f"Subject: {mid}\r\n\r\n{line * (size // len(line) + 1)}").encode()[:-2]
+
+    def change(self, user, mid, step, outcome):
+        """The states that a message may be in become those after the step; outcome: ok, no, gone."""
+        now = self.may.get((user, mid), {()})
+        if outcome == "ok":
+            now = {step(s) for s in now}
+        elif outcome == "gone":
+            now = now | {step(s) for s in now}
+        self.may[user, mid] = now
+
+    def tried(self, action):
+        """("ok", its result), or how it ended."""
+        try:
+            return "ok", action()
+        except Refused as e:
+            self.refused.append(str(e))
+            return "no", None
+        except (Gone, RefusedAtEnd) as e:
+            self.refused += [str(a) for a in e.args]
+            return "gone", None
+
+    def promise(self):
+        self.on_promise(self)
+
+    # -- the work --
+
+    def deliver(self, mid, users, size):
+        mid = f"{mid}.{self.name}"
+        octets = self.octets(mid, size)
+        if self.smtp is None:
+            outcome, self.smtp = self.tried(lambda: Smtp(self.site))
+            if outcome != "ok":
+                for user in users:
+                    self.change(user, mid, lambda s: s, "no")
+                return
+        outcome, taken = self.tried(lambda: self.smtp.send(users, octets))
+        for user in users:
+            its = "no" if outcome == "ok" and user not in taken else outcome
+            self.change(user, mid, lambda s: with_folder(s, "INBOX"), its)
+        if outcome != "ok":
+            self.again.append((mid, users, octets))
+        self.promise()
+        if outcome != "ok":
+            self.smtp.close()
+            self.smtp = None
+
+    def told_uid(self, user, folder, mid, answer):
+        found = re.search(rb"\[APPENDUID (\d+) (\d+)\]|COPYUID (\d+) \d+ (\d+)\]", answer)
+        if found:
+            self.uids[user, folder, mid] = int(found[2] or found[4])
+
+    def imap_work(self, c):
+        """Every step is tried where the one before left its message."""
+        user = "user1"
+        self.tried(lambda: c.ask("CREATE Box", there_is_one=True))
+        append, copy = f"append.{self.name}", f"append2.{self.name}"
+        for mid, folder, size in ((append, "INBOX", SMALL), (copy, "Box", LARGE)):
+            outcome, answer = self.tried(lambda m=mid, f=folder, s=size:
+                                         c.ask(f"APPEND {f} (\\Seen $Label1)", self.octets(m, s)))
+            self.change(user, mid, lambda s, f=folder: with_folder(s, f), outcome)
+            if outcome == "ok":
+                self.told_uid(user, folder, mid, answer[1])
+            self.promise()
+            if outcome == "gone":
+                raise Gone()
+        outcome, _ = self.tried(lambda: c.select("INBOX"))
+        if outcome != "ok":
+            return outcome
+        outcome, found = self.tried(c.messages)
+        if outcome != "ok":
+            return outcome
+        steps = [
+            (append, "UID STORE {} +FLAGS (\\Flagged $Label2)", None, {"\\Flagged", "$Label2"}),
+            (append, "UID COPY {} Box", lambda s: with_folder(s, "Box"), None),
+            (f"small.{self.name}", "UID MOVE {} Box", lambda s: with_folder(without(s, "INBOX"), "Box"), None),
+            (f"large.{self.name}", "UID STORE {} +FLAGS (\\Deleted)", None, {"\\Deleted"}),
+            (f"large.{self.name}", "UID EXPUNGE {}", lambda s: without(s, "INBOX"), None),
+        ]
+        deleted = False
+        for mid, command, step, flags in steps:
+            if mid not in found or ("EXPUNGE" in command and not deleted):
+                continue
+            uid = found[mid][0][0]
+            outcome, answer = self.tried(lambda k=command, u=uid: c.ask(k.format(u)))
+            if step:
+                self.acted.add((user, mid))
+                self.change(user, mid, step, outcome)
+            if step and outcome == "ok" and "EXPUNGE" not in command:
+                self.told_uid(user, "Box", mid, b" ".join(answer[0] + [answer[1]]))
+            if flags and outcome == "ok":
+                self.flags[user, "INBOX", uid] = flags
+                deleted = deleted or "\\Deleted" in flags
+            self.promise()
+            if outcome == "gone":
+                return outcome
+        return self.folder_work(c, user)
+
+    def folder_work(self, c, user):
+        old, new = f"Old-{self.name}", f"New-{self.name}"
+        outcome, _ = self.tried(lambda: c.ask(f"CREATE {old}"))
+        self.folders[user, old] = {"ok": "yes", "no": "no", "gone": "perhaps"}[outcome]
+        if outcome != "ok":
+            return outcome
+        outcome, _ = self.tried(lambda: c.ask(f"RENAME {old} {new}"))
+        self.folders[user, old] = {"ok": "no", "no": "yes", "gone": "perhaps"}[outcome]
+        self.folders[user, new] = {"ok": "yes", "no": "no", "gone": "perhaps"}[outcome]
+        if outcome == "gone":
+            return outcome
+        self.tried(lambda: c.ask("LOGOUT"))
+        return "ok"
+
+    def pop3_work(self):
+        """Deletes the message of middle size, by UIDL and TOP."""
+        user, mid = "user2", f"middle.{self.name}"
+        c = Pop3(self.site, user)
+        try:
+            count = int(c.ask("STAT").split()[1])
+            for n in range(count, 0, -1):
+                if any(mid.encode() in line for line in c.lines(f"TOP {n} 0")):
+                    c.ask(f"DELE {n}")
+                    outcome, _ = self.tried(lambda: c.ask("QUIT"))
+                    self.acted.add((user, mid))
+                    self.change(user, mid, lambda s: without(s, "INBOX"), outcome)
+                    self.promise()
+                    break
+        finally:
+            c.close()
+
+    def imap_session(self):
+        c = Imap(self.site, "user1")
+        try:
+            self.imap_work(c)
+        finally:
+            c.close()
+
+    def play(self):
+        self.deliver("small", ["user1"], SMALL)
+        self.deliver("many", ["user1", "user2", "user3"], SMALL)
+        self.deliver("large", ["user1"], LARGE)
+        self.deliver("middle", ["user2"], MIDDLE)
+        self.tried(self.imap_session)
+        self.tried(self.pop3_work)
+        self.deliver("late", ["user1", "user2"], SMALL)
+        if self.smtp:
+            self.tried(lambda: self.smtp.ask(b"QUIT\r\n"))
+            self.smtp.close()
+
+    # -- what must be true --
+
+    def in_service(self):
+        """Mail is taken, read and fetched again."""
+        try:
+            c = Smtp(self.site)
+            c.send(["user4"], self.octets(f"alive.{self.name}", SMALL))
+            c.close()
+            c = Imap(self.site, "user4")
+            c.select("INBOX")
+            c.close()
+            c = Pop3(self.site, "user4")
+            c.ask("STAT")
+            c.close()
+            return True
+        except (Gone, Refused):
+            return False
+
+    def wait_for_service(self):
+        if not wait_for(HEALED, self.in_service, 0.02):
+            raise Broken(f"not in service {HEALED} s after the fault")
+
+    def send_again(self):
+        """As a sender does that heard no 250: in the end each is there, once."""
+        for mid, users, octets in self.again:
+            if any((user, mid) in self.acted for user in users):
+                continue        # it was there, and has been moved or removed
+            c = Smtp(self.site)
+            if c.send(users, octets) != users:
+                raise Broken(f"{mid} is not taken for all of {users}")
+            c.close()
+            for user in users:
+                self.may[user, mid] = {("INBOX",)}
+
+    def look(self):
+        """{(user, Message-ID): folders}, {(user, folder, uid): flags}, {(user, folder, Message-ID): uids}, folders."""
+        where, flags, uids, folders = {}, {}, {}, set()
+        for user in ("user1", "user2", "user3"):
+            c = Imap(self.site, user)
+            try:
+                if user == "user1":
+                    lines, _ = c.ask('LIST "" *')
+                    folders = {(user, line.split()[-1].strip(b'"').decode()) for line in lines}
+                for folder in ("INBOX", "Box") if user == "user1" else ("INBOX",):
+                    if folder == "Box" and (user, folder) not in folders:
+                        continue
+                    c.select(folder)
+                    for mid, copies in c.messages().items():
+                        if not mid.endswith(self.name):
+                            continue
+                        where[user, mid] = tuple(sorted(where.get((user, mid), ()) + (folder,) * len(copies)))
+                        for uid, its in copies:
+                            flags[user, folder, uid] = its
+                            uids.setdefault((user, folder, mid), []).append(uid)
+            finally:
+                c.close()
+        return where, flags, uids, folders
+
+    def faults(self):
+        """What is not as it was promised, in words; None: could not be looked at."""
+        try:
+            where, flags, uids, folders = self.look()
+        except (Gone, Refused):
+            return None
+        found = []
+        for (user, mid), states in self.may.items():
+            if where.get((user, mid), ()) not in states:
+                found.append(f"{mid} of {user} is in {where.get((user, mid), ())}, not in one of {sorted(states)}")
+        for (user, folder, mid), uid in self.uids.items():
+            if uid not in uids.get((user, folder, mid), [uid]):
+                found.append(f"{mid} in {folder} of {user} has the UIDs {uids[user, folder, mid]}, was told {uid}")
+        for key, its in self.flags.items():
+            if key in flags and not its <= flags[key]:
+                found.append(f"{key} has the flags {flags[key]}, was told {its}")
+        for key, word in self.folders.items():
+            if word != "perhaps" and (key in folders) != (word == "yes"):
+                found.append(f"the folder {key}: there {key in folders}, was told {word}")
+        return found
+
+    def check(self):
+        """Waits until all is as it was promised: what could not be delivered at once is tried again later."""
+        began = time.monotonic()
+        turned = 0.3
+        while True:
+            found = self.faults()
+            if found == []:
+                return
+            if time.monotonic() - began > KEPT:
+                raise Broken("; ".join(found) if found else "cannot be looked at")
+            if time.monotonic() - began > turned:
+                self.site.turn_clock(self.site.clock() + 31 * 60)
+                turned += 1
+            time.sleep(0.02)
+
+    # -- after it --
+
+    def sweep(self):
+        """Empties the mailboxes."""
+        for user in ("user1", "user2", "user3", "user4"):
+            c = Imap(self.site, user)
+            lines, _ = c.ask('LIST "" *')
+            for line in lines:
+                folder = line.split()[-1].strip(b'"').decode()
+                if folder in ("INBOX", "Box"):
+                    c.select(folder)
+                    c.ask("UID STORE 1:* +FLAGS.SILENT (\\Deleted)")
+                    c.ask("EXPUNGE")
+                else:
+                    c.ask(f"DELETE {folder}")
+            c.close()
+

@@ -170,10 +170,13 @@ account_work(struct account *a)
 		do
 			more = flags_rename_slice(a);
 		while (more && clock_monotonic_ms() < until);
-		touch_flush(a);
 		a->rename_due = more ? clock_monotonic_ms() : 0;
 		a->checkpoint_due = clock_monotonic_ms() + CHECKPOINT_DELAY_MS;
 		return more;
+	}
+	if (is_due(&a->touch_due)) {
+		touch_flush(a);
+		a->checkpoint_due = clock_monotonic_ms() + CHECKPOINT_DELAY_MS;
 	}
 	if (is_due(&a->poll_due))
 		watch_poll(a);
@@ -189,7 +192,7 @@ account_work(struct account *a)
 int
 account_work_due_ms(const struct account *a)
 {
-	const int64_t due[] = { a->rename_due, a->poll_due, a->checkpoint_due, a->sweep_due,
+	const int64_t due[] = { a->rename_due, a->touch_due, a->poll_due, a->checkpoint_due, a->sweep_due,
 	    a->unwatch_due };
 	int64_t first = 0, now = clock_monotonic_ms();
 

@@ -34,6 +34,7 @@ enum {
 	DELIVERY_AGE = 14 * 86400,	/* how long (trace, recipient) pairs are kept */
 	HEADER_CACHE_MAX = 8 * 1024,	/* a header block above this is read from the file */
 	FLAG_DELAY_MS = 300,		/* from a flag's commit to the renaming */
+	TOUCH_DELAY_MS = 1000,		/* from a change in cur/ to its mtime in the row: one for several deliveries */
 	POLL_MS = 1000,			/* without inotify */
 	UNWATCH_DELAY_MS = 5000,	/* an inotify instance without a mailbox */
 	SLICE_RENAMES = 100,		/* files renamed to their flags in one slice */
@@ -307,6 +308,7 @@ struct account {
 	uint64_t socket_inode;
 	/* Due times on the monotonic clock in ms, 0: nothing to do. */
 	int64_t rename_due;
+	int64_t touch_due;
 	int64_t poll_due;
 	int64_t unwatch_due;
 	int64_t checkpoint_due;

@@ -147,8 +147,8 @@ touch_end(struct account *a, const struct place *place, const struct touch *t)
 		return;
 	touch_note(a, t->box, files_mtime_ns(place->cur));
 	known_find(a, t->box)->dirty = true;
-	if (a->rename_due == 0)
-		a->rename_due = clock_monotonic_ms() + FLAG_DELAY_MS;
+	if (a->touch_due == 0)
+		a->touch_due = clock_monotonic_ms() + TOUCH_DELAY_MS;
 }
 
 /* Without it only a scan too many is made: a failure is no matter. */

@@ -155,7 +155,10 @@ try_open(struct trace *t)
 		discard_files(t);
 		return false;
 	}
-	if (sqlite3_exec(t->db, "PRAGMA journal_mode = MEMORY; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
+	/* A new one is no WAL database yet, and behind our walls no other journal can be made. */
+	if (version == 0 && sqlite3_exec(t->db, "PRAGMA journal_mode = MEMORY", NULL, NULL, NULL) != SQLITE_OK)
+		return false;
+	if (sqlite3_exec(t->db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
 	    "PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384; PRAGMA journal_size_limit = 16777216;",
 	    NULL, NULL, NULL) != SQLITE_OK ||
 	    sqlite3_exec(t->db, schema, NULL, NULL, NULL) != SQLITE_OK)

@@ -155,8 +155,10 @@ void
 keeper_work_soon(struct process *p)
 {
 	struct keeper *k = p->inside->frame;
+	int due = k->frame->work_due_ms(p);
 
-	timer_set(k->work, WORK_SOON_MS);
+	if (due >= 0)
+		timer_set(k->work, due > WORK_SOON_MS ? due : WORK_SOON_MS);
 }
 
 void

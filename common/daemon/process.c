@@ -25,7 +25,12 @@
 #include "common/daemon/title.h"
 #include "common/net/stream.h"
 
-enum { LAST_MOMENT_MS = 5000, SETTINGS_CHUNK = 16 * 1024, MEMORY_KEPT = 2 * 1024 * 1024 };
+enum {
+	LAST_MOMENT_MS = 5000,
+	MEMORY_KEPT = 2 * 1024 * 1024,
+	MEMORY_KEPT_ELSE = 256 * 1024,
+	SETTINGS_CHUNK = 16 * 1024,
+};
 
 struct peer {
 	struct process *process;
@@ -450,14 +455,17 @@ process_forget(struct process *p)
 	loop_free(p->loop);
 }
 
-/* Those two see every octet of mail: their buffers are not to be given back to the kernel for each. */
+/*
+ * Front and queue see every octet of mail: their buffers are not to be given back to the kernel for each. All others
+ * give back what one large message took; left to itself malloc would keep it, in each of many keepers.
+ */
 static void
-keep_memory(enum role role)
+set_memory_kept(enum role role)
 {
-	if (role != ROLE_FRONT && role != ROLE_QUEUE)
-		return;
-	(void)mallopt(M_TRIM_THRESHOLD, MEMORY_KEPT);
-	(void)mallopt(M_MMAP_THRESHOLD, MEMORY_KEPT);
+	int kept = role == ROLE_FRONT || role == ROLE_QUEUE ? MEMORY_KEPT : MEMORY_KEPT_ELSE;
+
+	(void)mallopt(M_TRIM_THRESHOLD, kept);
+	(void)mallopt(M_MMAP_THRESHOLD, kept);
 }
 
 _Noreturn void
@@ -470,7 +478,7 @@ process_live(const struct process_birth *birth, void (*start)(struct process *, 
 		.role = birth->role, .index = birth->index, .label = str_of(birth->label),
 	};
 
-	keep_memory(p.role);
+	set_memory_kept(p.role);
 	title_set(p.service->name, role_name(p.role), birth->label);
 	log_set_name(p.service->name, role_name(p.role));
 	set_log_level(&p);

@@ -10,7 +10,8 @@
 
 #include "common/base/utf8.h"
 
-enum { NAME_MAX_LENGTH = 40, PENDING_MAX = 16, ROOM_STEP = 64 * 1024 };
+enum { NAME_MAX_LENGTH = 40, PENDING_MAX = 16, ROOM_STEP = 64 * 1024, BYTES = 256, BROKEN = 0xFFFD,
+	CLOSES_TO_UNLOAD = 4 };
 
 /* The rows that code names; Korean is the first that iconv converts. */
 enum { ROW_UTF8, ROW_GUESS, ROW_KOREAN };
@@ -80,8 +81,15 @@ static const struct charset {
 	{ "UTF-32BE", "utf32be" },
 };
 
-/* One converter per row, opened once: 0 not yet, (iconv_t)-1 not there. */
-static iconv_t converters[countof(charsets)];
+/*
+ * One per row, loaded once. Where each byte is a character of its own, a table of them is all that is kept: iconv's
+ * libraries are so many that a fork would feel the difference.
+ */
+static struct converter {
+	bool loaded;
+	iconv_t cd;		/* (iconv_t)-1: not there, or there is a table */
+	uint16_t *table;	/* of BYTES */
+} converters[countof(charsets)];
 
 static size_t
 row_of(struct str name)
@@ -112,12 +120,59 @@ open_row(size_t row)
 	return iconv_open("UTF-8", charsets[row].iconv_name);
 }
 
-static iconv_t
+/* What this byte is by itself; 0: it takes others, or changes what comes after it, or is held back. */
+static uint16_t
+character_of(iconv_t cd, char byte)
+{
+	char text[PENDING_MAX], *from = &byte, *to = text;
+	size_t in = 1, room = sizeof(text);
+	struct str s;
+	uint32_t c;
+
+	iconv(cd, NULL, NULL, NULL, NULL);
+	if (iconv(cd, &from, &in, &to, &room) == (size_t)-1)
+		return errno == EILSEQ ? BROKEN : 0;
+	s = (struct str){ text, sizeof(text) - room };
+	return utf8_next(&s, &c) && s.n == 0 && c <= UINT16_MAX && (c != 0 || byte == 0) ? (uint16_t)c : 0;
+}
+
+/* NULL: not a charset of single bytes. */
+static uint16_t *
+make_table(iconv_t cd)
+{
+	uint16_t *table = xcalloc(BYTES, sizeof(*table));
+
+	for (unsigned i = 0; i < BYTES; i++) {
+		table[i] = character_of(cd, (char)i);
+		if (table[i] == 0 && i != 0) {
+			free(table);
+			return NULL;
+		}
+	}
+	return table;
+}
+
+static const struct converter *
 converter_of(size_t row)
 {
-	if (converters[row] == 0)
-		converters[row] = open_row(row);
-	return converters[row];
+	struct converter *c = &converters[row];
+
+	if (c->loaded)
+		return c;
+	c->loaded = true;
+	c->cd = open_row(row);
+	c->table = c->cd != (iconv_t)-1 ? make_table(c->cd) : NULL;
+	if (c->table != NULL) {
+		iconv_close(c->cd);
+		c->cd = (iconv_t)-1;
+	}
+	return c;
+}
+
+static bool
+is_there(const struct converter *c)
+{
+	return c->table != NULL || c->cd != (iconv_t)-1;
 }
 
 bool
@@ -127,14 +182,22 @@ charset_known(struct str name)
 
 	if (row == ROW_GUESS)
 		return str_eq_nocase(name, STR("us-ascii")) || str_eq_nocase(name, STR("ascii"));
-	return row == ROW_UTF8 || converter_of(row) != (iconv_t)-1;
+	return row == ROW_UTF8 || is_there(converter_of(row));
 }
 
 void
 charset_preload(void)
 {
+	size_t idle = 0;	/* a row that needs no converter any more */
+
 	for (size_t row = ROW_KOREAN; row < countof(charsets); row++)
 		converter_of(row);
+	for (size_t row = ROW_KOREAN; row < countof(charsets) && idle == 0; row++)
+		if (converters[row].table != NULL)
+			idle = row;
+	/* The C library lets go of a library that nobody uses when it has closed another a few times. */
+	for (int i = 0; idle != 0 && i < CLOSES_TO_UNLOAD; i++)
+		iconv_close(open_row(idle));
 }
 
 static size_t
@@ -213,6 +276,13 @@ flush(iconv_t cd, struct buf *out)
 	buf_added(out, space - room);
 }
 
+static void
+put_characters(const uint16_t *table, struct buf *out, struct str bytes)
+{
+	for (size_t i = 0; i < bytes.n; i++)
+		utf8_put(out, table[(unsigned char)bytes.p[i]]);
+}
+
 static bool
 convert_all(iconv_t cd, struct buf *out, struct str bytes)
 {
@@ -230,14 +300,14 @@ void
 charset_put_guess(struct buf *out, struct str bytes)
 {
 	size_t before = out->n;
-	iconv_t cd;
+	const struct converter *korean;
 
 	if (utf8_valid(bytes)) {
 		buf_put(out, bytes);
 		return;
 	}
-	cd = converter_of(ROW_KOREAN);
-	if (cd != (iconv_t)-1 && convert_all(cd, out, bytes))
+	korean = converter_of(ROW_KOREAN);
+	if (korean->cd != (iconv_t)-1 && convert_all(korean->cd, out, bytes))
 		return;
 	buf_cut(out, before);
 	put_checked_utf8(out, bytes);
@@ -247,21 +317,24 @@ void
 charset_put_utf8(struct buf *out, struct str charset, struct str bytes)
 {
 	size_t row = row_of(charset);
-	iconv_t cd;
+	const struct converter *c;
 
 	if (row == ROW_UTF8) {
 		put_checked_utf8(out, bytes);
 		return;
 	}
-	cd = row == ROW_GUESS ? (iconv_t)-1 : converter_of(row);
-	if (cd == (iconv_t)-1)
+	c = row == ROW_GUESS ? NULL : converter_of(row);
+	if (c == NULL || !is_there(c))
 		charset_put_guess(out, bytes);
+	else if (c->table != NULL)
+		put_characters(c->table, out, bytes);
 	else
-		convert_all(cd, out, bytes);
+		convert_all(c->cd, out, bytes);
 }
 
 struct charset_reader {
-	iconv_t cd;		/* of its own: a state may span pieces; -1 for UTF-8 */
+	iconv_t cd;		/* of its own: a state may span pieces; -1 for UTF-8, or with a table */
+	const uint16_t *table;	/* shared with all */
 	struct buf pending;	/* the beginning of a character */
 };
 
@@ -271,7 +344,12 @@ charset_reader_new(struct str charset)
 	struct charset_reader *r = xcalloc(1, sizeof(*r));
 	size_t row = row_of(charset);
 
-	r->cd = row == ROW_UTF8 || row == ROW_GUESS ? (iconv_t)-1 : open_row(row);
+	r->cd = (iconv_t)-1;
+	if (row == ROW_UTF8 || row == ROW_GUESS)
+		return r;
+	r->table = converter_of(row)->table;
+	if (r->table == NULL)
+		r->cd = open_row(row);
 	return r;
 }
 
@@ -306,6 +384,10 @@ charset_reader_feed(struct charset_reader *r, struct buf *out, struct str bytes)
 {
 	struct str rest;
 
+	if (r->table != NULL) {
+		put_characters(r->table, out, bytes);
+		return;
+	}
 	buf_put(&r->pending, bytes);
 	rest = buf_str(&r->pending);
 	if (r->cd == (iconv_t)-1) {

@@ -3,6 +3,7 @@
 
 import collections
 import contextlib
+import imaplib
 import os
 import pwd
 import re
@@ -148,6 +149,28 @@ def test_master_tells_of_a_process_that_broke_its_walls(fresh):
         raise AssertionError(line)
     wait_until("another front is there", lambda: [p for p in pids_of(fresh, "imapd", "front") if p != pid])
     imap(fresh, 1).logout()
+
+
+def test_settings_that_only_root_may_read_are_reloaded(fresh):
+    """Nobody behind walls can open the file: master hands its text to them."""
+    if os.geteuid() == 0:
+        os.chown(fresh.config, 0, 0)
+    os.chmod(fresh.config, 0o600)
+    first = imap(fresh, 1)
+    fresh.set(sessions_per_user="1")
+    fresh.reload()
+
+    def is_refused():
+        try:
+            imap(fresh, 1).logout()
+        except imaplib.IMAP4.error as e:
+            return "Too many sessions" in str(e)
+        return False
+    wait_until("a keeper that lived on has the new limit", is_refused)
+    first.noop()
+    first.logout()
+    if "reload.failed" in fresh.tail_of("log", 200):
+        raise AssertionError(fresh.tail_of("log", 50))
 
 
 # ---- a user for each role ----

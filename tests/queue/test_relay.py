@@ -197,6 +197,32 @@ def test_a_courier_that_dies_takes_nothing_along(folder):
         equal(len(server.mails), 1)
 
 
+def test_a_reload_gives_the_courier_a_successor_and_ends_no_attempt(folder):
+    import threading
+    from trivet import pids_of
+    with elsewhere(folder, reply_timeout="60s") as e:
+        go = threading.Event()
+        held = e.server("b.test", dot=lambda line: "250 ok" if go.wait(60) else "451 late")
+        other = e.server("c.test")
+        before = set(pids_of(e.site, "smtpd", "courier"))
+        trace = e.submit("x@b.test")
+        wait_until("it is being said", lambda: held.mails)
+        e.site.reload()
+        wait_until("there is another", lambda: set(pids_of(e.site, "smtpd", "courier")) - before)
+        for _ in range(4):
+            e.wait(e.submit("x@c.test"), "relayed")
+        # Twice: a third begins, the second has nothing to do and goes, the first stays with what it has.
+        e.site.reload()
+        wait_until("the second has gone", lambda: len(pids_of(e.site, "smtpd", "courier")) == 2 and
+                   before <= set(pids_of(e.site, "smtpd", "courier")))
+        e.wait(e.submit("x@c.test"), "relayed")
+        go.set()
+        e.wait(trace, "relayed")
+        wait_until("the first has gone", lambda: not before & set(pids_of(e.site, "smtpd", "courier")))
+        equal((len(held.mails), len(other.mails)), (1, 5))
+        e.is_empty()
+
+
 def inbox(site, user):
     import glob
     return [open(p, "rb").read() for p in glob.glob(f"{site.maildir(f'user{user}')}/[nc]*/*")]

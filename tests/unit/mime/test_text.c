@@ -3,6 +3,8 @@
 /* Encoded words, parameters, transfer encodings, charsets, base subjects. */
 #include "tests/unit/mime/test.h"
 
+#include <errno.h>
+#include <iconv.h>
 #include <unicase.h>
 #include <uninorm.h>
 
@@ -295,6 +297,52 @@ charsets_become_utf8(void **state)
 	assert_false(charset_known(STR("")));
 }
 
+/* What iconv makes of it, and U+FFFD for each byte that it does not take. */
+static void
+put_by_iconv(struct buf *out, const char *charset, struct str bytes)
+{
+	iconv_t cd = iconv_open("UTF-8", charset);
+	char room[4096], *to = room, *from = (char *)(uintptr_t)bytes.p;
+	size_t left = sizeof(room);
+
+	assert_true(cd != (iconv_t)-1);
+	while (bytes.n > 0 && iconv(cd, &from, &bytes.n, &to, &left) == (size_t)-1) {
+		assert_int_equal(errno, EILSEQ);
+		memcpy(to, "\xef\xbf\xbd", 3);
+		to += 3;
+		left -= 3;
+		from++;
+		bytes.n--;
+	}
+	iconv(cd, NULL, NULL, &to, &left);
+	buf_put(out, (struct str){ room, sizeof(room) - left });
+	iconv_close(cd);
+}
+
+/* Tables stand for most of them: they say the same of every byte. */
+static void
+charsets_of_single_bytes_are_read_as_by_iconv(void **state)
+{
+	static const char *const names[][2] = { { "latin1", "CP1252" }, { "iso-8859-3", "ISO-8859-3" },
+	    { "koi8-r", "KOI8-R" }, { "windows-1255", "CP1255" }, { "windows-1258", "CP1258" },
+	    { "tis-620", "CP874" }, { "macintosh", "MACINTOSH" }, { "viscii", "VISCII" }, { "tcvn", "TCVN" } };
+	char bytes[2 * 256];
+
+	(void)state;
+	for (size_t i = 0; i < 256; i++) {
+		bytes[i] = (char)i;
+		bytes[256 + i] = (char)(255 - i);
+	}
+	for (size_t i = 0; i < countof(names); i++) {
+		struct str in = { bytes, sizeof(bytes) };
+		scoped_buf ours = BUF_INIT, theirs = BUF_INIT;
+
+		charset_put_utf8(&ours, str_of(names[i][0]), in);
+		put_by_iconv(&theirs, names[i][1], in);
+		check_str(buf_str(&ours), buf_str(&theirs), names[i][0]);
+	}
+}
+
 static void
 every_charset_of_the_table_can_be_loaded(void **state)
 {
@@ -429,6 +477,7 @@ main(void)
 		cmocka_unit_test(blanks_without_end_do_not_pile_up),
 		cmocka_unit_test(encoders_write_lines_that_mail_carries),
 		cmocka_unit_test(charsets_become_utf8),
+		cmocka_unit_test(charsets_of_single_bytes_are_read_as_by_iconv),
 		cmocka_unit_test(every_charset_of_the_table_can_be_loaded),
 		cmocka_unit_test(folded_texts_are_equal),
 		cmocka_unit_test(folding_quickly_is_folding),

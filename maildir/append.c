@@ -490,6 +490,15 @@ ask_index(struct account *a, struct str trace, struct str recipient, struct earl
 	return index_end(a, q);
 }
 
+static bool
+was_expunged(struct account *a, int64_t box, uint32_t uid)
+{
+	sqlite3_stmt *q = index_ask(a, Q_EXPUNGED_BASE, BIND(V(box), V(uid)));
+	bool found = index_row(a, q);
+
+	return index_end(a, q) == STORE_OK && found;
+}
+
 /* Its row is there and its file is lost: it gets ours. Without a row it is published anew. */
 static enum store_result
 restore(struct append *p, const struct earlier *earlier, struct appended *out)
@@ -505,6 +514,11 @@ restore(struct append *p, const struct earlier *earlier, struct appended *out)
 		r = place_open(a, buf_str(&box.name), &place);
 	if (r == STORE_OK)
 		r = message_get(a, box.number, earlier->appended.uid, &row);
+	/* It was read and expunged since: it does not come back. */
+	if (r == STORE_GONE && was_expunged(a, box.number, earlier->appended.uid)) {
+		*out = earlier->appended;
+		return STORE_OK;
+	}
 	if (r == STORE_NO_SUCH || r == STORE_GONE)
 		return index_do(a, Q_DELIVERY_DROP, BIND(V(buf_str(&p->trace)),
 		    V(buf_str(&p->recipient))));

@@ -71,9 +71,8 @@ struct control {
 	uint32_t kind;
 	uint32_t what;		/* the last that is set, the first that is cleared */
 	uint32_t error;
-	uint64_t at, step;
-	uint32_t persists;
-	uint32_t boot;
+	uint64_t at, times;	/* from this call on, so many */
+	uint64_t boot;
 	uint64_t seen, fired;
 	int64_t master_ahead_ms, ahead_ms;
 	uint64_t recording;	/* the device, 0: no */
@@ -264,8 +263,7 @@ before(enum kind kind)
 	if (what == NOTHING || control->role != role || control->kind != kind)
 		return NOTHING;
 	n = __atomic_add_fetch(&control->seen, 1, __ATOMIC_RELAXED);
-	if (n < control->at || (n > control->at && !control->persists &&
-	    (control->step == 0 || (n - control->at) % control->step != 0)))
+	if (n < control->at || n - control->at >= control->times)
 		return NOTHING;
 	__atomic_fetch_add(&control->fired, 1, __ATOMIC_RELAXED);
 	if (what == KILL_BEFORE)
@@ -875,8 +873,8 @@ realloc(void *old, size_t n)
 /* ---- for the driver ---- */
 
 bool faults_attach(const char *path);
-void faults_arm(unsigned role, unsigned kind, unsigned what, unsigned error, uint64_t at, uint64_t step,
-    bool persists);
+void faults_arm(unsigned role, unsigned kind, unsigned what, unsigned error, uint64_t at,
+    uint64_t times);
 void faults_disarm(void);
 uint64_t faults_fired(void);
 void faults_clear_counts(void);
@@ -897,16 +895,15 @@ faults_attach(const char *path)
 }
 
 void
-faults_arm(unsigned its_role, unsigned kind, unsigned what, unsigned error, uint64_t at, uint64_t step,
-    bool persists)
+faults_arm(unsigned its_role, unsigned kind, unsigned what, unsigned error, uint64_t at,
+    uint64_t times)
 {
 	faults_disarm();
 	control->role = its_role;
 	control->kind = kind;
 	control->error = error;
 	control->at = at;
-	control->step = step;
-	control->persists = persists;
+	control->times = times;
 	control->seen = control->fired = 0;
 	__atomic_store_n(&control->what, what, __ATOMIC_RELEASE);
 }

@@ -55,9 +55,9 @@ class Machine:
     def environment(self):
         return mock.patch.dict(os.environ, LD_PRELOAD=self.file, TRIVET_FAULTS=self.path)
 
-    def arm(self, role, kind, what, error=0, at=1, step=0, persists=False):
+    def arm(self, role, kind, what, error=0, at=1, times=1):
         self.library.faults_arm(self.roles[role], self.kinds.index(kind), what, error, ctypes.c_uint64(at),
-                                ctypes.c_uint64(step), persists)
+                                ctypes.c_uint64(times))
 
     def disarm(self):
         """How often it happened."""

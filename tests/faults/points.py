@@ -12,12 +12,13 @@ import sites
 from machine import FAIL, KILL_AFTER, KILL_BEFORE, Stand, wait_for
 from script import Broken, Gone, Refused, Round
 
-KILLS = [("killed before", KILL_BEFORE, 0, False), ("killed after", KILL_AFTER, 0, False)]
+KILLS = [("killed before", KILL_BEFORE, 0, 1), ("killed after", KILL_AFTER, 0, 1)]
+EVER = 2 ** 63
 
 
-def fails(name, once=True, persistently=False):
+def fails(name, persistently=False):
     number = getattr(errno, name)
-    return ([(name, FAIL, number, False)] if once else []) + ([(f"{name} from then on", FAIL, number, True)] if persistently else [])
+    return [(name, FAIL, number, 1)] + ([(f"{name} from then on", FAIL, number, EVER)] if persistently else [])
 
 
 FAULTS = {
@@ -32,7 +33,7 @@ FAULTS = {
     "mkdir": fails("ENOSPC", persistently=True) + fails("EIO") + KILLS,
     "read": fails("EIO", persistently=True) + KILLS[:1],
     "mmap": fails("ENOMEM", persistently=True) + KILLS[:1],
-    "malloc": fails("ENOMEM", persistently=True) + KILLS[:1],
+    "malloc": fails("ENOMEM") + [("ENOMEM 30 times", FAIL, errno.ENOMEM, 30)] + KILLS[:1],
 }
 SWEEP_EVERY = 10
 COUNTING_ROUNDS = 4
@@ -48,7 +49,7 @@ class Point:
     name: str
     what: int
     error: int
-    persists: bool
+    times: int
     at: int
     scene: str
 
@@ -140,7 +141,7 @@ class Runner:
         stand = self.stand
         try:
             self.set_scene(point.scene)
-            stand.machine.arm(point.role, point.kind, point.what, point.error, point.at, 0, point.persists)
+            stand.machine.arm(point.role, point.kind, point.what, point.error, point.at, point.times)
             work = self.play(point.scene)
             fired = stand.machine.disarm()
             if fired:
@@ -184,6 +185,6 @@ def all_points(counts, scenes=SCENES, roles="", kinds=()):
         first = 1 + (counts.get(("warm", role, kind), 0) if scene == "late" else 0)
         if scene in ("cold", "new", "reload") and kind == "malloc" or scene == "reload" and role.endswith("keeper"):
             continue
-        for name, what, error, persists in FAULTS[kind]:
-            found += [Point(role, kind, name, what, error, persists, at, scene) for at in range(first, calls + 1)]
+        for name, what, error, times in FAULTS[kind]:
+            found += [Point(role, kind, name, what, error, times, at, scene) for at in range(first, calls + 1)]
     return found

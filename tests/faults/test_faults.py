@@ -20,3 +20,9 @@ def run(program, *words):
 @seconds(300)
 def test_whatever_call_fails_no_answer_was_a_lie():
     run("every", "--sample", "100", "--kinds", KINDS, "--jobs", "1")
+
+
+@not_with_sanitizers
+@seconds(300)
+def test_whenever_the_power_is_cut_what_was_answered_is_there():
+    run("power", "--sample", "8", "--more", "1")

@@ -19,7 +19,7 @@ import threading
 import time
 
 from sites import is_locked, process_table
-from trivet import imap, ok, pids_of, pop3, smtp, tls, wait_until
+from trivet import imap, ok, pids_of, pop3, tls, wait_until
 
 OURS = ("bad", "AUTHENTICATIONFAILED")
 TROUBLES = (OSError, EOFError, smtplib.SMTPException, imaplib.IMAP4.error, poplib.error_proto)

@@ -4,7 +4,6 @@
 import contextlib
 import ctypes
 import os
-import poplib
 import shutil
 import signal
 import smtplib
@@ -14,9 +13,10 @@ import subprocess
 import sys
 import time
 
+from sites import process_table
 from storm import TROUBLES
-from trivet import (Wire, equal, fetch_all, imap, message, message_files, ok, pids_of, pop3, seconds, send, short, slow_build,
-                    smtp, tls, wait_until)
+from trivet import (Wire, equal, fetch_all, imap, message, message_files, ok, pop3, seconds, send, short, slow_build,
+                    wait_until)
 
 USERS = 12
 SECRET = b"Subject: not yours\r\n\r\nHolzapfel-4711\r\n"
@@ -113,11 +113,15 @@ def remove(path):
 
 def end_keepers(site):
     """Those of accounts, so that the next visit opens the account anew."""
-    for daemon in site.daemons:
-        for pid in pids_of(site, daemon, "keeper user"):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        wait_until("the keepers are gone", lambda d=daemon: not pids_of(site, d, "keeper user"))
+    ended = [p for p, title in site.processes().items() if ": keeper user" in title]
+    for pid in ended:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+    def are_gone():
+        table = process_table()     # without a title one may still have its channels
+        return all(p not in table or table[p][3] == "Z" for p in ended)
+    wait_until("the keepers are gone", are_gone)
 
 
 class Clock:

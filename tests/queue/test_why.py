@@ -109,7 +109,7 @@ def test_an_alias_is_told_by_its_targets(folder):
 def test_a_delivery_that_a_keeper_died_in_is_told(folder):
     with elsewhere(folder) as e:
         send(e.site, to="user2", subject="The first")       # so that there is a keeper
-        keeper, = wait_until("a keeper", lambda: pids_of(e.site, "smtpd", "keeper"))
+        keeper, = wait_until("a keeper", lambda: pids_of(e.site, "smtpd", "keeper user2"))
         os.kill(keeper, signal.SIGSTOP)
         c = smtp(e.site)
         c.ehlo()

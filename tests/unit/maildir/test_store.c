@@ -168,18 +168,48 @@ abandoned_appends_leave_nothing(void **state)
 }
 
 static uint32_t
-deliver(struct site *s, const char *recipient, bool retry, bool *was_there)
+deliver_again(struct site *s, const char *recipient, bool retry, bool renew, bool *was_there)
 {
 	struct append *p;
 	struct appended done;
 
 	assert_ok(append_begin(s->account, &(struct append_options){ .mailbox = STR("Lists/c"),
 	    .trace = STR("abcdefghijklmnop"), .recipient = str_of(recipient),
-	    .may_create = true, .retry = retry }, &p));
+	    .may_create = true, .retry = retry, .renew = renew }, &p));
 	assert_ok(append_write(p, STR(MAIL)));
 	assert_ok(append_publish(p, true, &done));
 	*was_there = done.was_there;
 	return done.uid;
+}
+
+static uint32_t
+deliver(struct site *s, const char *recipient, bool retry, bool *was_there)
+{
+	return deliver_again(s, recipient, retry, false, was_there);
+}
+
+/* Where its file system could not be synced, a delivery is made anew; not what was read and removed meanwhile. */
+static void
+what_was_expunged_does_not_come_back_when_copies_are_made_anew(void **state)
+{
+	struct site *s = site_new();
+	struct mailbox *m;
+	bool there;
+	uint32_t kept, gone;
+
+	(void)state;
+	gone = deliver(s, "a@b", false, &there);
+	kept = deliver(s, "c@b", false, &there);
+	m = open_box(s->account, "Lists/c");
+	set_flags(s, m, gone, FLAGS_ADD, FLAG_DELETED, NULL);
+	assert_ok(mailbox_expunge(m, NULL));
+	assert_int_equal(deliver_again(s, "a@b", true, true, &there), gone);
+	assert_true(there);
+	assert_int_equal(deliver_again(s, "c@b", true, true, &there), kept);
+	assert_true(there);
+	mailbox_close(m);
+	assert_int_equal(count_files(s, ".Lists.c/cur"), 1);
+	site_free(s);
 }
 
 static void
@@ -526,6 +556,7 @@ main(void)
 		cmocka_unit_test(a_large_message_goes_through_its_file),
 		cmocka_unit_test(abandoned_appends_leave_nothing),
 		cmocka_unit_test(a_delivery_is_published_once),
+		cmocka_unit_test(what_was_expunged_does_not_come_back_when_copies_are_made_anew),
 		cmocka_unit_test(a_delivery_cut_off_is_finished_by_the_next),
 		cmocka_unit_test(store_changes_flags_and_later_names),
 		cmocka_unit_test(keywords_have_limits),

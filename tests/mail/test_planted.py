@@ -13,8 +13,9 @@ import subprocess
 import sys
 import time
 
+from sites import process_table
 from storm import TROUBLES
-from trivet import (Wire, equal, fetch_all, imap, message, message_files, ok, pop3, seconds, send, short, slow_build, title_of,
+from trivet import (Wire, equal, fetch_all, imap, message, message_files, ok, pop3, seconds, send, short, slow_build,
                     wait_until)
 
 USERS = 12
@@ -116,7 +117,11 @@ def end_keepers(site):
     for pid in ended:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    wait_until("the keepers are gone", lambda: not any(": keeper user" in title_of(p) for p in ended))
+
+    def are_gone():
+        table = process_table()     # without a title one may still have its channels
+        return all(p not in table or table[p][3] == "Z" for p in ended)
+    wait_until("the keepers are gone", are_gone)
 
 
 class Clock:

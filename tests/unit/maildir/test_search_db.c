@@ -3,7 +3,7 @@
  * search.db in a real account: whatever state it is in, a search finds what reading the messages finds.
  */
 #include <iconv.h>
-#include <time.h>
+#include <sys/wait.h>
 
 #include "common/mime/transfer.h"
 #include "common/mime/word.h"
@@ -452,6 +452,60 @@ taken_away_while_open_it_is_made_anew(void **state)
 	assert_int_equal(count_found(SEARCH_BODY, "", "회의"), before);
 }
 
+/* Fills it and clears it, time and again. */
+static void
+be_another_process(void)
+{
+	struct search_db *db;
+	struct search_box box;
+	bool more = true;
+
+	site->account = open_account(site->path, "pop3d", 0);
+	for (int i = 0; i < 6; i++) {
+		scoped_buf boxes = BUF_INIT;
+
+		(void)count_found(SEARCH_BODY, "", "회의");
+		site->account->search_due = 1;
+		for (int slices = 0; slices < 300 && account_work(site->account); slices++)
+			continue;
+		db = search_db(site->account, true);
+		if (db == NULL || !search_box_list(db, &boxes) || boxes.n < sizeof(box))
+			continue;
+		memcpy(&box, boxes.p, sizeof(box));
+		for (more = true; more && search_db_do(db, S_WRITE, BIND());)
+			if (!search_db_finish(db, search_box_clear(db, &box, &more)))
+				break;
+	}
+	account_close(site->account);
+	_exit(0);
+}
+
+static void
+another_process_may_fill_and_clear_it_meanwhile(void **state)
+{
+	size_t before, searches = 0;
+	int status = 0;
+	pid_t pid;
+
+	(void)state;
+	fill(300);
+	before = count_found(SEARCH_BODY, "", "회의");
+	/* SQLite does not live through a fork. */
+	account_close(site->account);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0)
+		be_another_process();
+	site->account = open_account(site->path, "imapd", 0);
+	while (waitpid(pid, &status, WNOHANG) == 0) {
+		assert_int_equal(count_found(SEARCH_BODY, "", "회의"), before);
+		if (++searches % 16 == 0)
+			account_work(site->account);
+	}
+	assert_int_equal(status, 0);
+	assert_true(searches > 0);
+}
+
 /* Nor is anything outside written to. */
 static void
 what_is_planted_in_its_place_goes_aside(void **state)
@@ -619,6 +673,7 @@ main(void)
 		TEST(a_damaged_one_is_thrown_away),
 		TEST(one_of_another_version_is_thrown_away),
 		TEST(taken_away_while_open_it_is_made_anew),
+		TEST(another_process_may_fill_and_clear_it_meanwhile),
 		TEST(what_is_planted_in_its_place_goes_aside),
 		TEST(a_deleted_mailbox_leaves_nothing),
 		TEST(size_does_not_matter),

@@ -183,8 +183,9 @@ keeper_leave(struct process *p)
 {
 	struct keeper *k = p->inside->frame;
 
+	if (!k->unusable)
+		timer_set(k->leave, LEAVE_MS);
 	k->unusable = true;
-	timer_set(k->leave, LEAVE_MS);
 }
 
 static bool

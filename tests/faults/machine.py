@@ -10,7 +10,7 @@ import tempfile
 import time
 from unittest import mock
 
-from sites import DAEMONS, Site, Trouble, build_dir
+from sites import DAEMONS, Site, Trouble, build_dir, title_of
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROLES = 16
@@ -132,8 +132,24 @@ class Stand:
         with self.machine.environment():
             self.site.start()
 
+    def master_pids(self):
+        found = {}
+        for daemon in DAEMONS:
+            with contextlib.suppress(OSError, ValueError), open(self.site.pid_file(daemon), encoding="ascii") as f:
+                found[daemon] = int(f.read())
+        return found
+
     def masters_live(self):
-        return all(self.site.master(d) for d in DAEMONS)
+        """Without a look at every process there is."""
+        pids = self.master_pids()
+        return all(d in pids and f"{d}: master" in title_of(pids[d]) for d in DAEMONS)
+
+    def has_keepers(self):
+        for pid in self.master_pids().values():
+            with contextlib.suppress(OSError), open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
+                if any(": keeper" in title_of(int(child)) for child in f.read().split()):
+                    return True
+        return False
 
     def close(self):
         with contextlib.suppress(Exception):

@@ -7,6 +7,7 @@ refused must be refused for now only. Whatever the server did not answer may be 
 
 import os
 import re
+import select
 import socket
 import time
 
@@ -15,6 +16,7 @@ from machine import wait_for
 PATIENCE = 60           # seconds for any one answer
 HEALED = 30             # seconds until the server must be in service again
 KEPT = 40               # seconds until what was promised must be there
+IMPATIENT = 0.25
 SMALL, MIDDLE, LARGE = 900, 70_000, 300_000
 
 # What may be said of a fault that passes, by the codes of IMAP and POP3.
@@ -34,18 +36,22 @@ class Refused(Exception):
     """Not now."""
 
 
-class RefusedAtEnd(Exception):
+class RefusedAtEnd(Refused):
     """Not now, after all was sent: as without an answer it may have been kept, and is then known when it comes again."""
 
 
 class Line:
+    """A connection. Whoever waits for an answer longer than IMPATIENT calls wait_less, which turns the server's clock."""
+
+    wait_less = None
+
     def __init__(self, site, port):
         try:
             self.socket = socket.create_connection((site.host, getattr(site, port)), PATIENCE)
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError as e:
             raise Gone() from e
-        self.file = self.socket.makefile("rb")
+        self.got = b""
 
     def close(self):
         self.socket.close()
@@ -56,24 +62,31 @@ class Line:
         except OSError as e:
             raise Gone() from e
 
-    def line(self):
+    def receive(self):
+        began = time.monotonic()
+        while not select.select([self.socket], [], [], IMPATIENT)[0]:
+            if time.monotonic() - began > PATIENCE:
+                raise Broken(f"no answer within {PATIENCE} s")
+            if Line.wait_less:
+                Line.wait_less()
         try:
-            line = self.file.readline()
-        except TimeoutError as e:
-            raise Broken(f"no answer within {PATIENCE} s") from e
+            more = self.socket.recv(65536)
         except OSError as e:
             raise Gone() from e
-        if not line.endswith(b"\n"):
+        if not more:
             raise Gone()
-        return line
+        self.got += more
+
+    def line(self):
+        while b"\n" not in self.got:
+            self.receive()
+        line, end, self.got = self.got.partition(b"\n")
+        return line + end
 
     def octets(self, n):
-        try:
-            octets = self.file.read(n)
-        except OSError as e:
-            raise Gone() from e
-        if len(octets) < n:
-            raise Gone()
+        while len(self.got) < n:
+            self.receive()
+        octets, self.got = self.got[:n], self.got[n:]
         return octets
 
 
@@ -243,12 +256,12 @@ class Round:
         """("ok", its result), or how it ended."""
         try:
             return "ok", action()
-        except Refused as e:
-            self.refused.append(str(e))
-            return "no", None
         except (Gone, RefusedAtEnd) as e:
             self.refused += [str(a) for a in e.args]
             return "gone", None
+        except Refused as e:
+            self.refused.append(str(e))
+            return "no", None
 
     def promise(self):
         self.on_promise(self)
@@ -403,12 +416,20 @@ class Round:
         for mid, users, octets in self.again:
             if any((user, mid) in self.acted for user in users):
                 continue        # it was there, and has been moved or removed
-            c = Smtp(self.site)
-            if c.send(users, octets) != users:
-                raise Broken(f"{mid} is not taken for all of {users}")
-            c.close()
+            if not wait_for(HEALED, lambda u=users, o=octets: self.is_taken(u, o), 0.1):
+                raise Broken(f"{mid} is not taken for {users}")
             for user in users:
                 self.may[user, mid] = {("INBOX",)}
+
+    def is_taken(self, users, octets):
+        try:
+            c = Smtp(self.site)
+            try:
+                return c.send(users, octets) == users
+            finally:
+                c.close()
+        except (Gone, Refused):
+            return False
 
     def look(self):
         """{(user, Message-ID): folders}, {(user, folder, uid): flags}, {(user, folder, Message-ID): uids}, folders."""

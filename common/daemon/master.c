@@ -11,7 +11,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -39,7 +38,6 @@ static const enum role pairs[][2] = {
 	{ ROLE_QUEUE, ROLE_KEEPER }, { ROLE_QUEUE, ROLE_SYNCER },
 };
 
-static void start_missing(void *context);
 static void on_child_signal(void *context);
 static void on_terminate(void *context);
 static bool on_message(void *context, struct ipc *, struct msg *);
@@ -316,8 +314,8 @@ start_missing_of(struct master *m, enum role role)
 }
 
 /* Each role waits for its own back-off only. */
-static void
-start_missing(void *context)
+void
+master_start_missing(void *context)
 {
 	struct master *m = context;
 	int64_t now = clock_monotonic_ms(), next = INT64_MAX;
@@ -507,8 +505,8 @@ back_off(struct master *m, const struct child *c)
 	return wait < BACK_OFF_MOST_MS ? wait : BACK_OFF_MOST_MS;
 }
 
-static void
-send_word(struct child *c, enum message_type word, int fd)
+void
+master_send_word(struct child *c, enum message_type word, int fd)
 {
 	struct buf m = BUF_INIT;
 
@@ -525,7 +523,7 @@ end_with_recorder(struct master *m)
 	if (c == NULL)
 		loop_stop(m->loop);
 	else if (c->role == ROLE_RECORDER && TAILQ_NEXT(c, entry) == NULL)
-		send_word(c, MSG_STOP, -1);
+		master_send_word(c, MSG_STOP, -1);
 }
 
 void
@@ -601,84 +599,6 @@ on_child_signal(void *context)
 
 /* ---- signals from the administrator ---- */
 
-/* A file that was moved away gets a successor. Where none can be opened, all stays as it is. */
-static void
-reopen_log(struct master *m)
-{
-	int log = recorder_open_log(m->settings);
-
-	if (log < 0)
-		return;
-	if (m->files.log != STDERR_FILENO)
-		close(m->files.log);
-	m->files.log = log;
-}
-
-/* The file's text in memory, which nobody who gets it can change; -1 (logged): none. */
-static int
-share_text(struct str text)
-{
-	int fd = memfd_create("settings", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-
-	if (fd >= 0 && write(fd, text.p, text.n) == (ssize_t)text.n &&
-	    fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) == 0)
-		return fd;
-	log_error(NULL, "reload.failed", KV("errno", errno));
-	close_fd(&fd);
-	return -1;
-}
-
-/* Walls are between them and the file. */
-static void
-send_settings(struct child *c, int text)
-{
-	struct buf m = BUF_INIT;
-
-	if (c->role == ROLE_RECORDER)
-		send_word(c, MSG_NEW_LOG, fcntl(c->master->files.log, F_DUPFD_CLOEXEC, 0));
-	msg_begin(&m, MSG_RELOAD);
-	msg_put_str(&m, str_of(c->master->settings->hostname));
-	master_send(c, &m, fcntl(text, F_DUPFD_CLOEXEC, 0));
-}
-
-static void
-on_hangup(void *context)
-{
-	struct master *m = context;
-	scoped_buf text = BUF_INIT;
-	scoped_fd shared = -1;
-	struct settings *fresh;
-	struct child *c;
-	char *why;
-
-	fresh = settings_read_text(m->settings->config_path, &text, &why);
-	if (fresh == NULL) {
-		log_error(NULL, "reload.failed", KV("why", why));
-		free(why);
-		return;
-	}
-	shared = share_text(buf_str(&text));
-	if (shared < 0 || !doors_rebind(m, fresh)) {
-		settings_free(fresh);
-		return;
-	}
-	settings_free(m->settings);
-	m->settings = fresh;
-	master_count_roles(m);
-	reopen_log(m);
-	owners_give(m);
-	TAILQ_FOREACH(c, &m->children, entry)
-		if (c->role != ROLE_FRONT && c->role != ROLE_COURIER) {
-			send_settings(c, shared);
-		} else if (!c->draining) {
-			c->draining = true;
-			send_word(c, MSG_DRAIN, -1);
-		}
-	signers_on_reload(m);
-	log_info(NULL, "reload");
-	start_missing(m);
-}
-
 static void
 kill_rest(void *context)
 {
@@ -701,7 +621,7 @@ on_terminate(void *context)
 	log_info(NULL, "stop");
 	TAILQ_FOREACH(c, &m->children, entry)
 		if (c->role != ROLE_RECORDER)
-			send_word(c, MSG_STOP, -1);
+			master_send_word(c, MSG_STOP, -1);
 	timer_set(m->last_moment, STOP_MS);
 	end_with_recorder(m);
 }
@@ -719,7 +639,7 @@ master_run(struct master *m)
 	m->keepers = map_new();
 	m->pids = map_new();
 	m->crowd = crowd_new();
-	m->restart = timer_new(m->loop, start_missing, m);
+	m->restart = timer_new(m->loop, master_start_missing, m);
 	m->blanks = timer_new(m->loop, nursery_on_timer, m);
 	m->last_moment = timer_new(m->loop, kill_rest, m);
 	if (sandbox_options()->escapes)
@@ -727,8 +647,8 @@ master_run(struct master *m)
 	loop_on_signal(m->loop, SIGCHLD, on_child_signal, m);
 	loop_on_signal(m->loop, SIGTERM, on_terminate, m);
 	loop_on_signal(m->loop, SIGINT, on_terminate, m);
-	loop_on_signal(m->loop, SIGHUP, on_hangup, m);
-	start_missing(m);
+	loop_on_signal(m->loop, SIGHUP, master_reload, m);
+	master_start_missing(m);
 	loop_run(m->loop);
 	while ((c = TAILQ_FIRST(&m->children)) != NULL)
 		master_free_child(c);

@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include "common/daemon/keeper.h"
+#include "common/daemon/messages.h"
 #include "common/daemon/process_inside.h"
 #include "common/daemon/recorder.h"
 
@@ -91,6 +92,12 @@ struct child *master_adopt(struct master *, enum role, unsigned index, pid_t, in
 void master_bury(struct child *, int status);
 /* A child of the nursery is known by its number from here on. */
 void master_note_pid(struct child *, pid_t);
+/* Forks what there are too few of, now or when its back-off is over; context: the master. */
+void master_start_missing(void *context);
+/* A message without fields; fd >= 0: owned. */
+void master_send_word(struct child *, enum message_type, int fd);
+/* master_reload.c: SIGHUP; context: the master. */
+void master_reload(void *context);
 void master_send(struct child *, struct buf *message, int fd);
 void master_kill(struct child *);
 /* Gives both a channel to each other. */

@@ -79,9 +79,11 @@ a_removed_file_is_expunged_and_a_renamed_flag_taken_over(void **state)
 	shell(s, "for f in cur/*U=3:2,FPS; do mv \"$f\" \"${f%FPS}PS\"; done");
 	assert_string_equal(idle(s, m), "F2");
 	assert_int_equal(message_of(m, 2).flags, FLAG_ANSWERED | FLAG_SEEN);
-	usleep(400000);
-	while (account_work(s->account))
-		continue;
+	for (int i = 0; i < 100 && strstr(find_name(s, "cur", "U=3"), ":2,PRS") == NULL; i++) {
+		usleep(100000);
+		while (account_work(s->account))
+			continue;
+	}
 	assert_non_null(strstr(find_name(s, "cur", "U=3"), ":2,PRS"));
 	mailbox_close(m);
 	site_free(s);

@@ -8,9 +8,9 @@
 
 #include <sqlite3.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "common/base/log.h"
+#include "smtpd/database.h"
 
 enum {
 	ROWS_VERSION = 1,
@@ -105,19 +105,6 @@ log_trouble(struct rows *rows, const char *what)
 
 /* ---- opening ---- */
 
-static int64_t
-user_version(sqlite3 *db)
-{
-	sqlite3_stmt *s = NULL;
-	int64_t version = -1;
-
-	if (sqlite3_prepare_v2(db, "PRAGMA user_version", -1, &s, NULL) == SQLITE_OK &&
-	    sqlite3_step(s) == SQLITE_ROW)
-		version = sqlite3_column_int64(s, 0);
-	sqlite3_finalize(s);
-	return version;
-}
-
 /* Sets *lost where there is nothing that could be read another time. */
 static bool
 try_open(struct rows *rows, const char *path, bool *lost)
@@ -126,14 +113,13 @@ try_open(struct rows *rows, const char *path, bool *lost)
 	int code, one = 1;
 
 	*lost = false;
-
 	if (sqlite3_open_v2(path, &rows->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE |
 	    SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
 		return false;
 	sqlite3_busy_timeout(rows->db, BUSY_MS);
 	/* What SQLite needs to open it stays, so that this takes no room on a full disk. */
 	sqlite3_file_control(rows->db, "main", SQLITE_FCNTL_PERSIST_WAL, &one);
-	version = user_version(rows->db);
+	version = database_version(rows->db);
 	code = sqlite3_errcode(rows->db);
 	*lost = code == SQLITE_CORRUPT || code == SQLITE_NOTADB ||
 	    (version > 0 && version != ROWS_VERSION);
@@ -148,38 +134,7 @@ try_open(struct rows *rows, const char *path, bool *lost)
 		*lost = sqlite3_errcode(rows->db) == SQLITE_CORRUPT;
 		return false;
 	}
-	for (int i = 0; i < STATEMENT_COUNT; i++) {
-		if (sqlite3_prepare_v3(rows->db, texts[i], -1, SQLITE_PREPARE_PERSISTENT,
-		    &rows->statements[i], NULL) != SQLITE_OK)
-			return false;
-	}
-	return true;
-}
-
-static void
-shut(struct rows *rows)
-{
-	for (int i = 0; i < STATEMENT_COUNT; i++) {
-		sqlite3_finalize(rows->statements[i]);
-		rows->statements[i] = NULL;
-	}
-	sqlite3_close(rows->db);
-	rows->db = NULL;
-}
-
-/* As a user of its own this process cannot remove what is in state_dir: empty files make a new database as well. */
-static void
-discard_files(const char *path)
-{
-	static const char *const suffixes[] = { "", "-wal", "-shm" };
-
-	for (size_t i = 0; i < countof(suffixes); i++) {
-		scoped_buf name = BUF_INIT;
-
-		buf_printf(&name, "%s%s", path, suffixes[i]);
-		if (unlink(buf_z(&name)) != 0)
-			(void)!truncate(buf_z(&name), 0);
-	}
+	return database_prepare(rows->db, texts, rows->statements, STATEMENT_COUNT);
 }
 
 struct rows *
@@ -193,8 +148,8 @@ rows_open(const char *path)
 	/* What a full or failing disk hides now tells later who had what. */
 	log_trouble(rows, lost ? "opening; making it anew" : "opening");
 	if (lost) {
-		shut(rows);
-		discard_files(path);
+		database_close(&rows->db, rows->statements, STATEMENT_COUNT);
+		database_discard(path);
 		if (try_open(rows, path, &lost))
 			return rows;
 		log_trouble(rows, "making it anew");
@@ -208,7 +163,7 @@ rows_close(struct rows *rows)
 {
 	if (!rows)
 		return;
-	shut(rows);
+	database_close(&rows->db, rows->statements, STATEMENT_COUNT);
 	buf_free(&rows->relay_host);
 	free(rows);
 }

@@ -5,15 +5,13 @@
  */
 #include "smtpd/trace.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <sqlite3.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "common/base/clock.h"
 #include "common/daemon/sandbox.h"
 #include "common/mime/charset.h"
+#include "smtpd/database.h"
 
 enum {
 	COMMIT_MS = 200,
@@ -75,39 +73,6 @@ static void commit(void *context);
 
 /* ---- opening and failing ---- */
 
-static void
-shut(struct trace *t)
-{
-	for (int i = 0; i < STATEMENT_COUNT; i++) {
-		sqlite3_finalize(t->statements[i]);
-		t->statements[i] = NULL;
-	}
-	sqlite3_close(t->db);
-	t->db = NULL;
-}
-
-/*
- * Walls know the files, not their names: behind them nothing can be removed or made here. Empty ones make a new
- * database as well; the index of the WAL SQLite empties itself.
- */
-static void
-discard_files(struct trace *t)
-{
-	static const char *const suffixes[] = { "", "-wal", "-shm" };
-
-	for (size_t i = 0; i < countof(suffixes); i++) {
-		scoped_buf name = BUF_INIT;
-		scoped_fd fd = -1;
-
-		buf_printf(&name, "%s%s", buf_z(&t->path), suffixes[i]);
-		if (unlink(buf_z(&name)) == 0 || i == countof(suffixes) - 1)
-			continue;
-		fd = open(buf_z(&name), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-		if (fd >= 0 && ftruncate(fd, 0) != 0)
-			log_error(NULL, "trace_db_trouble", KV("doing", "emptying"), KV("errno", errno));
-	}
-}
-
 /* Closed, and opened again later; anew where it is no database (any more). */
 static void
 fail(struct trace *t, const char *what)
@@ -120,24 +85,11 @@ fail(struct trace *t, const char *what)
 	t->troubled = true;
 	t->lost += t->rows;
 	t->rows = 0;
-	shut(t);
+	database_close(&t->db, t->statements, STATEMENT_COUNT);
 	if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB)
-		discard_files(t);
+		database_discard(buf_z(&t->path));
 	timer_stop(t->commit);
 	timer_set(t->again, AGAIN_MS);
-}
-
-static int64_t
-user_version(sqlite3 *db)
-{
-	sqlite3_stmt *s = NULL;
-	int64_t version = -1;
-
-	if (sqlite3_prepare_v2(db, "PRAGMA user_version", -1, &s, NULL) == SQLITE_OK &&
-	    sqlite3_step(s) == SQLITE_ROW)
-		version = sqlite3_column_int64(s, 0);
-	sqlite3_finalize(s);
-	return version;
 }
 
 static bool
@@ -149,10 +101,10 @@ try_open(struct trace *t)
 	    SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
 		return false;
 	sqlite3_busy_timeout(t->db, BUSY_MS);
-	version = user_version(t->db);
+	version = database_version(t->db);
 	if (version > 0 && version != TRACE_VERSION) {
-		shut(t);
-		discard_files(t);
+		database_close(&t->db, t->statements, STATEMENT_COUNT);
+		database_discard(buf_z(&t->path));
 		return false;
 	}
 	/* A new one is no WAL database yet, and behind our walls no other journal can be made. */
@@ -163,12 +115,7 @@ try_open(struct trace *t)
 	    NULL, NULL, NULL) != SQLITE_OK ||
 	    sqlite3_exec(t->db, schema, NULL, NULL, NULL) != SQLITE_OK)
 		return false;
-	for (int i = 0; i < STATEMENT_COUNT; i++) {
-		if (sqlite3_prepare_v3(t->db, texts[i], -1, SQLITE_PREPARE_PERSISTENT,
-		    &t->statements[i], NULL) != SQLITE_OK)
-			return false;
-	}
-	return true;
+	return database_prepare(t->db, texts, t->statements, STATEMENT_COUNT);
 }
 
 static void
@@ -214,7 +161,7 @@ trace_stop(struct process *p)
 	(void)p;
 	if (t->rows > 0)
 		commit(t);
-	shut(t);
+	database_close(&t->db, t->statements, STATEMENT_COUNT);
 	timer_free(t->commit);
 	timer_free(t->again);
 	buf_free(&t->path);

@@ -197,7 +197,7 @@ static const struct sandbox_call sanitizer_rows[] = {
 	CALL(ptrace), CALL(wait4), CALL(prctl), CALL(getdents64), CALL(set_robust_list), CALL(process_vm_readv),
 	CALL(fcntl), CALL(ioctl), CALL(kill), CALL(tgkill), CALL(gettid), CALL(arch_prctl), CALL(dup), CALL(prlimit64),
 #ifdef SYS_open
-	CALL(open), CALL(readlink), CALL(stat), CALL(pipe), CALL(dup2),
+	CALL(open), CALL(readlink), CALL(stat), CALL(pipe), CALL(dup2), CALL(getdents),
 #endif
 };
 static const struct sandbox_group sanitizer = GROUP(sanitizer_rows);

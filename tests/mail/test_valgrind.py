@@ -47,7 +47,7 @@ def faults_of(report):
     errors = re.search(r"ERROR SUMMARY: (\d+) errors", text)
     if (lost and lost[1] != "0") or (errors and errors[1] != "0"):
         return re.sub(r"(?m)^==\d+== ?", "", text)[:2500]
-    return None if errors else f"{report}: the process ended without a summary"
+    return None if errors else f"{report}: the process ended without a summary, after {text[-500:]}"
 
 
 @not_with_sanitizers

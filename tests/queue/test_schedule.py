@@ -2,6 +2,8 @@
 """When the queue tries, what it tells the sender, and when it gives up; on a clock that is turned."""
 
 import email
+import glob
+import os
 
 from remote import elsewhere
 from trivet import equal, wait_until
@@ -154,9 +156,8 @@ def test_a_message_waits_for_its_server_and_a_restart_forgets_nothing(folder):
         e.is_empty()
 
 
-def test_without_its_database_the_queue_is_rebuilt_from_the_spool(folder):
-    import glob
-    import os
+def rebuilt(folder, spoil):
+    """What waits is sent, though spoil(path) befell each file of queue.db while nothing ran."""
     with elsewhere(folder) as e:
         host = e.address()
         e.domain("late.test", host)
@@ -165,10 +166,24 @@ def test_without_its_database_the_queue_is_rebuilt_from_the_spool(folder):
             e.wait(t, "deferred")
         e.site.kill()
         for path in glob.glob(f"{e.site.folder}/state/queue.db*"):
-            os.unlink(path)
+            spoil(path)
         server = e.server(host=host)
         e.site.start()
         for t in traces:
             e.wait(t, "relayed")
         equal(len(server.mails), 3)
         e.is_empty()
+
+
+def test_without_its_database_the_queue_is_rebuilt_from_the_spool(folder):
+    rebuilt(folder, os.unlink)
+
+
+def write_rubbish(path):
+    with open(path, "r+b") as f:
+        f.truncate(0)
+        f.write(b"this is no database, and what stood here is gone\n" * 200)
+
+
+def test_with_rubbish_for_a_database_the_queue_is_rebuilt_from_the_spool(folder):
+    rebuilt(folder, write_rubbish)

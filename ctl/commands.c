@@ -42,6 +42,8 @@ const struct ctl_command ctl_commands[] = {
 	{ "queue", "delete", "TRACE", "give a message up, telling nobody", cmd_queue_delete },
 	{ "queue", NULL, "[--json]", "the same as queue list", cmd_queue_list },
 
+	{ "check", NULL, "ADDRESS|DOMAIN...|--all [--repair] [--json]",
+		"hold accounts' files against their index, and put them right", cmd_check },
 	{ "why", NULL, "ADDRESS|MESSAGE-ID|TRACE|TIME|SUBJECT... [--json] [--since TIME]",
 		"tell what happened to a message", cmd_why },
 	{ "settings", NULL, "[--values | --check | --sample | --manual] [--json]",

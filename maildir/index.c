@@ -164,6 +164,20 @@ index_open(struct account *a)
 	return r;
 }
 
+enum store_result
+index_look(struct account *a)
+{
+	enum store_result r;
+
+	index_vfs_install();
+	r = open_file(a);
+	if (r == STORE_OK && a->index_lost)
+		r = STORE_GONE;
+	if (r != STORE_OK)
+		index_close(a);
+	return r;
+}
+
 static bool
 note_inode(struct account *a, uint64_t *device, uint64_t *inode)
 {

@@ -80,6 +80,8 @@ extern const char *const index_files[INDEX_FILES];
 
 /* Opens (and rebuilds, if it has to) the account's index. */
 must_check enum store_result index_open(struct account *);
+/* Opens what is there, and makes nothing: STORE_GONE where there is no whole index of our version. */
+must_check enum store_result index_look(struct account *);
 void index_close(struct account *);
 /* For rebuild_index: an empty index, with a transaction begun. */
 must_check enum store_result index_create(struct account *);

@@ -424,3 +424,83 @@ const uint32_t *order_uids(const struct order *, size_t *count);
 struct thread_list order_threads(const struct order *);
 /* Takes NULL. */
 void order_free(struct order *);
+
+/* ---- for the administrator: an account from outside, beside whoever serves it ---- */
+
+/* What is not as it should be. */
+enum finding_kind {
+	FOUND_INDEX_MISSING,	/* none, or none of our version */
+	FOUND_INDEX_DAMAGED,	/* .detail: SQLite's words */
+	FOUND_INDEX_ROWS,	/* .is rows that belong to nothing */
+	FOUND_SEARCH_DAMAGED,	/* .detail */
+	FOUND_FOLDER_NEW,	/* .file: a directory that the index does not know */
+	FOUND_FOLDER_GONE,	/* a mailbox without its directory */
+	FOUND_FOLDER_BROKEN,	/* cur, new or tmp cannot be opened; .file */
+	FOUND_CONTROL_MISSING,	/* trivet-mailbox is not there */
+	FOUND_CONTROL_BAD,	/* or cannot be read */
+	FOUND_CONTROL_DIFFERS,	/* or says something else than the index; .detail: of what */
+	FOUND_COUNTS,		/* sums of the mailbox; .detail: which; .is, .should */
+	FOUND_UID_NEXT,		/* not above all UIDs, or not below the reserve; .is, .should */
+	FOUND_FILE_MISSING,	/* a message without its file */
+	FOUND_FILE_NEW,		/* a file that is no message yet */
+	FOUND_FILE_UNFINISHED,	/* a message whose file is not in its place */
+	FOUND_FILE_LEFT,	/* an expunged message's file */
+	FOUND_FILE_SIZE,	/* not the octets that S= says: .is, .should */
+	FOUND_FILE_WIRE,	/* nor on the wire those that W= says, or the index */
+	FOUND_FILE_UID,		/* the name says another UID; .is, .should */
+	FOUND_FILE_FLAGS,	/* the letters in the name are not those of the message's flags; .detail */
+	FOUND_FILE_FOREIGN,	/* a link, a directory, what cannot be read */
+	FOUND_FILE_OLD,		/* in tmp/, and nobody's any more */
+	FOUND_NOT_OURS,		/* something else in the account's directory: left alone */
+	FOUND_KINDS,
+};
+
+struct finding {
+	enum finding_kind kind;
+	struct str mailbox;	/* empty: the account */
+	struct str file;	/* empty: none */
+	struct str detail;
+	uint32_t uid;		/* 0: none */
+	uint64_t is;
+	uint64_t should;
+	bool later;		/* the next session puts it right by itself */
+	bool repaired;
+};
+
+/* Views live until the call returns. */
+typedef void check_found(void *context, const struct finding *);
+/* So many messages of the mailbox have been looked at. */
+typedef void check_progress(void *context, struct str mailbox, uint64_t done, uint64_t all);
+
+struct check_options {
+	bool repair;
+	check_found *found;
+	check_progress *progress;	/* may be NULL */
+	void *context;
+};
+
+struct check_result {
+	uint64_t mailboxes;
+	uint64_t messages;
+	uint64_t bytes;
+	uint64_t faults;	/* that are still there */
+	uint64_t repaired;
+	uint64_t later;
+	uint64_t notes;		/* FOUND_NOT_OURS */
+};
+
+/*
+ * Holds files and index of the account at dirfd (taken over) against each other; every file is read. It changes
+ * nothing unless it repairs. Others may work on the account meanwhile: what is only on its way is not told. STORE_OK
+ * where all could be looked at, whatever was found.
+ */
+must_check enum store_result account_check(int dirfd, const struct account_options *,
+    const struct check_options *, struct check_result *out);
+/*
+ * What the account at dirfd (taken over) holds, by its index; nothing is changed. STORE_GONE: it has no index, as where
+ * nobody has used it yet.
+ */
+must_check enum store_result account_look(int dirfd, const struct account_options *, struct usage *out);
+/* Looks at all files and counts anew: what was counted before, and what is. */
+must_check enum store_result account_recount(struct account *, struct usage *before,
+    struct usage *now);

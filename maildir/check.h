@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What the files of account_check share. A look at a mailbox collects findings; what is found twice, with a pause
+ * between, is one, as everything legal that lies between two states (private.h) is over by then.
+ */
+#pragma once
+
+#include "maildir/private.h"
+
+struct findings {
+	struct arena *arena;	/* behind all texts */
+	struct finding *all;
+	size_t count;
+	size_t room;
+};
+
+void findings_free(struct findings *);
+#define scoped_findings __attribute__((cleanup(findings_free))) struct findings
+/* Texts are copied. */
+void findings_add(struct findings *, const struct finding *);
+/* Is there one of the same kind about the same thing? */
+bool findings_have(const struct findings *, const struct finding *);
+
+struct check {
+	struct account *a;
+	const struct check_options *o;
+	struct check_result result;
+};
+
+/* Statements of a check alone, which nobody keeps prepared. */
+sqlite3_stmt *check_ask(struct check *, const char *sql, const struct value *);
+enum store_result check_end(struct check *, sqlite3_stmt *);
+must_check enum store_result check_do(struct check *, const char *sql, const struct value *);
+
+/* ---- check_mailbox.c ---- */
+
+/*
+ * Directories of a mailbox; those that are not there or cannot be opened are -1 and a finding. STORE_GONE: the
+ * folder itself is not there. Makes nothing.
+ */
+must_check enum store_result check_place(struct check *, const struct box *, struct place *,
+    struct findings *);
+/* Everything about one mailbox; with `read` also what is in its files. */
+must_check enum store_result check_mailbox(struct check *, int64_t box, bool read,
+    struct findings *);
+
+/* ---- check_repair.c ---- */
+
+/* Puts right what was found about one mailbox, as far as it can be. */
+must_check enum store_result check_repair(struct check *, int64_t box, const struct findings *);
+/* Sums of one mailbox counted anew from its rows. */
+must_check enum store_result check_recount(struct check *, int64_t box);

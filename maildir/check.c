@@ -23,6 +23,7 @@ enum {
 static enum store_result check_index(struct check *c, bool *usable);
 static enum store_result check_tree(struct check *c);
 static enum store_result check_one(struct check *c, int64_t number);
+static bool somebody_works_here(struct check *c);
 
 /* ---- findings ---- */
 
@@ -448,7 +449,7 @@ check_tree(struct check *c)
 
 	for (size_t i = 0; i < found.count; i++)
 		any |= found.all[i].kind == FOUND_FOLDER_NEW;
-	for (int look = 1; r == STORE_OK && any && look < LOOKS; look++) {
+	for (int look = 1; r == STORE_OK && any && look < LOOKS && somebody_works_here(c); look++) {
 		scoped_findings again = { 0 };
 
 		usleep(LOOK_AGAIN_MS * 1000);
@@ -470,13 +471,26 @@ check_tree(struct check *c)
 
 /* ---- one mailbox ---- */
 
+/* Keepers have a socket there, which one that was killed leaves. */
+static bool
+somebody_works_here(struct check *c)
+{
+	static const char *const daemons[] = { "imapd", "pop3d", "smtpd" };
+	struct stat st;
+
+	for (size_t i = 0; i < countof(daemons); i++)
+		if (fstatat(c->a->ours, daemons[i], &st, AT_SYMLINK_NOFOLLOW) == 0)
+			return true;
+	return false;
+}
+
 /* What was only on its way is there at the next look. */
 static enum store_result
 look_patiently(struct check *c, int64_t number, struct findings *out)
 {
 	enum store_result r = check_mailbox(c, number, true, out);
 
-	for (int look = 1; r == STORE_OK && out->count > 0 && look < LOOKS; look++) {
+	for (int look = 1; r == STORE_OK && out->count > 0 && look < LOOKS && somebody_works_here(c); look++) {
 		scoped_findings again = { 0 };
 		bool read = false;
 

@@ -58,6 +58,7 @@ int cmd_queue_list(struct ctl *), cmd_queue_show(struct ctl *), cmd_queue_retry(
 	cmd_queue_delete(struct ctl *);
 int cmd_why(struct ctl *);
 int cmd_check(struct ctl *);
+int cmd_quota(struct ctl *);
 int cmd_settings(struct ctl *), cmd_help(struct ctl *);
 
 /* ---- main.c ---- */
@@ -90,6 +91,17 @@ int ctl_users_fail(enum users_result, const char *name);
 const char *ctl_full_address(struct ctl *, const char *text);
 /* Of an account in the default place. In ctl->arena. */
 struct str ctl_mail_dir(struct ctl *, const struct account *);
+
+/* ---- limits.c ---- */
+
+/* From --quota and --quota-messages; *fields says which were given. False after telling why. */
+must_check bool ctl_take_quota(const struct ctl_option *octets, const struct ctl_option *messages,
+	struct users_quota *, unsigned *fields);
+/* "2G, messages default" */
+void ctl_put_quota(struct buf *, const struct users_quota *);
+/* Null where it is the default. */
+json_t *ctl_json_octets(const struct users_quota *);
+json_t *ctl_json_messages(const struct users_quota *);
 
 /* ---- prompt.c ---- */
 

@@ -30,6 +30,15 @@ expand(struct arena *arena, const char *pattern, const struct system_account *ac
 	return arena_str(arena, buf_str(&out));
 }
 
+static void
+take_quota(struct keeper_grant *g, const struct users_quota *quota)
+{
+	if (quota->has_octets)
+		g->quota_bytes = quota->octets;
+	if (quota->has_messages)
+		g->quota_messages = quota->messages;
+}
+
 struct keeper_grant
 grant_of_account(const struct settings *s, struct arena *arena, const struct account *a)
 {
@@ -37,10 +46,8 @@ grant_of_account(const struct settings *s, struct arena *arena, const struct acc
 		.gid = (gid_t)-1, .quota_bytes = s->default_quota,
 		.quota_messages = s->default_quota_messages };
 
-	if (a->has_quota_octets)
-		g.quota_bytes = a->quota_octets;
-	if (a->has_quota_messages)
-		g.quota_messages = a->quota_messages;
+	take_quota(&g, &a->domain_quota);
+	take_quota(&g, &a->quota);
 	if (g.maildir.n == 0)
 		g.maildir = usual_maildir(s, arena, a->address);
 	return g;

@@ -394,7 +394,7 @@ static bool
 is_of_ours(struct str name)
 {
 	static const struct str known[] = { { "cur", 3 }, { "new", 3 }, { "tmp", 3 },
-	    { "trivet-mailbox", 14 }, { ".trivet", 7 } };
+	    { "trivet-mailbox", 14 }, { ".trivet", 7 }, { "trivet-deleted", 14 } };
 
 	for (size_t i = 0; i < countof(known); i++)
 		if (str_eq(name, known[i]))

@@ -11,6 +11,7 @@
 
 #include "common/base/map.h"
 #include "maildir/check.h"
+#include "maildir/kept.h"
 
 enum {
 	PIECE_BYTES = 256 * 1024,	/* of a file that is read */
@@ -369,7 +370,7 @@ was_expunged(struct look *l, const struct file_name *name)
 		return false;
 	q = index_ask(l->c->a, Q_EXPUNGED_BASE, BIND(V(l->box.number), V(name->uid)));
 	while (index_row(l->c->a, q))
-		same |= str_eq(index_text(q, 0), name->base);
+		same |= kept_names(index_text(q, 0), name->base);
 	(void)index_end(l->c->a, q);
 	return same;
 }

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <unistd.h>
 
-#include "maildir/private.h"
+#include "maildir/kept.h"
 
 enum { FULL_DISK_SLICE = 4 };	/* messages in one transaction, where there is hardly any room for it */
 
@@ -14,6 +14,7 @@ struct expunge_job {
 	struct box box;
 	uint64_t modseq;
 	struct buf names;	/* of files: base '\0' letters '\0' ... */
+	struct kept_batch *kept;	/* NULL: nothing is */
 	struct touch touch;
 };
 
@@ -29,8 +30,10 @@ expunge_one(struct expunge_job *job, uint32_t uid)
 	if (r == STORE_OK && job->modseq == 0)
 		r = box_take_modseq(a, &job->box, &job->modseq);
 	if (r == STORE_OK)
-		r = message_drop(a, &job->box, &row, job->modseq);
-	if (r == STORE_OK) {
+		r = kept_drop(a, job->kept, &job->box, &row, job->modseq);
+	if (r == STORE_OK && job->kept != NULL)
+		job->count++;
+	else if (r == STORE_OK) {
 		buf_put(&job->names, buf_str(&row.base));
 		buf_put_c(&job->names, '\0');
 		buf_put(&job->names, buf_str(&row.letters));
@@ -91,6 +94,8 @@ remove_files(struct expunge_job *job)
 		rest = str_from(rest, letters.n + 1);
 		expunge_file(&f->place, base, letters);
 	}
+	kept_take(job->kept, &f->place);
+	job->kept = NULL;
 	touch_end(f->account, &f->place, &job->touch);
 }
 
@@ -108,6 +113,8 @@ expunge(struct mailbox *m, const struct uid_set *only, size_t most, size_t *coun
 	if (r == STORE_OK)
 		r = box_get(a, f->box.number, &job.box);
 	if (r == STORE_OK)
+		job.kept = kept_batch_new(a, &job.box);
+	if (r == STORE_OK)
 		r = expunge_rows(&job, only);
 	if (r == STORE_OK && job.modseq != 0) {
 		touch_begin(a, job.box.number, &f->place, &job.touch);
@@ -121,6 +128,7 @@ expunge(struct mailbox *m, const struct uid_set *only, size_t most, size_t *coun
 		(void)!folder_refresh(f, NULL);
 		watch_notify(a);
 	}
+	kept_forget(job.kept);
 	buf_free(&job.names);
 	box_free(&job.box);
 	*count = job.count;

@@ -12,7 +12,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/id.h"
-#include "maildir/private.h"
+#include "maildir/kept.h"
 
 static enum store_result create_levels(struct account *a, struct str name, unsigned use,
     struct buf *made);
@@ -122,6 +122,9 @@ mailbox_create(struct account *a, struct str given, unsigned special_use)
 
 	if (!layout_name(given, &name))
 		return STORE_BAD_NAME;
+	if (kept_has_name(a, buf_str(&name), &made))
+		return STORE_NOT_ALLOWED;
+	buf_clear(&made);
 	r = look_at_root(a);
 	if (r == STORE_OK)
 		r = txn_begin(a);
@@ -180,7 +183,7 @@ delete_box(struct account *a, struct str name)
 	if (r != STORE_OK)
 		return r;
 	layout_put_dir(&dir, name);
-	if (!put_away(a, buf_z(&dir)) && errno != ENOENT)
+	if (!(a->keep_seconds > 0 ? kept_put_away(a, buf_z(&dir)) : put_away(a, buf_z(&dir))) && errno != ENOENT)
 		return files_failed(&a->log, "delete", buf_str(&dir));
 	return fsync(a->dir) == 0 ? STORE_OK : files_failed(&a->log, "sync", buf_str(&dir));
 }
@@ -188,14 +191,16 @@ delete_box(struct account *a, struct str name)
 enum store_result
 mailbox_delete(struct account *a, struct str given)
 {
-	scoped_buf name = BUF_INIT;
+	scoped_buf name = BUF_INIT, inner = BUF_INIT;
 	enum store_result r;
 
 	if (!layout_name(given, &name))
 		return STORE_NO_SUCH;
-	if (layout_is_inbox(buf_str(&name)))
+	if (layout_is_inbox(buf_str(&name)) || kept_has_name(a, buf_str(&name), &inner))
 		return STORE_NOT_ALLOWED;
 	r = look_at_root(a);
+	if (r == STORE_OK)
+		kept_before_delete(a, buf_str(&name));
 	if (r == STORE_OK)
 		r = txn_begin(a);
 	if (r != STORE_OK)
@@ -341,13 +346,15 @@ rename_inbox(struct account *a, struct str to)
 enum store_result
 mailbox_rename(struct account *a, struct str given_from, struct str given_to)
 {
-	scoped_buf from = BUF_INIT, to = BUF_INIT;
+	scoped_buf from = BUF_INIT, to = BUF_INIT, inner = BUF_INIT;
 	enum store_result r;
 
 	if (!layout_name(given_from, &from))
 		return STORE_NO_SUCH;
 	if (!layout_name(given_to, &to))
 		return STORE_BAD_NAME;
+	if (kept_has_name(a, buf_str(&from), &inner) || kept_has_name(a, buf_str(&to), &inner))
+		return STORE_NOT_ALLOWED;
 	r = look_at_root(a);
 	if (r != STORE_OK)
 		return r;

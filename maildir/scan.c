@@ -14,7 +14,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/map.h"
-#include "maildir/private.h"
+#include "maildir/kept.h"
 
 enum { FIELDS_ROOM = 80 };	/* ",S=..,W=..,U=..:2,LETTERS" must fit behind a prefix */
 
@@ -475,6 +475,8 @@ adopt_all(struct scan *s)
 		struct entry *e = &s->entries[i];
 
 		if (e->matched || (!e->measured && !(e->name.has_size && e->name.has_wire)))
+			continue;
+		if (kept_take_leftover(s->a, &s->box, s->place, &e->name, e->in_new))
 			continue;
 		if (is_leftover(s, e))
 			unlinkat(e->in_new ? s->place->new : s->place->cur, e->text.p, 0);

@@ -67,6 +67,8 @@ struct account_options {
 	uint64_t quota_bytes;		/* 0: no limit */
 	uint64_t quota_messages;	/* 0: no limit */
 	bool searches;			/* its sessions search: what makes that quick is kept up to date */
+	uint32_t undelete_days;		/* what is expunged is kept so long; 0: it is not */
+	bool kept;			/* it is itself what another one keeps: nothing is put into it to begin with */
 };
 
 struct usage {
@@ -104,6 +106,15 @@ bool account_work(struct account *);
 /* How long until account_work or a poll has something to do, in ms; -1: nothing. */
 int account_work_due_ms(const struct account *);
 
+/*
+ * What was expunged, and is kept for some days, is seen below this name: mailboxes called as they were, which can only be
+ * read, and from which mailbox_copy copies back. A mailbox of the account that is called so goes before it. Where
+ * nothing is kept it is empty.
+ */
+struct str account_kept_name(const struct account *);
+/* Is this name in there? */
+bool account_keeps(struct account *, struct str name);
+
 /* ---- the folders of an account ---- */
 
 enum special_use {
@@ -136,6 +147,9 @@ struct mailbox_info {
 
 /* All names: mailboxes, levels above them, subscribed names; in order of bytes, INBOX first. */
 must_check enum store_result account_list(struct account *, struct arena *,
+    struct mailbox_info **out, size_t *count);
+/* The same of what is kept, with its whole names, the top included; none where nothing is. */
+must_check enum store_result account_list_kept(struct account *, struct arena *,
     struct mailbox_info **out, size_t *count);
 /* STORE_NO_SUCH where it is not selectable. */
 must_check enum store_result mailbox_status(struct account *, struct str name, struct arena *,
@@ -504,3 +518,32 @@ must_check enum store_result account_look(int dirfd, const struct account_option
 /* Looks at all files and counts anew: what was counted before, and what is. */
 must_check enum store_result account_recount(struct account *, struct usage *before,
     struct usage *now);
+
+/* ---- what is kept, put back ---- */
+
+struct undeleted {
+	struct str mailbox;	/* where it was, and is again */
+	int64_t at;		/* when it was expunged, seconds since 1970 */
+	uint64_t size;		/* octets of its file */
+};
+
+struct undelete_options {
+	struct str mailbox;	/* this one and those below it; empty: all */
+	int64_t since;		/* only what was expunged then or later */
+	bool dry_run;		/* only tells */
+	void (*found)(void *context, const struct undeleted *);	/* what was put back, or would be */
+	void *context;
+};
+
+struct undelete_result {
+	uint64_t messages;
+	uint64_t bytes;
+	uint64_t left;		/* found no room within the quota */
+};
+
+/*
+ * Puts messages back into the mailboxes they were in, which are made again if need be; they get new UIDs. Where one goes
+ * into is by the name the mailbox had. STORE_OK also where some found no room.
+ */
+must_check enum store_result account_undelete(struct account *, const struct undelete_options *,
+    struct undelete_result *out);

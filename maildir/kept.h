@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Undelete: the files of expunged messages are kept for a while in trivet-deleted/, which is a Maildir with an index of
+ * its own, and so outside the quota. A file gets there and back by one rename, so that it is always in exactly one
+ * of the two, and each side's scan takes it in as a new file: no number is ever given twice. Its name there is
+ *
+ *	time.unique.host,D=seconds,S=size,W=wire:2,FLAGS
+ *
+ * D= being the moment from which it is kept; that is part of what names call the prefix.
+ * A row of `expunged` whose base begins with a mark tells whoever finds the file behind that it is to be kept.
+ */
+#pragma once
+
+#include "maildir/private.h"
+
+extern const char kept_dir[];	/* "trivet-deleted" */
+
+/* ---- kept.c: on the way in, and out at the end ---- */
+
+/* What one command expunges from one mailbox. */
+struct kept_batch;
+
+/* NULL where nothing is kept; freed by kept_take, or kept_forget. */
+struct kept_batch *kept_batch_new(struct account *, const struct box *);
+/*
+ * In a transaction, in place of message_drop: with a batch the row is marked and its file noted. Without one it is
+ * message_drop.
+ */
+must_check enum store_result kept_drop(struct account *, struct kept_batch *, struct box *,
+    const struct message_row *, uint64_t modseq);
+/* After the commit: their files go. Those that cannot now are found by the next scan. */
+void kept_take(struct kept_batch *, const struct place *);
+void kept_forget(struct kept_batch *);
+/*
+ * In a transaction: a file without a row that somebody expunged and had no time to take away. True: it is kept
+ * now, or gone.
+ */
+bool kept_take_leftover(struct account *, const struct box *, const struct place *,
+    const struct file_name *, bool in_new);
+/* Is this what the base of an expunged row says of that file, marked or not? */
+bool kept_names(struct str expunged_base, struct str base);
+
+/* Before a mailbox is deleted: what its rows know more than its files is written into their names. */
+void kept_before_delete(struct account *, struct str name);
+/* A deleted mailbox's directory, for its messages to be kept; errno where not. */
+bool kept_put_away(struct account *, const char *dir);
+
+/* One slice of moving what kept_put_away put there, and of removing what is too old. True while there is more. */
+bool kept_slice(struct account *);
+/* All of the first at once. */
+void kept_settle(struct account *);
+void kept_close(struct account *);
+
+/* A name of a file that is kept: from when, or false. The prefix without that. */
+bool kept_time(const struct file_name *, int64_t *since, struct str *prefix);
+
+/* ---- kept_view.c: as a client sees it ---- */
+
+/* Is it a name in there that no mailbox of the account has? *inner is what it is called there: empty, the top. */
+bool kept_has_name(struct account *, struct str given, struct buf *inner);
+/* The account in there, opened if need be; STORE_NO_SUCH: nothing has been kept. */
+must_check enum store_result kept_view(struct account *, struct account **out);
+must_check enum store_result kept_open(struct account *, struct str inner, struct mailbox **out);
+must_check enum store_result kept_status(struct account *, struct str inner, struct arena *,
+    struct mailbox_info *out);
+/* COPY out of it, into a mailbox of the account whose it is. */
+must_check enum store_result kept_copy(struct mailbox *, const struct uid_set *, struct str to,
+    struct arena *, struct copied *out);

@@ -48,6 +48,8 @@ const struct ctl_command ctl_commands[] = {
 		"hold accounts' files against their index, and put them right", cmd_check },
 	{ "quota", NULL, "[ADDRESS|DOMAIN...] [--recompute] [--json]",
 		"show what accounts hold and may hold, and count it anew", cmd_quota },
+	{ "undelete", NULL, "ADDRESS [--since TIME] [--folder FOLDER] [--dry-run] [--json]",
+		"put expunged mail back that is kept (setting undelete_days)", cmd_undelete },
 	{ "why", NULL, "ADDRESS|MESSAGE-ID|TRACE|TIME|SUBJECT... [--json] [--since TIME]",
 		"tell what happened to a message", cmd_why },
 	{ "settings", NULL, "[--values | --check | --sample | --manual] [--json]",

@@ -59,6 +59,7 @@ int cmd_queue_list(struct ctl *), cmd_queue_show(struct ctl *), cmd_queue_retry(
 int cmd_why(struct ctl *);
 int cmd_check(struct ctl *);
 int cmd_quota(struct ctl *);
+int cmd_undelete(struct ctl *);
 int cmd_settings(struct ctl *), cmd_help(struct ctl *);
 
 /* ---- main.c ---- */

@@ -13,12 +13,15 @@
 #include "common/daemon/keeper.h"
 #include "ctl/ctl.h"
 
-enum mail_task { MAIL_CHECK, MAIL_LOOK, MAIL_RECOUNT };
+enum mail_task { MAIL_CHECK, MAIL_LOOK, MAIL_RECOUNT, MAIL_UNDELETE };
 
 struct mail_order {
 	enum mail_task task;
 	bool repair;
 	bool progress;		/* somebody watches */
+	bool dry_run;
+	int64_t since;
+	struct str folder;	/* empty: all */
 };
 
 /* ---- mail_accounts.c ---- */

@@ -50,7 +50,9 @@ static int
 work(struct ctl *ctl, const struct keeper_grant *g, const struct mail_order *order, int out)
 {
 	struct mail_work w = { .address = g->address, .quota_bytes = g->quota_bytes,
-		.quota_messages = g->quota_messages, .repair = order->repair, .progress = order->progress };
+		.quota_messages = g->quota_messages, .repair = order->repair, .progress = order->progress,
+		.dry_run = order->dry_run, .since = order->since, .folder = order->folder,
+		.undelete_days = ctl->settings->undelete_days };
 	enum store_result r = STORE_BROKEN;
 	int folder;
 
@@ -79,6 +81,9 @@ work(struct ctl *ctl, const struct keeper_grant *g, const struct mail_order *ord
 		break;
 	case MAIL_RECOUNT:
 		r = mail_work_recount(&w, folder);
+		break;
+	case MAIL_UNDELETE:
+		r = mail_work_undelete(&w, folder);
 		break;
 	}
 	if (r != STORE_OK)

@@ -6,13 +6,15 @@
 
 #include <jansson.h>
 
+#include "common/base/clock.h"
 #include "common/base/utf8.h"
 
 static struct account_options
 options_of(const struct mail_work *w)
 {
 	return (struct account_options){ .address = w->address, .daemon = "trivet",
-		.quota_bytes = w->quota_bytes, .quota_messages = w->quota_messages };
+		.quota_bytes = w->quota_bytes, .quota_messages = w->quota_messages,
+		.undelete_days = w->undelete_days };
 }
 
 /* What no terminal and no JSON should get is written as \xNN. */
@@ -146,5 +148,37 @@ mail_work_look(const struct mail_work *w, int folder)
 	close_fd(&folder);
 	if (r == STORE_OK)
 		say_usage(w, &now, &now);
+	return r;
+}
+
+/* ---- undelete ---- */
+
+static void
+on_undeleted(void *context, const struct undeleted *u)
+{
+	const struct mail_work *w = context;
+	scoped_buf at = BUF_INIT;
+
+	clock_put_rfc3339(&at, u->at * 1000);
+	say(w, json_pack("{s:{s:o, s:o, s:I}}", "undeleted", "mailbox", json_text(u->mailbox),
+		"deleted", json_text(buf_str(&at)), "octets", (json_int_t)u->size));
+}
+
+enum store_result
+mail_work_undelete(const struct mail_work *w, int folder)
+{
+	struct account_options options = options_of(w);
+	struct undelete_options undelete = { .mailbox = w->folder, .since = w->since, .dry_run = w->dry_run,
+		.found = on_undeleted, .context = (void *)(uintptr_t)w };
+	struct undelete_result done;
+	struct account *a;
+	enum store_result r = account_open(folder, &options, &a);
+
+	if (r != STORE_OK)
+		return r;
+	r = account_undelete(a, &undelete, &done);
+	account_close(a);
+	say(w, json_pack("{s:{s:I, s:I, s:I}}", "result", "messages", (json_int_t)done.messages,
+		"octets", (json_int_t)done.bytes, "left", (json_int_t)done.left));
 	return r;
 }

@@ -18,6 +18,10 @@ struct mail_work {
 	uint64_t quota_messages;
 	bool repair;
 	bool progress;
+	bool dry_run;
+	int64_t since;
+	struct str folder;
+	uint32_t undelete_days;
 	FILE *out;
 };
 
@@ -25,3 +29,4 @@ struct mail_work {
 enum store_result mail_work_check(const struct mail_work *, int folder);
 enum store_result mail_work_look(const struct mail_work *, int folder);
 enum store_result mail_work_recount(const struct mail_work *, int folder);
+enum store_result mail_work_undelete(const struct mail_work *, int folder);

@@ -333,8 +333,10 @@ settle_missing(struct scan *s, const struct message_row *row)
 	    (message_find_name(s->place->cur, parsed.prefix, &name) ||
 	     message_find_name(s->place->new, parsed.prefix, &name)))
 		return STORE_OK;
-	log_info(&s->a->log, "message-gone", KV("mailbox", buf_str(&s->box.name)),
-	    KV("uid", row->uid), KV("file", buf_str(&row->base)));
+	/* What was kept goes that way when its time is over. */
+	if (!s->a->is_kept)
+		log_info(&s->a->log, "message-gone", KV("mailbox", buf_str(&s->box.name)),
+		    KV("uid", row->uid), KV("file", buf_str(&row->base)));
 	r = need_modseq(s);
 	return r == STORE_OK ? message_drop(s->a, &s->box, row, s->modseq) : r;
 }

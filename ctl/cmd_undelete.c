@@ -79,6 +79,9 @@ cmd_undelete(struct ctl *ctl)
 
 	if (!ctl_take_options(ctl, options, countof(options), 1, 1))
 		return CTL_USAGE;
+	/* With them comes the clock that the daemons go by. */
+	if (!ctl_read_settings(ctl))
+		return CTL_FAILED;
 	if (options[0].given && !ctl_take_since(options[0].value, &order.since))
 		return CTL_USAGE;
 	if (options[1].given)

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "maildir/index_vfs.h"
+#include "maildir/kept.h"
 
 enum {
 	LOOKS = 3,		/* at what seems to be wrong, */
@@ -78,6 +79,15 @@ keep_common(struct findings *first, struct findings *later)
 static void
 tell(struct check *c, const struct finding *one)
 {
+	scoped_buf name = BUF_INIT;
+	struct finding named = *one;
+
+	if (c->kept && one->later)
+		return;
+	if (c->kept) {
+		buf_printf(&name, "%s/%.*s", kept_dir, STR_ARG(one->mailbox));
+		named.mailbox = buf_str(&name);
+	}
 	if (one->kind == FOUND_NOT_OURS)
 		c->result.notes++;
 	else if (one->repaired)
@@ -86,7 +96,7 @@ tell(struct check *c, const struct finding *one)
 		c->result.later++;
 	else
 		c->result.faults++;
-	c->o->found(c->o->context, one);
+	c->o->found(c->o->context, &named);
 }
 
 /* ---- statements ---- */
@@ -220,7 +230,7 @@ static enum store_result
 repair_account(int dirfd, const struct account_options *options, struct findings *first,
     const struct check_options *o, struct check_result *out)
 {
-	struct check c = { .o = o };
+	struct check c = { .o = o, .kept = options->kept };
 	enum store_result r = account_open(dirfd, options, &c.a);
 
 	if (r != STORE_OK)
@@ -241,12 +251,12 @@ repair_account(int dirfd, const struct account_options *options, struct findings
 	return r;
 }
 
-enum store_result
-account_check(int dirfd, const struct account_options *options, const struct check_options *o,
+static enum store_result
+check_account(int dirfd, const struct account_options *options, const struct check_options *o,
     struct check_result *out)
 {
 	scoped_findings first = { 0 };
-	struct check c = { .o = o };
+	struct check c = { .o = o, .kept = options->kept };
 	enum store_result r;
 	int again = fcntl(dirfd, F_DUPFD_CLOEXEC, 3);
 
@@ -267,6 +277,28 @@ account_check(int dirfd, const struct account_options *options, const struct che
 		r = check_all(&c);
 	*out = c.result;
 	detach(c.a);
+	return r;
+}
+
+/* What is kept has an index of its own; nobody has numbered its files before somebody looked. */
+enum store_result
+account_check(int dirfd, const struct account_options *options, const struct check_options *o,
+    struct check_result *out)
+{
+	struct account_options inner = { .address = options->address, .daemon = options->daemon, .kept = true };
+	int kept = files_open_dir(dirfd, kept_dir);
+	struct check_result more = { 0 };
+	enum store_result r = check_account(dirfd, options, o, out);
+
+	if (kept < 0 || r != STORE_OK) {
+		close_fd(&kept);
+		return r;
+	}
+	r = check_account(kept, &inner, o, &more);
+	out->bytes += more.bytes;
+	out->faults += more.faults;
+	out->repaired += more.repaired;
+	out->notes += more.notes;
 	return r;
 }
 
@@ -412,7 +444,7 @@ see_root(void *arg, struct str name)
 	struct stat st;
 	bool canonical;
 
-	if (is_of_ours(name) || fstatat(root->c->a->dir, name.p, &st, AT_SYMLINK_NOFOLLOW) != 0)
+	if (is_of_ours(name) || (root->c->kept && str_starts(name, STR("arriving-"))) || fstatat(root->c->a->dir, name.p, &st, AT_SYMLINK_NOFOLLOW) != 0)
 		return true;
 	if (S_ISDIR(st.st_mode) && layout_name_of_dir(name, &mailbox, &canonical)) {
 		if (canonical && box_find(root->c->a, buf_str(&mailbox), &box) == STORE_OK)

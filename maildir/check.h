@@ -25,6 +25,7 @@ struct check {
 	struct account *a;
 	const struct check_options *o;
 	struct check_result result;
+	bool kept;		/* it is what another account keeps: files come there without a number */
 };
 
 /* Statements of a check alone, which nobody keeps prepared. */

@@ -531,6 +531,7 @@ struct kept_old {
 	struct str folder;
 	const char *part;
 	int top;
+	int dir;		/* of that part */
 	bool cut;		/* there are more than these */
 };
 
@@ -542,8 +543,13 @@ see_old(void *arg, struct str text)
 	struct str prefix;
 	int64_t since;
 
-	if (!file_name_parse(text, &name) || !kept_time(&name, &since, &prefix))
+	if (!file_name_parse(text, &name))
 		return true;
+	/* Somebody brought it, or its name was another's: its time begins now. */
+	if (!kept_time(&name, &since, &prefix)) {
+		(void)!move_file(o->dir, text.p, o->dir, &name, name.letters);
+		return true;
+	}
 	if (since > o->before) {
 		o->next = o->next == 0 || since < o->next ? since : o->next;
 		return true;
@@ -571,7 +577,7 @@ see_folder(void *arg, struct str name)
 
 		o->part = parts[i];
 		buf_printf(&path, "%.*s/%s", STR_ARG(name), parts[i]);
-		dir = files_open_dir(o->top, buf_z(&path));
+		o->dir = dir = files_open_dir(o->top, buf_z(&path));
 		if (dir >= 0)
 			(void)!files_list(dir, see_old, o);
 	}

@@ -430,6 +430,51 @@ a_view_of_what_is_kept_sees_what_comes(void **state)
 	site_free(s);
 }
 
+static void
+on_found(void *context, const struct finding *f)
+{
+	(void)f;
+	++*(int *)context;
+}
+
+static struct check_result
+check(struct site *s, bool repair)
+{
+	int found = 0, fd = open(s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct check_result out;
+
+	assert_ok(account_check(fd, &(struct account_options){ .address = STR("u"), .daemon = "trivet" },
+	    &(struct check_options){ .repair = repair, .found = on_found, .context = &found }, &out));
+	assert_int_equal(out.faults + out.repaired + out.notes + out.later, found);
+	return out;
+}
+
+static void
+what_is_kept_is_checked_too(void **state)
+{
+	struct site *s = site_with(DAYS);
+
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		put_mail(s->account, "INBOX");
+	expunge_uids(s, "INBOX", 1, 3);
+	assert_int_equal(check(s, false).faults, 0);
+	assert_int_equal(exists_in(s, "Recently Deleted/INBOX"), 3);
+	assert_int_equal(check(s, false).faults, 0);
+	account_close(s->account);
+	shell(s, "f=$(ls trivet-deleted/cur/* | head -1); echo more >> $f");
+	assert_int_equal(check(s, false).faults, 1);
+	assert_int_equal(check(s, true).repaired, 1);
+	assert_int_equal(check(s, false).faults, 0);
+	/* What has no time in its name is given one, so that it has an end and comes back. */
+	s->account = open_with(s->path, "imapd", DAYS, 0);
+	assert_int_equal(put_back(s, "", 0, true).messages, 2);
+	sweep_now(s);
+	assert_int_equal(put_back(s, "", 0, true).messages, 3);
+	assert_int_equal(exists_in(s, "Recently Deleted/INBOX"), 3);
+	site_free(s);
+}
+
 int
 main(void)
 {
@@ -445,6 +490,7 @@ main(void)
 		cmocka_unit_test(what_is_too_old_goes_and_nothing_else),
 		cmocka_unit_test(a_mailbox_of_that_name_goes_before_what_is_kept),
 		cmocka_unit_test(a_view_of_what_is_kept_sees_what_comes),
+		cmocka_unit_test(what_is_kept_is_checked_too),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

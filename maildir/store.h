@@ -482,14 +482,14 @@ struct finding {
 };
 
 /* Views live until the call returns. */
-typedef void check_found(void *context, const struct finding *);
+typedef void finding_seen(void *context, const struct finding *);
 /* So many messages of the mailbox have been looked at. */
-typedef void check_progress(void *context, struct str mailbox, uint64_t done, uint64_t all);
+typedef void messages_seen(void *context, struct str mailbox, uint64_t done, uint64_t all);
 
 struct check_options {
 	bool repair;
-	check_found *found;
-	check_progress *progress;	/* may be NULL */
+	finding_seen *found;
+	messages_seen *progress;	/* may be NULL */
 	void *context;
 };
 

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "common/base/map.h"
 #include "maildir/private.h"
 
 struct findings {
@@ -12,6 +13,7 @@ struct findings {
 	struct finding *all;
 	size_t count;
 	size_t room;
+	struct map *by_key;	/* of kind, uid, mailbox and file */
 };
 
 void findings_free(struct findings *);
@@ -20,6 +22,8 @@ void findings_free(struct findings *);
 void findings_add(struct findings *, const struct finding *);
 /* Is there one of the same kind about the same thing? */
 bool findings_have(const struct findings *, const struct finding *);
+/* Leaves those in the first that are in both, as the later look saw them. */
+void findings_keep_common(struct findings *first, struct findings *later);
 
 struct check {
 	struct account *a;
@@ -28,10 +32,27 @@ struct check {
 	bool kept;		/* it is what another account keeps: files come there without a number */
 };
 
+enum {
+	LOOKS = 3,		/* at what seems to be wrong, */
+	LOOK_AGAIN_MS = 400,	/* so long apart, where others work on the account */
+};
+
+/* Has another process the account open? Keepers have a socket there, which one that was killed leaves. */
+bool check_has_company(struct check *);
+/* To whom the check is for. */
+void check_tell(struct check *, const struct finding *);
+
 /* Statements of a check alone, which nobody keeps prepared. */
 sqlite3_stmt *check_ask(struct check *, const char *sql, const struct value *);
 enum store_result check_end(struct check *, sqlite3_stmt *);
 must_check enum store_result check_do(struct check *, const char *sql, const struct value *);
+
+/* ---- check_index.c ---- */
+
+/* *usable: the mailboxes can be looked at. */
+must_check enum store_result check_index(struct check *, bool *usable);
+/* What a repair makes of new folders it makes now: they are mailboxes to be looked at then. */
+must_check enum store_result check_tree(struct check *);
 
 /* ---- check_mailbox.c ---- */
 

@@ -15,7 +15,7 @@
 
 extern const char kept_dir[];	/* "trivet-deleted" */
 
-/* ---- kept.c: on the way in, and out at the end ---- */
+/* ---- kept.c: on the way in ---- */
 
 /* What one command expunges from one mailbox. */
 struct kept_batch;
@@ -40,6 +40,25 @@ bool kept_take_leftover(struct account *, const struct box *, const struct place
 /* Is this what the base of an expunged row says of that file, marked or not? */
 bool kept_names(struct str expunged_base, struct str base);
 
+/* A name of a file that is kept: from when, or false. The prefix without that. */
+bool kept_time(const struct file_name *, int64_t *since, struct str *prefix);
+/* The cur/ of the folder there that is called the same, made if need be; -1 with errno. */
+int kept_open_cur(struct account *, struct str mailbox);
+/*
+ * Makes these keywords known to the folder there: by its own account, as only that may write its trivet-mailbox. *out: all
+ * that it has.
+ */
+must_check enum store_result kept_learn_keywords(struct account *, struct str mailbox,
+    const struct keywords *, uint64_t used, struct keywords *out);
+/* Of one message, in the notation of there. \Deleted is what brought it there: it would go again at once if it came back. */
+void kept_put_letters(struct buf *out, uint32_t flags, uint64_t bits, const struct keywords *,
+    const struct keywords *there);
+/* False with errno. */
+must_check bool kept_move_file(int from, const char *name, int cur, const struct file_name *,
+    struct str letters);
+
+/* ---- kept_sweep.c: in the background ---- */
+
 /* Before a mailbox is deleted: what its rows know more than its files is written into their names. */
 void kept_before_delete(struct account *, struct str name);
 /* A deleted mailbox's directory, for its messages to be kept; errno where not. */
@@ -51,8 +70,8 @@ bool kept_slice(struct account *);
 void kept_settle(struct account *);
 void kept_close(struct account *);
 
-/* A name of a file that is kept: from when, or false. The prefix without that. */
-bool kept_time(const struct file_name *, int64_t *since, struct str *prefix);
+/* Something is there now whose time will be over. */
+void kept_look_later(struct account *);
 
 /* ---- kept_view.c: as a client sees it ---- */
 

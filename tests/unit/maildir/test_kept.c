@@ -207,6 +207,29 @@ a_deleted_tree_is_kept_folder_by_folder_and_comes_back(void **state)
 	site_free(s);
 }
 
+/* What cannot be kept now is kept later, and removed never. */
+static void
+a_deleted_mailbox_waits_until_it_can_be_kept(void **state)
+{
+	struct site *s = site_with(DAYS);
+
+	(void)state;
+	shell(s, "mkdir trivet-deleted && touch trivet-deleted/.Work");
+	assert_ok(mailbox_create(s->account, STR("Work"), 0));
+	assert_ok(mailbox_create(s->account, STR("Other"), 0));
+	put_mail(s->account, "Work");
+	put_mail(s->account, "Other");
+	assert_ok(mailbox_delete(s->account, STR("Work")));
+	assert_ok(mailbox_delete(s->account, STR("Other")));
+	work_all(s);
+	assert_int_equal(exists_in(s, "Recently Deleted/Other"), 1);
+	shell(s, "ls trivet-deleted/arriving-*/.Work/cur | grep -q S=");
+	shell(s, "rm trivet-deleted/.Work");
+	assert_int_equal(exists_in(s, "Recently Deleted/Work"), 1);
+	shell(s, "! ls trivet-deleted | grep arriving");
+	site_free(s);
+}
+
 static void
 what_comes_back_has_new_uids_and_goes_again_as_often_as_wanted(void **state)
 {
@@ -483,6 +506,7 @@ main(void)
 		cmocka_unit_test(expunged_mail_keeps_flags_keywords_date_and_octets_and_costs_no_quota),
 		cmocka_unit_test(letters_of_two_mailboxes_of_one_name_are_told_apart),
 		cmocka_unit_test(a_deleted_tree_is_kept_folder_by_folder_and_comes_back),
+		cmocka_unit_test(a_deleted_mailbox_waits_until_it_can_be_kept),
 		cmocka_unit_test(what_comes_back_has_new_uids_and_goes_again_as_often_as_wanted),
 		cmocka_unit_test(copies_back_are_all_or_none_and_within_the_quota),
 		cmocka_unit_test(a_file_left_by_a_crash_is_kept_and_one_put_back_by_hand_is_a_message),

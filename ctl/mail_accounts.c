@@ -22,7 +22,8 @@ choose(struct chosen *c, struct keeper_grant grant)
 	if (c->count == c->room) {
 		c->room = c->room < 32 ? 32 : c->room * 2;
 		all = arena_array(c->ctl->arena, struct keeper_grant, c->room);
-		memcpy(all, c->all, c->count * sizeof(*all));
+		if (c->count > 0)
+			memcpy(all, c->all, c->count * sizeof(*all));
 		c->all = all;
 	}
 	c->all[c->count++] = grant;

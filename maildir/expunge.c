@@ -94,9 +94,12 @@ remove_files(struct expunge_job *job)
 		rest = str_from(rest, letters.n + 1);
 		expunge_file(&f->place, base, letters);
 	}
-	kept_take(job->kept, &f->place);
+	/* What could not be taken away is looked for again. */
+	if (kept_take(job->kept, &f->place))
+		touch_end(f->account, &f->place, &job->touch);
+	else
+		f->look = true;
 	job->kept = NULL;
-	touch_end(f->account, &f->place, &job->touch);
 }
 
 static enum store_result

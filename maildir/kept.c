@@ -270,7 +270,8 @@ take_elsewhere(const struct place *place, int cur, const struct file_name *parse
 	return false;
 }
 
-static void
+/* False: it is still where it was. */
+static bool
 take_file(const struct kept_batch *b, const struct kept_file *f, const struct place *place, int cur,
     const struct keywords *there)
 {
@@ -279,34 +280,39 @@ take_file(const struct kept_batch *b, const struct kept_file *f, const struct pl
 	struct file_name parsed;
 
 	if (!file_name_parse(base, &parsed))
-		return;
+		return true;
 	kept_put_letters(&letters, f->flags, f->keywords, &b->words, there);
 	file_name_put(&name, base, before);
 	if (kept_move_file(place->cur, buf_z(&name), cur, &parsed, buf_str(&letters)) || errno != ENOENT ||
 	    take_elsewhere(place, cur, &parsed, buf_str(&letters)))
-		return;
-	if (errno != ENOENT)
-		(void)files_failed(&b->account->log, "keep", buf_str(&name));
+		return true;
+	if (errno == ENOENT)
+		return true;
+	(void)files_failed(&b->account->log, "keep", buf_str(&name));
+	return false;
 }
 
-void
+bool
 kept_take(struct kept_batch *b, const struct place *place)
 {
 	struct keywords there = { 0 };
 	scoped_fd cur = -1;
+	bool all = true;
 
 	if (b == NULL)
-		return;
+		return true;
 	cur = b->count == 0 ? -1 : kept_open_cur(b->account, buf_str(&b->mailbox));
 	if (cur < 0 && b->count > 0)
 		(void)files_failed(&b->account->log, "make", str_of(kept_dir));
 	if (cur >= 0 && b->used != 0)
 		(void)!kept_learn_keywords(b->account, buf_str(&b->mailbox), &b->words, b->used, &there);
 	for (size_t i = 0; cur >= 0 && i < b->count; i++)
-		take_file(b, &b->files[i], place, cur, &there);
+		all &= take_file(b, &b->files[i], place, cur, &there);
+	all &= cur >= 0 || b->count == 0;
 	kept_look_later(b->account);
 	keywords_free(&there);
 	kept_forget(b);
+	return all;
 }
 
 /* ---- left behind by a crash ---- */

@@ -28,8 +28,8 @@ struct kept_batch *kept_batch_new(struct account *, const struct box *);
  */
 must_check enum store_result kept_drop(struct account *, struct kept_batch *, struct box *,
     const struct message_row *, uint64_t modseq);
-/* After the commit: their files go. Those that cannot now are found by the next scan. */
-void kept_take(struct kept_batch *, const struct place *);
+/* After the commit: their files go. False: some could not now; the next scan will find them. */
+bool kept_take(struct kept_batch *, const struct place *);
 void kept_forget(struct kept_batch *);
 /*
  * In a transaction: a file without a row that somebody expunged and had no time to take away. True: it is kept

@@ -5,6 +5,8 @@ Each answer of the server is a promise: of every message the script knows in whi
 refused must be refused for now only. Whatever the server did not answer may be or not be.
 """
 
+import contextlib
+import glob
 import os
 import re
 import select
@@ -223,8 +225,9 @@ class Round:
 
     numbers = iter(range(1, 10 ** 9))
 
-    def __init__(self, site, on_promise=None):
+    def __init__(self, site, on_promise=None, keeps=False):
         self.site = site
+        self.keeps = keeps      # expunged mail is kept: it is in the folder "Kept" then
         self.name = f"{os.getpid()}-{next(self.numbers)}"
         self.may = {}           # (user, Message-ID) to the set of folders it may be in, each a sorted tuple
         self.uids = {}          # (user, folder, Message-ID) to the UID that was told
@@ -265,6 +268,10 @@ class Round:
 
     def promise(self):
         self.on_promise(self)
+
+    def expunged(self, state):
+        rest = without(state, "INBOX")
+        return with_folder(rest, "Kept") if self.keeps and rest != state else rest
 
     # -- the work --
 
@@ -318,7 +325,7 @@ class Round:
             (append, "UID COPY {} Box", lambda s: with_folder(s, "Box"), None),
             (f"small.{self.name}", "UID MOVE {} Box", lambda s: with_folder(without(s, "INBOX"), "Box"), None),
             (f"large.{self.name}", "UID STORE {} +FLAGS (\\Deleted)", None, {"\\Deleted"}),
-            (f"large.{self.name}", "UID EXPUNGE {}", lambda s: without(s, "INBOX"), None),
+            (f"large.{self.name}", "UID EXPUNGE {}", self.expunged, None),
         ]
         deleted = False
         for mid, command, step, flags in steps:
@@ -348,10 +355,26 @@ class Round:
         outcome, _ = self.tried(lambda: c.ask(f"RENAME {old} {new}"))
         self.folders[user, old] = {"ok": "no", "no": "yes", "gone": "perhaps"}[outcome]
         self.folders[user, new] = {"ok": "yes", "no": "no", "gone": "perhaps"}[outcome]
+        if outcome != "gone" and self.keeps:
+            outcome = self.doomed_work(c, user)
         if outcome == "gone":
             return outcome
         self.tried(lambda: c.ask("LOGOUT"))
         return "ok"
+
+    def doomed_work(self, c, user):
+        """A mailbox is deleted, and its message kept."""
+        folder, mid = f"Doomed-{self.name}", f"doomed.{self.name}"
+        outcome, _ = self.tried(lambda: c.ask(f"CREATE {folder}"))
+        if outcome == "ok":
+            outcome, _ = self.tried(lambda: c.ask(f"APPEND {folder} ($Label3)", self.octets(mid, SMALL)))
+            self.change(user, mid, lambda s: with_folder(s, "Doomed"), outcome)
+        if outcome == "ok":
+            self.promise()
+            outcome, _ = self.tried(lambda: c.ask(f"DELETE {folder}"))
+            self.change(user, mid, lambda s: with_folder(without(s, "Doomed"), "Kept"), outcome)
+            self.promise()
+        return outcome
 
     def pop3_work(self):
         """Deletes the message of middle size, by UIDL and TOP."""
@@ -364,7 +387,7 @@ class Round:
                     c.ask(f"DELE {n}")
                     outcome, _ = self.tried(lambda: c.ask("QUIT"))
                     self.acted.add((user, mid))
-                    self.change(user, mid, lambda s: without(s, "INBOX"), outcome)
+                    self.change(user, mid, self.expunged, outcome)
                     self.promise()
                     break
         finally:
@@ -440,10 +463,8 @@ class Round:
                 if user == "user1":
                     lines, _ = c.ask('LIST "" *')
                     folders = {(user, line.split()[-1].strip(b'"').decode()) for line in lines}
-                for folder in ("INBOX", "Box") if user == "user1" else ("INBOX",):
-                    if folder == "Box" and (user, folder) not in folders:
-                        continue
-                    c.select(folder)
+                for folder, real in self.places(c, user, folders):
+                    c.select(f'"{real}"')
                     for mid, copies in c.messages().items():
                         if not mid.endswith(self.name):
                             continue
@@ -454,6 +475,21 @@ class Round:
             finally:
                 c.close()
         return where, flags, uids, folders
+
+    def places(self, c, user, folders):
+        """(its name in promises, its real one)"""
+        yield "INBOX", "INBOX"
+        if user == "user1":
+            for folder, real in (("Box", "Box"), ("Doomed", f"Doomed-{self.name}")):
+                if (user, real) in folders:
+                    yield folder, real
+        if not self.keeps:
+            return
+        lines, _ = c.ask('LIST "" "Recently Deleted/*"')
+        for line in lines:
+            real = line.split(b'"/" ')[-1].strip().strip(b'"').decode()
+            if real in ("Recently Deleted/INBOX", f"Recently Deleted/Doomed-{self.name}"):
+                yield "Kept", real
 
     def faults(self):
         """What is not as it was promised, in words; None: could not be looked at."""
@@ -507,4 +543,7 @@ class Round:
                 else:
                     c.ask(f"DELETE {folder}")
             c.close()
+            for path in glob.glob(f"{self.site.maildir(user)}/trivet-deleted/**/cur/*", recursive=True) if self.keeps else ():
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(path)
 

@@ -82,15 +82,13 @@ create_levels(struct account *a, struct str name, unsigned use, struct buf *made
 	return r == STORE_OK ? STORE_EXISTS : r;
 }
 
-/* Out of sight at once; emptied by account_work. False: it stays, errno says why. */
+/* Out of sight at once, under that path; emptied by account_work. False: it stays, errno says why. */
 static bool
-put_away(struct account *a, const char *dir)
+put_away(struct account *a, const char *dir, struct buf *path)
 {
-	scoped_buf trash = BUF_INIT;
-
-	buf_put_z(&trash, "deleted-");
-	id_put_new(&trash);
-	return renameat(a->dir, dir, a->ours, buf_z(&trash)) == 0;
+	buf_put_z(path, ".trivet/deleted-");
+	id_put_new(path);
+	return renameat(a->dir, dir, a->ours, buf_z(path) + strlen(".trivet/")) == 0;
 }
 
 /* The rows were not committed: a folder that stayed would be a mailbox. */
@@ -99,9 +97,12 @@ unmake(struct account *a, struct str made)
 {
 	struct str dir;
 
-	while (made.n > 0 && str_cut(&made, '\0', &dir))
-		if (!put_away(a, dir.p))
+	while (made.n > 0 && str_cut(&made, '\0', &dir)) {
+		scoped_buf path = BUF_INIT;
+
+		if (!put_away(a, dir.p, &path))
 			(void)!files_remove_tree(a->dir, dir.p);
+	}
 	a->sweep_due = clock_monotonic_ms();
 }
 
@@ -167,11 +168,11 @@ keep_subscription(struct account *a, const struct box *box)
 	return r == STORE_OK ? box_save_settings(a, &inbox) : r;
 }
 
+/* *away: where its directory is now; empty: where it was. */
 static enum store_result
-delete_box(struct account *a, struct str name)
+delete_box(struct account *a, struct str name, const char *dir, struct buf *away)
 {
 	scoped_box box = BOX_NONE;
-	scoped_buf dir = BUF_INIT;
 	enum store_result r = box_find(a, name, &box);
 
 	if (r == STORE_NO_SUCH && has_children(a, name))
@@ -182,16 +183,26 @@ delete_box(struct account *a, struct str name)
 		r = tree_drop_box(a, box.number);
 	if (r != STORE_OK)
 		return r;
-	layout_put_dir(&dir, name);
-	if (!(a->keep_seconds > 0 ? kept_put_away(a, buf_z(&dir)) : put_away(a, buf_z(&dir))) && errno != ENOENT)
-		return files_failed(&a->log, "delete", buf_str(&dir));
-	return fsync(a->dir) == 0 ? STORE_OK : files_failed(&a->log, "sync", buf_str(&dir));
+	if (!(a->keep_seconds > 0 ? kept_put_away(a, dir, away) : put_away(a, dir, away))) {
+		buf_clear(away);
+		if (errno != ENOENT)
+			return files_failed(&a->log, "delete", str_of(dir));
+	}
+	return fsync(a->dir) == 0 ? STORE_OK : files_failed(&a->log, "sync", str_of(dir));
+}
+
+/* Who is told that it failed finds the mailbox as it was. */
+static void
+put_back(struct account *a, const char *dir, struct buf *away)
+{
+	if (away->n > 0 && renameat2(a->dir, buf_z(away), a->dir, dir, RENAME_NOREPLACE) != 0)
+		(void)files_failed(&a->log, "put back", str_of(dir));
 }
 
 enum store_result
 mailbox_delete(struct account *a, struct str given)
 {
-	scoped_buf name = BUF_INIT, inner = BUF_INIT;
+	scoped_buf name = BUF_INIT, inner = BUF_INIT, dir = BUF_INIT, away = BUF_INIT;
 	enum store_result r;
 
 	if (!layout_name(given, &name))
@@ -205,10 +216,13 @@ mailbox_delete(struct account *a, struct str given)
 		r = txn_begin(a);
 	if (r != STORE_OK)
 		return r;
-	r = txn_end(a, delete_box(a, buf_str(&name)));
+	layout_put_dir(&dir, buf_str(&name));
+	r = txn_end(a, delete_box(a, buf_str(&name), buf_z(&dir), &away));
 	if (r == STORE_OK) {
 		a->sweep_due = clock_monotonic_ms();
 		watch_notify(a);
+	} else {
+		put_back(a, buf_z(&dir), &away);
 	}
 	return r;
 }

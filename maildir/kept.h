@@ -61,8 +61,8 @@ must_check bool kept_move_file(int from, const char *name, int cur, const struct
 
 /* Before a mailbox is deleted: what its rows know more than its files is written into their names. */
 void kept_before_delete(struct account *, struct str name);
-/* A deleted mailbox's directory, for its messages to be kept; errno where not. */
-bool kept_put_away(struct account *, const char *dir);
+/* A deleted mailbox's directory, to that path, for its messages to be kept; errno where not. */
+bool kept_put_away(struct account *, const char *dir, struct buf *path);
 
 /* One slice of moving what kept_put_away put there, and of removing what is too old. True while there is more. */
 bool kept_slice(struct account *);

@@ -49,13 +49,14 @@ kept_before_delete(struct account *a, struct str name)
 }
 
 bool
-kept_put_away(struct account *a, const char *dir)
+kept_put_away(struct account *a, const char *dir, struct buf *path)
 {
 	scoped_fd top = files_make_dir(a->dir, kept_dir);
 
 	for (int i = 0; top >= 0 && i < PUT_AWAY_TRIES; i++) {
 		scoped_buf name = BUF_INIT;
 		scoped_fd into = -1;
+		int why;
 
 		buf_put_z(&name, arriving);
 		id_put_new(&name);
@@ -65,10 +66,13 @@ kept_put_away(struct account *a, const char *dir)
 		/* An empty one may just be swept away. */
 		if (renameat(a->dir, dir, into, dir) == 0) {
 			a->keep_due = clock_monotonic_ms();
+			buf_printf(path, "%s/%s/%s", kept_dir, buf_z(&name), dir);
 			return true;
 		}
+		why = errno;
 		(void)!unlinkat(top, buf_z(&name), AT_REMOVEDIR);
-		if (errno != ENOENT)
+		errno = why;
+		if (why != ENOENT)
 			return false;
 	}
 	return false;

@@ -199,7 +199,9 @@ def test_kill_minus_9_of_keepers_never_leaves_a_sum_wrong(site):
     done = subprocess.run([program("trivet"), "-c", site.config, "check", "user6", "--json"], capture_output=True,
                           text=True, env=site.environment(), check=False)
     report = json.loads(done.stdout)[0]
-    equal([f for f in report["findings"] if not f["later"]], [], "faults after the kills")
+    # A subscription may be in trivet-mailbox and not in the index: that is no sum.
+    equal([f for f in report["findings"] if not f["later"] and f["kind"] != "identity-differs"], [],
+          "faults after the kills")
     site.start()
     assert_exact(site, 6)
     print(f"    {killed} keepers were killed")

@@ -316,6 +316,18 @@ rename_tree(struct account *a, struct str from, struct str to)
 	return r;
 }
 
+/* Nothing was moved into it: as if it had never been made. */
+static void
+delete_empty(struct account *a, struct str name)
+{
+	struct arena *arena = arena_new();
+	struct mailbox_info info;
+
+	if (mailbox_status(a, name, arena, &info) == STORE_OK && info.messages == 0)
+		(void)!mailbox_delete(a, name);
+	arena_free(arena);
+}
+
 /* RFC 3501 6.3.5: its messages move to the new mailbox, INBOX stays, empty. */
 static enum store_result
 rename_inbox(struct account *a, struct str to)
@@ -327,14 +339,17 @@ rename_inbox(struct account *a, struct str to)
 	struct copied moved;
 	enum store_result r = mailbox_create(a, to, 0);
 
-	if (r == STORE_OK)
-		r = mailbox_open(a, STR("INBOX"), MAILBOX_READ_WRITE, &inbox);
 	if (r != STORE_OK)
 		return r;
-	arena = arena_new();
-	r = mailbox_move(inbox, &set, to, arena, &moved);
-	arena_free(arena);
-	mailbox_close(inbox);
+	r = mailbox_open(a, STR("INBOX"), MAILBOX_READ_WRITE, &inbox);
+	if (r == STORE_OK) {
+		arena = arena_new();
+		r = mailbox_move(inbox, &set, to, arena, &moved);
+		arena_free(arena);
+		mailbox_close(inbox);
+	}
+	if (r != STORE_OK)
+		delete_empty(a, to);
 	return r;
 }
 

@@ -82,15 +82,16 @@ create_levels(struct account *a, struct str name, unsigned use, struct buf *made
 	return r == STORE_OK ? STORE_EXISTS : r;
 }
 
-/* Out of sight at once; emptied by account_work. False: it stays, errno says why. */
+/* Out of sight at once, as *to. False: it stays, errno says why. */
 static bool
-put_away(struct account *a, const char *dir)
+put_away(struct account *a, const char *dir, const char *word, struct buf *to)
 {
-	scoped_buf trash = BUF_INIT;
-
-	buf_put_z(&trash, "deleted-");
-	id_put_new(&trash);
-	return renameat(a->dir, dir, a->ours, buf_z(&trash)) == 0;
+	buf_put_z(to, word);
+	id_put_new(to);
+	if (renameat(a->dir, dir, a->ours, buf_z(to)) == 0)
+		return true;
+	buf_clear(to);
+	return false;
 }
 
 /* The rows were not committed: a folder that stayed would be a mailbox. */
@@ -99,9 +100,12 @@ unmake(struct account *a, struct str made)
 {
 	struct str dir;
 
-	while (made.n > 0 && str_cut(&made, '\0', &dir))
-		if (!put_away(a, dir.p))
+	while (made.n > 0 && str_cut(&made, '\0', &dir)) {
+		scoped_buf trash = BUF_INIT;
+
+		if (!put_away(a, dir.p, TREE_DELETED, &trash))
 			(void)!files_remove_tree(a->dir, dir.p);
+	}
 	a->sweep_due = clock_monotonic_ms();
 }
 
@@ -164,11 +168,11 @@ keep_subscription(struct account *a, const struct box *box)
 	return r == STORE_OK ? box_save_settings(a, &inbox) : r;
 }
 
+/* *dir was renamed to *away, unless that is empty. */
 static enum store_result
-delete_box(struct account *a, struct str name)
+delete_box(struct account *a, struct str name, struct buf *dir, struct buf *away)
 {
 	scoped_box box = BOX_NONE;
-	scoped_buf dir = BUF_INIT;
 	enum store_result r = box_find(a, name, &box);
 
 	if (r == STORE_NO_SUCH && has_children(a, name))
@@ -179,16 +183,32 @@ delete_box(struct account *a, struct str name)
 		r = tree_drop_box(a, box.number);
 	if (r != STORE_OK)
 		return r;
-	layout_put_dir(&dir, name);
-	if (!put_away(a, buf_z(&dir)) && errno != ENOENT)
-		return files_failed(&a->log, "delete", buf_str(&dir));
-	return fsync(a->dir) == 0 ? STORE_OK : files_failed(&a->log, "sync", buf_str(&dir));
+	layout_put_dir(dir, name);
+	if (!put_away(a, buf_z(dir), TREE_DELETING, away) && errno != ENOENT)
+		return files_failed(&a->log, "delete", buf_str(dir));
+	return fsync(a->dir) == 0 ? STORE_OK : files_failed(&a->log, "sync", buf_str(dir));
+}
+
+/* Nobody empties what is only being deleted: where the row stays, the messages are still there. */
+static void
+finish_delete(struct account *a, struct buf *dir, struct buf *away, bool deleted)
+{
+	scoped_buf trash = BUF_INIT;
+
+	if (away->n == 0)
+		return;
+	buf_put_z(&trash, TREE_DELETED);
+	id_put_new(&trash);
+	if (deleted)
+		(void)!renameat(a->ours, buf_z(away), a->ours, buf_z(&trash));
+	else if (renameat2(a->ours, buf_z(away), a->dir, buf_z(dir), RENAME_NOREPLACE) != 0)
+		(void)!files_failed(&a->log, "bring back", buf_str(dir));
 }
 
 enum store_result
 mailbox_delete(struct account *a, struct str given)
 {
-	scoped_buf name = BUF_INIT;
+	scoped_buf name = BUF_INIT, dir = BUF_INIT, away = BUF_INIT;
 	enum store_result r;
 
 	if (!layout_name(given, &name))
@@ -200,7 +220,8 @@ mailbox_delete(struct account *a, struct str given)
 		r = txn_begin(a);
 	if (r != STORE_OK)
 		return r;
-	r = txn_end(a, delete_box(a, buf_str(&name)));
+	r = txn_end(a, delete_box(a, buf_str(&name), &dir, &away));
+	finish_delete(a, &dir, &away, r == STORE_OK);
 	if (r == STORE_OK) {
 		a->sweep_due = clock_monotonic_ms();
 		watch_notify(a);

@@ -330,6 +330,9 @@ must_check enum store_result quota_check(struct account *, uint64_t bytes, uint6
 must_check enum store_result tree_sync(struct account *);
 must_check enum store_result tree_make_defaults(struct account *);
 /* Removes what deleted mailboxes left. */
+/* In .trivet/: what account_work empties, and what stays for as long as a DELETE may take. */
+#define TREE_DELETED "deleted-"
+#define TREE_DELETING "deleting-"
 void tree_sweep(struct account *);
 
 /* ---- reserve.c ---- */

@@ -43,6 +43,12 @@ class Disk:
         return self.device is not None and run("mkfs.ext4", "-q", "-F", "-E", "nodiscard,lazy_itable_init=0", self.device) is not None \
             and run("mount", self.device, self.path) is not None
 
+    def written_kb(self):
+        """What has reached the file system's device; everything does before this returns."""
+        run("sync", "-f", self.path)
+        with open(f"/sys/block/{os.path.basename(self.device)}/stat", encoding="ascii") as f:
+            return int(f.read().split()[6]) * 512 / 1024
+
     def remove(self):
         if self.mounted:
             run("umount", self.path)

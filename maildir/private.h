@@ -427,6 +427,12 @@ void flags_rename_later(struct account *);
 /* True while there is more. */
 bool flags_rename_slice(struct account *);
 
+/*
+ * vanished.c; in a transaction: of what was expunged up to the box's modseq only a part may be known. A row of
+ * `expunged` with UID 0 says so.
+ */
+must_check enum store_result vanished_forget(struct account *, const struct box *);
+
 /* expunge.c: the file of a message whose row is gone. */
 void expunge_file(const struct place *, struct str base, struct str letters);
 

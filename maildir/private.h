@@ -226,6 +226,7 @@ struct mailbox {
 	uint64_t expunges_at;	/* log entries before this one have been told */
 	uint64_t flags_at;
 	size_t keywords_told;
+	uint64_t stored_modseq;	/* of the last change of flags that it made itself */
 	struct recent_range *recent;
 	size_t recent_count;
 	/* The last message asked for: walking on from it is cheap. */
@@ -242,7 +243,10 @@ struct mailbox {
 must_check enum store_result folder_get(struct account *, struct str name, struct folder **out);
 /* Frees it with its last view. */
 void folder_release(struct folder *);
-/* Brings the snapshot up to date; the changes are logged as `by` the handle given, or NULL. */
+/*
+ * Brings the snapshot up to date; what changed with its stored_modseq is logged as `by` the handle given. What others
+ * did since is not. NULL: by nobody.
+ */
 must_check enum store_result folder_refresh(struct folder *, const struct mailbox *by);
 /*
  * After a rebuild the mailbox has another number: to be called before box.number is used

@@ -234,6 +234,8 @@ update_row(struct folder *f, const struct row *row, const struct mailbox *by)
 	if (old->dead || old->modseq >= row->modseq)
 		return true;
 	*old = *row;
+	if (by != NULL && row->modseq != by->stored_modseq)
+		by = NULL;
 	log_put(f, (struct log_entry){ row->modseq, by, row->uid, false });
 	return true;
 }

@@ -63,8 +63,8 @@ folder_release(struct folder *f)
 {
 	if (!TAILQ_EMPTY(&f->views))
 		return;
-	TAILQ_REMOVE(&f->account->folders, f, link);
 	watch_forget(f);
+	TAILQ_REMOVE(&f->account->folders, f, link);
 	place_close(&f->place);
 	box_free(&f->box);
 	free(f->rows);

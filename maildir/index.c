@@ -205,6 +205,7 @@ open_file(struct account *a)
 {
 	sqlite3_stmt *version = NULL;
 	int code, found = 0;
+	uint64_t device, inode;
 
 	a->index_lost = !note_inode(a, &a->index_device, &a->index_inode) && errno == ENOENT;
 	if (a->index_lost)
@@ -224,6 +225,11 @@ open_file(struct account *a)
 	if (code == SQLITE_ROW)
 		found = sqlite3_column_int(version, 0);
 	sqlite3_finalize(version);
+	/* Somebody who makes it anew has just moved it aside. */
+	if ((code & 0xff) == SQLITE_CANTOPEN && !note_inode(a, &device, &inode) && errno == ENOENT)
+		a->index_lost = true;
+	if (a->index_lost)
+		return STORE_OK;
 	/* What cannot be read now is not lost. */
 	if (code != SQLITE_ROW)
 		return failed(a, code, "open");

@@ -318,11 +318,39 @@ settle_file(struct scan *s, const struct message_row *row, const struct entry *e
 	return STORE_OK;
 }
 
+struct second_look {
+	struct scan *s;
+	const struct message_row *row;
+	struct str prefix;
+	bool found;
+};
+
+static bool
+see_again(void *arg, struct str text)
+{
+	struct second_look *l = arg;
+	struct file_name name;
+	sqlite3_stmt *q;
+	bool others = false;
+
+	if (!file_name_parse(text, &name) || !str_eq(name.prefix, l->prefix))
+		return true;
+	/* A copy that was moved about may have the same prefix: it is another message. */
+	if (name.has_uid && name.uid != l->row->uid) {
+		q = index_ask(l->s->a, Q_FILE_GET, BIND(V(message_key(l->s->box.number, name.uid))));
+		while (index_row(l->s->a, q))
+			others = str_eq(index_text(q, 0), name.base);
+		(void)index_end(l->s->a, q);
+	}
+	l->found = !others;
+	return others;
+}
+
 /* No file was seen for a row: look again where it may be, then let it go. */
 static enum store_result
-settle_missing(struct scan *s, const struct message_row *row)
+settle_missing(struct scan *s, struct message_row *row)
 {
-	scoped_buf name = BUF_INIT;
+	struct second_look look = { .s = s, .row = row };
 	struct file_name parsed;
 	enum store_result r;
 

@@ -200,6 +200,8 @@ found_known(struct tree *t, struct str name, const struct control *c)
 	r = index_do(t->a, Q_BOX_RECENT, BIND(V(box.uid_next), V(box.number)));
 	if (r == STORE_OK)
 		r = box_save_counts(t->a, &box);
+	if (r == STORE_OK)
+		r = vanished_forget(t->a, &box);
 	return r == STORE_OK ? add_names(t->a, buf_str(&c->subscribed_names)) : r;
 }
 

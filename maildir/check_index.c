@@ -150,7 +150,9 @@ see_root(void *arg, struct str name)
 	struct stat st;
 	bool canonical;
 
-	if (is_of_ours(name) || (root->c->kept && str_starts(name, STR("arriving-"))) || fstatat(root->c->a->dir, name.p, &st, AT_SYMLINK_NOFOLLOW) != 0)
+	if (is_of_ours(name) || fstatat(root->c->a->dir, name.p, &st, AT_SYMLINK_NOFOLLOW) != 0)
+		return true;
+	if (root->c->kept && (str_starts(name, STR("arriving-")) || str_starts(name, STR("deleting-"))))
 		return true;
 	if (S_ISDIR(st.st_mode) && layout_name_of_dir(name, &mailbox, &canonical)) {
 		if (canonical && box_find(root->c->a, buf_str(&mailbox), &box) == STORE_OK)

@@ -237,6 +237,26 @@ add_one(struct copy_job *job)
 	return &job->ones[job->count++];
 }
 
+/* Somebody renamed it to other flags, or its writer died before it had its name: it is there all the same. */
+static bool
+link_elsewhere(struct copy_job *job, const struct message_row *from, struct buf *prefix)
+{
+	const struct place *place = &job->m->folder->place;
+	scoped_buf name = BUF_INIT;
+	struct file_name parsed;
+	const int dirs[] = { place->cur, place->new };
+
+	(void)!publish_file(job->m->folder->account, place, buf_str(&from->base), buf_str(&from->letters));
+	if (!file_name_parse(buf_str(&from->base), &parsed))
+		return false;
+	for (size_t i = 0; i < countof(dirs); i++)
+		if (message_find_name(dirs[i], parsed.prefix, &name) &&
+		    linkat(dirs[i], buf_z(&name), job->place.tmp, buf_z(prefix), 0) == 0)
+			return true;
+	errno = ENOENT;
+	return false;
+}
+
 static enum store_result
 link_file(struct copy_job *job, const struct message_row *from, struct buf *prefix)
 {
@@ -249,6 +269,8 @@ link_file(struct copy_job *job, const struct message_row *from, struct buf *pref
 	/* Left by a move that died: under the write lock it is nobody's. */
 	if (errno == EEXIST && unlinkat(job->place.tmp, buf_z(prefix), 0) == 0 &&
 	    linkat(f->place.cur, buf_z(&name), job->place.tmp, buf_z(prefix), 0) == 0)
+		return STORE_OK;
+	if (errno == ENOENT && link_elsewhere(job, from, prefix))
 		return STORE_OK;
 	return files_failed(&f->account->log, "link", buf_str(&name));
 }

@@ -65,7 +65,8 @@ void
 expunge_file(const struct place *place, struct str base, struct str letters)
 {
 	scoped_buf name = BUF_INIT;
-	struct file_name parsed;
+	struct file_name parsed, there;
+	const int dirs[] = { place->cur, place->new };
 
 	file_name_put(&name, base, letters);
 	if (unlinkat(place->cur, buf_z(&name), 0) == 0 || errno != ENOENT ||
@@ -76,9 +77,13 @@ expunge_file(const struct place *place, struct str base, struct str letters)
 	buf_put(&name, parsed.prefix);
 	if (unlinkat(place->tmp, buf_z(&name), 0) == 0)
 		return;
-	if (message_find_name(place->cur, parsed.prefix, &name) &&
-	    str_starts(buf_str(&name), base))
-		unlinkat(place->cur, buf_z(&name), 0);
+	/* One with another UID is the message itself, moved away and back again. */
+	for (size_t i = 0; i < countof(dirs); i++)
+		if (message_find_name(dirs[i], parsed.prefix, &name) && (str_starts(buf_str(&name), base) ||
+		    (file_name_parse(buf_str(&name), &there) && !there.has_uid))) {
+			unlinkat(dirs[i], buf_z(&name), 0);
+			return;
+		}
 }
 
 static void

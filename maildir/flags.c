@@ -68,6 +68,7 @@ store(struct mailbox *m, const struct uid_set *set, enum flag_change change,
 		r = box_save_counts(a, &job.box);
 	r = txn_end(a, r);
 	if (r == STORE_OK && job.modseq != 0) {
+		m->stored_modseq = job.modseq;
 		/* It is done; a snapshot that cannot be read now is read at the next refresh. */
 		(void)!folder_refresh(f, m);
 		flags_rename_later(a);

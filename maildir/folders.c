@@ -82,13 +82,16 @@ create_levels(struct account *a, struct str name, unsigned use, struct buf *made
 	return r == STORE_OK ? STORE_EXISTS : r;
 }
 
-/* Out of sight at once, under that path; emptied by account_work. False: it stays, errno says why. */
+/* Out of sight at once, as *to. False: it stays, errno says why. */
 static bool
-put_away(struct account *a, const char *dir, struct buf *path)
+put_away(struct account *a, const char *dir, const char *word, struct buf *to)
 {
-	buf_put_z(path, ".trivet/deleted-");
-	id_put_new(path);
-	return renameat(a->dir, dir, a->ours, buf_z(path) + strlen(".trivet/")) == 0;
+	buf_put_z(to, word);
+	id_put_new(to);
+	if (renameat(a->dir, dir, a->ours, buf_z(to)) == 0)
+		return true;
+	buf_clear(to);
+	return false;
 }
 
 /* The rows were not committed: a folder that stayed would be a mailbox. */
@@ -98,9 +101,9 @@ unmake(struct account *a, struct str made)
 	struct str dir;
 
 	while (made.n > 0 && str_cut(&made, '\0', &dir)) {
-		scoped_buf path = BUF_INIT;
+		scoped_buf trash = BUF_INIT;
 
-		if (!put_away(a, dir.p, &path))
+		if (!put_away(a, dir.p, TREE_DELETED, &trash))
 			(void)!files_remove_tree(a->dir, dir.p);
 	}
 	a->sweep_due = clock_monotonic_ms();
@@ -168,9 +171,9 @@ keep_subscription(struct account *a, const struct box *box)
 	return r == STORE_OK ? box_save_settings(a, &inbox) : r;
 }
 
-/* *away: where its directory is now; empty: where it was. */
+/* *dir was renamed to *away, unless that is empty. */
 static enum store_result
-delete_box(struct account *a, struct str name, const char *dir, struct buf *away)
+delete_box(struct account *a, struct str name, struct buf *dir, struct buf *away)
 {
 	scoped_box box = BOX_NONE;
 	enum store_result r = box_find(a, name, &box);
@@ -183,20 +186,31 @@ delete_box(struct account *a, struct str name, const char *dir, struct buf *away
 		r = tree_drop_box(a, box.number);
 	if (r != STORE_OK)
 		return r;
-	if (!(a->keep_seconds > 0 ? kept_put_away(a, dir, away) : put_away(a, dir, away))) {
-		buf_clear(away);
-		if (errno != ENOENT)
-			return files_failed(&a->log, "delete", str_of(dir));
-	}
-	return fsync(a->dir) == 0 ? STORE_OK : files_failed(&a->log, "sync", str_of(dir));
+	layout_put_dir(dir, name);
+	if (!(a->keep_seconds > 0 ? kept_put_away(a, buf_z(dir), away) :
+	    put_away(a, buf_z(dir), TREE_DELETING, away)) && errno != ENOENT)
+		return files_failed(&a->log, "delete", buf_str(dir));
+	return fsync(a->dir) == 0 ? STORE_OK : files_failed(&a->log, "sync", buf_str(dir));
 }
 
-/* Who is told that it failed finds the mailbox as it was. */
+/* Nobody empties what is only being deleted: where the row stays, the messages are still there. */
 static void
-put_back(struct account *a, const char *dir, struct buf *away)
+finish_delete(struct account *a, struct buf *dir, struct buf *away, bool deleted)
 {
-	if (away->n > 0 && renameat2(a->dir, buf_z(away), a->dir, dir, RENAME_NOREPLACE) != 0)
-		(void)files_failed(&a->log, "put back", str_of(dir));
+	scoped_buf trash = BUF_INIT;
+
+	if (away->n == 0)
+		return;
+	if (a->keep_seconds > 0) {
+		kept_finish_delete(a, buf_z(dir), away, deleted);
+		return;
+	}
+	buf_put_z(&trash, TREE_DELETED);
+	id_put_new(&trash);
+	if (deleted)
+		(void)!renameat(a->ours, buf_z(away), a->ours, buf_z(&trash));
+	else if (renameat2(a->ours, buf_z(away), a->dir, buf_z(dir), RENAME_NOREPLACE) != 0)
+		(void)!files_failed(&a->log, "bring back", buf_str(dir));
 }
 
 enum store_result
@@ -216,13 +230,11 @@ mailbox_delete(struct account *a, struct str given)
 		r = txn_begin(a);
 	if (r != STORE_OK)
 		return r;
-	layout_put_dir(&dir, buf_str(&name));
-	r = txn_end(a, delete_box(a, buf_str(&name), buf_z(&dir), &away));
+	r = txn_end(a, delete_box(a, buf_str(&name), &dir, &away));
+	finish_delete(a, &dir, &away, r == STORE_OK);
 	if (r == STORE_OK) {
 		a->sweep_due = clock_monotonic_ms();
 		watch_notify(a);
-	} else {
-		put_back(a, buf_z(&dir), &away);
 	}
 	return r;
 }
@@ -335,6 +347,18 @@ rename_tree(struct account *a, struct str from, struct str to)
 	return r;
 }
 
+/* Nothing was moved into it: as if it had never been made. */
+static void
+delete_empty(struct account *a, struct str name)
+{
+	struct arena *arena = arena_new();
+	struct mailbox_info info;
+
+	if (mailbox_status(a, name, arena, &info) == STORE_OK && info.messages == 0)
+		(void)!mailbox_delete(a, name);
+	arena_free(arena);
+}
+
 /* RFC 3501 6.3.5: its messages move to the new mailbox, INBOX stays, empty. */
 static enum store_result
 rename_inbox(struct account *a, struct str to)
@@ -346,14 +370,17 @@ rename_inbox(struct account *a, struct str to)
 	struct copied moved;
 	enum store_result r = mailbox_create(a, to, 0);
 
-	if (r == STORE_OK)
-		r = mailbox_open(a, STR("INBOX"), MAILBOX_READ_WRITE, &inbox);
 	if (r != STORE_OK)
 		return r;
-	arena = arena_new();
-	r = mailbox_move(inbox, &set, to, arena, &moved);
-	arena_free(arena);
-	mailbox_close(inbox);
+	r = mailbox_open(a, STR("INBOX"), MAILBOX_READ_WRITE, &inbox);
+	if (r == STORE_OK) {
+		arena = arena_new();
+		r = mailbox_move(inbox, &set, to, arena, &moved);
+		arena_free(arena);
+		mailbox_close(inbox);
+	}
+	if (r != STORE_OK)
+		delete_empty(a, to);
 	return r;
 }
 

@@ -32,13 +32,14 @@ static const char schema[] =
 	"CREATE TABLE cache (key INTEGER PRIMARY KEY, envelope TEXT, body TEXT, bodystructure TEXT,"
 	" header TEXT);"
 	"CREATE TABLE expunged (mailbox INTEGER NOT NULL, modseq INTEGER NOT NULL,"
-	" uid INTEGER NOT NULL, base TEXT NOT NULL, PRIMARY KEY (mailbox, modseq, uid))"
-	" WITHOUT ROWID;"
+	" uid INTEGER NOT NULL, base TEXT NOT NULL,"
+	" at INTEGER NOT NULL DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)),"
+	" PRIMARY KEY (mailbox, modseq, uid)) WITHOUT ROWID;"
 	"CREATE INDEX expunged_uid ON expunged (mailbox, uid);"
 	"CREATE TABLE deliveries (trace TEXT, recipient TEXT, id TEXT NOT NULL, uid INTEGER NOT NULL,"
 	" uidvalidity INTEGER NOT NULL, seconds INTEGER NOT NULL, PRIMARY KEY (trace, recipient))"
 	" WITHOUT ROWID;"
-	"PRAGMA user_version = 1;";
+	"PRAGMA user_version = 2;";
 
 #define BOX_COLUMNS "number, name, id, uidvalidity, uid_next, uid_reserve, modseq," \
 	" modseq_reserve, messages, unseen, bytes, recent_uid, special_use, subscribed, keywords," \
@@ -111,6 +112,7 @@ static const char *const queries[] = {
 	[Q_EXPUNGED_SINCE] = "SELECT uid, modseq FROM expunged WHERE mailbox = ? AND modseq > ?"
 		" ORDER BY modseq, uid",
 	[Q_EXPUNGED_BASE] = "SELECT base FROM expunged WHERE mailbox = ? AND uid = ?",
+	[Q_EXPUNGED_FILE] = "SELECT base, at FROM expunged WHERE mailbox = ? AND uid = ?",
 	[Q_EXPUNGED_DROP] = "DELETE FROM expunged WHERE mailbox = ? AND uid = ?",
 	[Q_EXPUNGED_CLEAR] = "DELETE FROM expunged WHERE mailbox = ?",
 	[Q_DELIVERY_ADD] = "INSERT INTO deliveries (trace, recipient, id, uid, uidvalidity, seconds)"
@@ -219,6 +221,7 @@ open_file(struct account *a)
 {
 	sqlite3_stmt *version = NULL;
 	int code, found = 0;
+	uint64_t device, inode;
 
 	a->index_lost = !note_inode(a, &a->index_device, &a->index_inode) && errno == ENOENT;
 	if (a->index_lost)
@@ -238,6 +241,11 @@ open_file(struct account *a)
 	if (code == SQLITE_ROW)
 		found = sqlite3_column_int(version, 0);
 	sqlite3_finalize(version);
+	/* Somebody who makes it anew has just moved it aside. */
+	if ((code & 0xff) == SQLITE_CANTOPEN && !note_inode(a, &device, &inode) && errno == ENOENT)
+		a->index_lost = true;
+	if (a->index_lost)
+		return STORE_OK;
 	/* What cannot be read now is not lost. */
 	if (code != SQLITE_ROW)
 		return failed(a, code, "open");

@@ -6,13 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
 #include "common/base/id.h"
 
-enum { LEFT_SECONDS = 2 };	/* a file's ctime may be that much later than its mark */
+enum { LEFT_SECONDS = 2 };	/* a file's ctime may be that much later than its row went */
 
 const char kept_dir[] = "trivet-deleted";
 
@@ -185,40 +184,14 @@ add_name(struct kept_batch *b, struct str text)
 	return at;
 }
 
-static void
-put_mark(struct buf *out, struct str base)
-{
-	struct timespec now;
-
-	/* The machine's own clock, as a file's ctime is. */
-	clock_gettime(CLOCK_REALTIME, &now);
-	buf_printf(out, "/%lld/", (long long)now.tv_sec);
-	buf_put(out, base);
-}
-
-/* Takes the mark off; false where there is none. */
-static bool
-take_mark(struct str *base, int64_t *at)
-{
-	struct str rest = *base, number;
-	uint64_t seconds;
-
-	if (!str_starts(rest, STR("/")))
-		return false;
-	rest = str_from(rest, 1);
-	if (!str_cut(&rest, '/', &number) || !str_to_u64(number, &seconds))
-		return false;
-	*base = rest;
-	*at = (int64_t)seconds;
-	return true;
-}
+/* No name of a file begins so. */
+static const char mark = '/';
 
 bool
 kept_names(struct str expunged_base, struct str base)
 {
-	int64_t at;
-
-	(void)!take_mark(&expunged_base, &at);
+	if (expunged_base.n > 0 && expunged_base.p[0] == mark)
+		expunged_base = str_from(expunged_base, 1);
 	return str_eq(expunged_base, base);
 }
 
@@ -232,7 +205,8 @@ kept_drop(struct account *a, struct kept_batch *b, struct box *box, const struct
 
 	if (b == NULL)
 		return message_drop(a, box, row, modseq);
-	put_mark(&base, buf_str(&row->base));
+	buf_put_c(&base, mark);
+	buf_put(&base, buf_str(&row->base));
 	marked.base = base;
 	r = message_drop(a, box, &marked, modseq);
 	if (r != STORE_OK)
@@ -317,21 +291,20 @@ kept_take(struct kept_batch *b, const struct place *place)
 
 /* ---- left behind by a crash ---- */
 
-/* When it was expunged; false where it was not, or is not to be kept. */
+/* When it was expunged, in ms; false where it was not, or is not to be kept. */
 static bool
 is_marked(struct account *a, const struct box *box, const struct file_name *name, int64_t *out)
 {
-	sqlite3_stmt *q = index_ask(a, Q_EXPUNGED_BASE, BIND(V(box->number), V(name->uid)));
+	sqlite3_stmt *q = index_ask(a, Q_EXPUNGED_FILE, BIND(V(box->number), V(name->uid)));
 	bool marked = false;
 
 	while (index_row(a, q)) {
 		struct str base = index_text(q, 0);
-		int64_t at;
 
-		if (!take_mark(&base, &at) || !str_eq(base, name->base))
+		if (base.n == 0 || base.p[0] != mark || !str_eq(str_from(base, 1), name->base))
 			continue;
 		marked = true;
-		*out = at;
+		*out = sqlite3_column_int64(q, 1);
 	}
 	return index_end(a, q) == STORE_OK && marked;
 }
@@ -351,7 +324,7 @@ kept_take_leftover(struct account *a, const struct box *box, const struct place 
 	file_name_put(&text, name->base, name->letters);
 	/* What was put there since is somebody's wish: a backup's, say. */
 	if (fstatat(place->cur, buf_z(&text), &st, AT_SYMLINK_NOFOLLOW) != 0 ||
-	    st.st_ctim.tv_sec > at + LEFT_SECONDS)
+	    (int64_t)st.st_ctim.tv_sec > at / 1000 + LEFT_SECONDS)
 		return false;
 	kept_put_letters(&letters, letters_flags(name->letters), 0, &none, &none);
 	cur = kept_open_cur(a, buf_str(&box->name));

@@ -61,8 +61,10 @@ must_check bool kept_move_file(int from, const char *name, int cur, const struct
 
 /* Before a mailbox is deleted: what its rows know more than its files is written into their names. */
 void kept_before_delete(struct account *, struct str name);
-/* A deleted mailbox's directory, to that path, for its messages to be kept; errno where not. */
+/* The directory of a mailbox that is being deleted goes out of sight, to that path; errno where not. */
 bool kept_put_away(struct account *, const char *dir, struct buf *path);
+/* From there its messages are kept, or it comes back. */
+void kept_finish_delete(struct account *, const char *dir, struct buf *path, bool deleted);
 
 /* One slice of moving what kept_put_away put there, and of removing what is too old. True while there is more. */
 bool kept_slice(struct account *);

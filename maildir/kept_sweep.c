@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
@@ -20,9 +21,11 @@ enum {
 	LOOK_EACH_MS = 60 * 60 * 1000,	/* for what has become too old */
 	LOOK_TURNED_MS = 1000,		/* where a test may turn the clock */
 	PUT_AWAY_TRIES = 3,
+	DELETING_SECONDS_MAX = 10 * 60,	/* no DELETE takes longer */
 };
 
-static const char arriving[] = "arriving-";
+/* A mailbox while DELETE works on it, and when that is done: nobody takes apart what may have to come back. */
+static const char deleting[] = "deleting-", arriving[] = "arriving-";
 
 void
 kept_look_later(struct account *a)
@@ -58,14 +61,12 @@ kept_put_away(struct account *a, const char *dir, struct buf *path)
 		scoped_fd into = -1;
 		int why;
 
-		buf_put_z(&name, arriving);
+		buf_put_z(&name, deleting);
 		id_put_new(&name);
 		into = files_make_dir(top, buf_z(&name));
 		if (into < 0)
 			return false;
-		/* An empty one may just be swept away. */
 		if (renameat(a->dir, dir, into, dir) == 0) {
-			a->keep_due = clock_monotonic_ms();
 			buf_printf(path, "%s/%s/%s", kept_dir, buf_z(&name), dir);
 			return true;
 		}
@@ -78,8 +79,38 @@ kept_put_away(struct account *a, const char *dir, struct buf *path)
 	return false;
 }
 
+static bool
+rename_arriving(int top, const char *name)
+{
+	scoped_buf to = BUF_INIT;
+
+	buf_put_z(&to, arriving);
+	id_put_new(&to);
+	return renameat(top, name, top, buf_z(&to)) == 0;
+}
+
+void
+kept_finish_delete(struct account *a, const char *dir, struct buf *path, bool deleted)
+{
+	scoped_fd top = files_open_dir(a->dir, kept_dir);
+	struct str rest = buf_str(path), outer = STR_EMPTY;
+	scoped_buf name = BUF_INIT;
+
+	(void)(str_cut(&rest, '/', &outer) && str_cut(&rest, '/', &outer));
+	buf_put(&name, outer);
+	if (deleted && !rename_arriving(top, buf_z(&name)))
+		(void)files_failed(&a->log, "keep", buf_str(path));
+	/* Who is told that it failed finds the mailbox as it was. */
+	if (!deleted && renameat2(a->dir, buf_z(path), a->dir, dir, RENAME_NOREPLACE) != 0)
+		(void)files_failed(&a->log, "bring back", buf_str(path));
+	else if (!deleted)
+		(void)!unlinkat(top, buf_z(&name), AT_REMOVEDIR);
+	a->keep_due = clock_monotonic_ms();
+}
+
 struct arrival {
 	struct account *a;
+	int top;
 	struct buf waiting;	/* names of arriving-*, each with a NUL behind */
 	int from;		/* cur/ or new/ of what is in one of them */
 	int to;
@@ -89,11 +120,25 @@ struct arrival {
 	size_t left;		/* could not be moved */
 };
 
+/* Left by a process that died: its mailbox is gone, whether the row was, or went because of that. */
+static bool
+was_left_deleting(const struct arrival *v, struct str name)
+{
+	struct timespec now;
+	struct stat st;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return str_starts(name, str_of(deleting)) && fstatat(v->top, name.p, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    now.tv_sec - st.st_ctim.tv_sec > DELETING_SECONDS_MAX;
+}
+
 static bool
 see_arriving(void *arg, struct str name)
 {
 	struct arrival *v = arg;
 
+	if (was_left_deleting(v, name))
+		(void)!rename_arriving(v->top, name.p);
 	if (str_starts(name, str_of(arriving))) {
 		buf_put(&v->waiting, name);
 		buf_put_c(&v->waiting, '\0');
@@ -163,7 +208,7 @@ take_arrival(struct arrival *v, int top, const char *waiting)
 
 	if (outer < 0 || !files_list(outer, see_first, &inner))
 		return false;
-	if (inner.n == 0)	/* a mailbox may be about to be put into it: that one tries again */
+	if (inner.n == 0)
 		return unlinkat(top, waiting, AT_REMOVEDIR) == 0;
 	dir = files_open_dir(outer, buf_z(&inner));
 	if (dir < 0 || !layout_name_of_dir(buf_str(&inner), &name, &canonical))
@@ -179,7 +224,7 @@ take_arrival(struct arrival *v, int top, const char *waiting)
 static bool
 take_arrivals(struct account *a, int top)
 {
-	struct arrival v = { .a = a, .from = -1, .to = -1 };
+	struct arrival v = { .a = a, .top = top, .from = -1, .to = -1 };
 	struct str rest, waiting;
 	bool any = false;
 

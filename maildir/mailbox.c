@@ -342,8 +342,10 @@ mailbox_refresh(struct mailbox *m)
 	if (f->look) {
 		f->look = false;
 		r = scan_mailbox(f->account, f->box.number, &f->place, SCAN_ALWAYS);
-		if (r != STORE_OK && r != STORE_NO_SUCH)
+		if (r != STORE_OK && r != STORE_NO_SUCH) {
+			f->look = true;
 			return r;
+		}
 	}
 	r = folder_refresh(f, NULL);
 	if (r == STORE_OK)

@@ -227,6 +227,7 @@ struct mailbox {
 	uint64_t expunges_at;	/* log entries before this one have been told */
 	uint64_t flags_at;
 	size_t keywords_told;
+	uint64_t stored_modseq;	/* of the last change of flags that it made itself */
 	struct recent_range *recent;
 	size_t recent_count;
 	/* The last message asked for: walking on from it is cheap. */
@@ -243,7 +244,10 @@ struct mailbox {
 must_check enum store_result folder_get(struct account *, struct str name, struct folder **out);
 /* Frees it with its last view. */
 void folder_release(struct folder *);
-/* Brings the snapshot up to date; the changes are logged as `by` the handle given, or NULL. */
+/*
+ * Brings the snapshot up to date; what changed with its stored_modseq is logged as `by` the handle given. What others
+ * did since is not. NULL: by nobody.
+ */
 must_check enum store_result folder_refresh(struct folder *, const struct mailbox *by);
 /*
  * After a rebuild the mailbox has another number: to be called before box.number is used
@@ -339,6 +343,9 @@ must_check enum store_result quota_check(struct account *, uint64_t bytes, uint6
 must_check enum store_result tree_sync(struct account *);
 must_check enum store_result tree_make_defaults(struct account *);
 /* Removes what deleted mailboxes left. */
+/* In .trivet/: what account_work empties, and what stays for as long as a DELETE may take. */
+#define TREE_DELETED "deleted-"
+#define TREE_DELETING "deleting-"
 void tree_sweep(struct account *);
 
 /* ---- reserve.c ---- */
@@ -435,6 +442,12 @@ must_check enum store_result texts_save(struct account *, int64_t key, const str
 void flags_rename_later(struct account *);
 /* True while there is more. */
 bool flags_rename_slice(struct account *);
+
+/*
+ * vanished.c; in a transaction: of what was expunged up to the box's modseq only a part may be known. A row of
+ * `expunged` with UID 0 says so.
+ */
+must_check enum store_result vanished_forget(struct account *, const struct box *);
 
 /* expunge.c: the file of a message whose row is gone. */
 void expunge_file(const struct place *, struct str base, struct str letters);

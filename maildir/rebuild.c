@@ -85,6 +85,8 @@ renew_box(struct account *a, int64_t number, const struct place *place)
 	if (r == STORE_OK)
 		r = index_do(a, Q_MESSAGES_TOUCH, BIND(V((int64_t)modseq),
 		    V(message_key(number, 0)), V(message_key(number, UINT32_MAX))));
+	if (r == STORE_OK)
+		r = vanished_forget(a, &box);
 	return r == STORE_OK ? box_save_counts(a, &box) : r;
 }
 

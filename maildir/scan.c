@@ -16,7 +16,10 @@
 #include "common/base/map.h"
 #include "maildir/kept.h"
 
-enum { FIELDS_ROOM = 80 };	/* ",S=..,W=..,U=..:2,LETTERS" must fit behind a prefix */
+enum {
+	FIELDS_ROOM = 80,	/* ",S=..,W=..,U=..:2,LETTERS" must fit behind a prefix */
+	LEFTOVER_MS = 100,	/* somebody may have renamed it while it was expunged */
+};
 
 struct entry {
 	struct file_name name;
@@ -318,25 +321,59 @@ settle_file(struct scan *s, const struct message_row *row, const struct entry *e
 	return STORE_OK;
 }
 
+struct second_look {
+	struct scan *s;
+	const struct message_row *row;
+	struct str prefix;
+	bool found;
+};
+
+static bool
+see_again(void *arg, struct str text)
+{
+	struct second_look *l = arg;
+	struct file_name name;
+	sqlite3_stmt *q;
+	bool others = false;
+
+	if (!file_name_parse(text, &name) || !str_eq(name.prefix, l->prefix))
+		return true;
+	/* A copy that was moved about may have the same prefix: it is another message. */
+	if (name.has_uid && name.uid != l->row->uid) {
+		q = index_ask(l->s->a, Q_FILE_GET, BIND(V(message_key(l->s->box.number, name.uid))));
+		while (index_row(l->s->a, q))
+			others = str_eq(index_text(q, 0), name.base);
+		(void)index_end(l->s->a, q);
+	}
+	l->found = !others;
+	return others;
+}
+
 /* No file was seen for a row: look again where it may be, then let it go. */
 static enum store_result
-settle_missing(struct scan *s, const struct message_row *row)
+settle_missing(struct scan *s, struct message_row *row)
 {
-	scoped_buf name = BUF_INIT;
+	struct second_look look = { .s = s, .row = row };
 	struct file_name parsed;
 	enum store_result r;
 
 	r = publish_file(s->a, s->place, buf_str(&row->base), buf_str(&row->letters));
 	if (r != STORE_GONE)
 		return r;
-	if (file_name_parse(buf_str(&row->base), &parsed) &&
-	    (message_find_name(s->place->cur, parsed.prefix, &name) ||
-	     message_find_name(s->place->new, parsed.prefix, &name)))
+	if (file_name_parse(buf_str(&row->base), &parsed)) {
+		look.prefix = parsed.prefix;
+		if (!files_list(s->place->cur, see_again, &look) ||
+		    (!look.found && !files_list(s->place->new, see_again, &look)))
+			return files_failed(&s->a->log, "list", buf_str(&s->box.name));
+	}
+	if (look.found)
 		return STORE_OK;
 	/* What was kept goes that way when its time is over. */
 	if (!s->a->is_kept)
 		log_info(&s->a->log, "message-gone", KV("mailbox", buf_str(&s->box.name)),
 		    KV("uid", row->uid), KV("file", buf_str(&row->base)));
+	/* Where its file comes back, it is a new message. */
+	buf_clear(&row->base);
 	r = need_modseq(s);
 	return r == STORE_OK ? message_drop(s->a, &s->box, row, s->modseq) : r;
 }
@@ -377,20 +414,26 @@ uid_is_free(struct scan *s, uint32_t uid)
 	return index_end(s->a, q) == STORE_OK && !taken;
 }
 
-/* Expunged, but whoever did it had no time to remove the file. */
+/*
+ * Expunged, but whoever did it had no time to remove the file. One that was put there since is somebody's wish: a
+ * backup's, say. What has another name elsewhere was moved there by us.
+ */
 static bool
 is_leftover(struct scan *s, const struct entry *e)
 {
 	sqlite3_stmt *q;
-	bool same = false;
+	struct stat st;
+	int64_t changed;
+	bool left = false;
 
-	if (!e->name.has_uid)
+	if (!e->name.has_uid || e->in_new || fstatat(s->place->cur, e->text.p, &st, AT_SYMLINK_NOFOLLOW) != 0)
 		return false;
-	q = index_ask(s->a, Q_EXPUNGED_BASE, BIND(V(s->box.number), V(e->name.uid)));
+	changed = (int64_t)st.st_ctim.tv_sec * 1000 + st.st_ctim.tv_nsec / 1000000;
+	q = index_ask(s->a, Q_EXPUNGED_FILE, BIND(V(s->box.number), V(e->name.uid)));
 	while (index_row(s->a, q))
-		same |= str_eq(index_text(q, 0), e->name.base);
-	(void)index_end(s->a, q);
-	return same;
+		left |= str_eq(index_text(q, 0), e->name.base) &&
+		    (st.st_nlink > 1 || changed <= sqlite3_column_int64(q, 1) + LEFTOVER_MS);
+	return index_end(s->a, q) == STORE_OK && left;
 }
 
 static enum store_result
@@ -447,6 +490,18 @@ adopt(struct scan *s, struct entry *e, bool trusted)
 	return message_add(s->a, s->box.number, row);
 }
 
+/* Other programs count UIDs of their own, and write them alike: but not the rest as we do. */
+static bool
+is_our_name(const struct entry *e)
+{
+	scoped_buf ours = BUF_INIT;
+
+	if (!e->name.has_uid || !e->name.has_size || !e->name.has_wire)
+		return false;
+	file_name_put_base(&ours, e->name.prefix, e->name.size, e->name.wire, e->name.uid);
+	return str_eq(e->name.base, buf_str(&ours));
+}
+
 static int64_t
 seconds_of(const struct entry *e)
 {
@@ -480,23 +535,31 @@ adopt_all(struct scan *s)
 			continue;
 		if (kept_take_leftover(s->a, &s->box, s->place, &e->name, e->in_new))
 			continue;
-		if (is_leftover(s, e))
-			unlinkat(e->in_new ? s->place->new : s->place->cur, e->text.p, 0);
-		else
+		if (!is_leftover(s, e)) {
 			order[count++] = e;
+			continue;
+		}
+		log_info(&s->a->log, "expunged-file-removed", KV("mailbox", buf_str(&s->box.name)),
+		    KV("file", e->text));
+		unlinkat(s->place->cur, e->text.p, 0);
 	}
 	if (count > 1)
 		qsort(order, count, sizeof(struct entry *), by_arrival);
-	/* UIDs that names say come first, so that new ones are above all of them. */
-	for (size_t i = 0; r == STORE_OK && i < count; i++) {
-		struct entry *e = order[i];
+	/*
+	 * UIDs that names say come first, so that new ones are above all of them; and those of cur/ before those of
+	 * new/, where others put copies.
+	 */
+	for (int in_new = 0; in_new < 2; in_new++)
+		for (size_t i = 0; r == STORE_OK && s->mode == SCAN_TRUST_UIDS && i < count; i++) {
+			struct entry *e = order[i];
 
-		if (s->mode == SCAN_TRUST_UIDS && e->name.has_uid &&
-		    e->name.uid < s->box.uid_reserve && uid_is_free(s, e->name.uid))
-			r = adopt(s, e, true);
-		else
-			order[left++] = e;
-	}
+			if (e->row.uid == 0 && e->in_new == (in_new != 0) && is_our_name(e) &&
+			    e->name.uid < s->box.uid_reserve && uid_is_free(s, e->name.uid))
+				r = adopt(s, e, true);
+		}
+	for (size_t i = 0; i < count; i++)
+		if (order[i]->row.uid == 0)
+			order[left++] = order[i];
 	for (size_t i = 0; r == STORE_OK && i < left; i++)
 		r = adopt(s, order[i], false);
 	free(order);

@@ -63,8 +63,8 @@ folder_release(struct folder *f)
 {
 	if (!TAILQ_EMPTY(&f->views))
 		return;
-	TAILQ_REMOVE(&f->account->folders, f, link);
 	watch_forget(f);
+	TAILQ_REMOVE(&f->account->folders, f, link);
 	place_close(&f->place);
 	box_free(&f->box);
 	free(f->rows);
@@ -234,6 +234,8 @@ update_row(struct folder *f, const struct row *row, const struct mailbox *by)
 	if (old->dead || old->modseq >= row->modseq)
 		return true;
 	*old = *row;
+	if (by != NULL && row->modseq != by->stored_modseq)
+		by = NULL;
 	log_put(f, (struct log_entry){ row->modseq, by, row->uid, false });
 	return true;
 }

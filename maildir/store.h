@@ -248,6 +248,14 @@ struct uid_set {
 
 bool uid_set_has(const struct uid_set *, uint32_t uid);
 
+/*
+ * For a client that knows the mailbox as of a modseq (RFC 7162 3.2.5.1): uids below mailbox_uid_next that went away
+ * since, as of the last refresh; none that is there. Where that is no longer known, after the index was made anew or a
+ * backup was put back, all that are not there.
+ */
+must_check enum store_result mailbox_vanished(struct mailbox *, uint64_t since, struct arena *,
+    struct uid_set *out);
+
 enum flag_change { FLAGS_ADD, FLAGS_REMOVE, FLAGS_REPLACE };
 
 /*

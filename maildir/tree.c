@@ -7,9 +7,13 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "maildir/private.h"
+
+enum { DELETING_SECONDS_MAX = 24 * 3600 };	/* no DELETE takes longer */
 
 struct tree {
 	struct account *a;
@@ -196,6 +200,8 @@ found_known(struct tree *t, struct str name, const struct control *c)
 	r = index_do(t->a, Q_BOX_RECENT, BIND(V(box.uid_next), V(box.number)));
 	if (r == STORE_OK)
 		r = box_save_counts(t->a, &box);
+	if (r == STORE_OK)
+		r = vanished_forget(t->a, &box);
 	return r == STORE_OK ? add_names(t->a, buf_str(&c->subscribed_names)) : r;
 }
 
@@ -283,12 +289,23 @@ tree_make_defaults(struct account *a)
 	return r;
 }
 
+/* Whoever was deleting it died. */
+static bool
+was_left_deleting(const struct account *a, struct str name)
+{
+	struct stat st;
+
+	return str_starts(name, str_of(TREE_DELETING)) &&
+	    fstatat(a->ours, name.p, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    clock_now() - st.st_ctime > DELETING_SECONDS_MAX;
+}
+
 static bool
 see_deleted(void *arg, struct str name)
 {
 	struct account *a = arg;
 
-	if (!str_starts(name, STR("deleted-")))
+	if (!str_starts(name, str_of(TREE_DELETED)) && !was_left_deleting(a, name))
 		return true;
 	(void)files_remove_tree(a->ours, name.p);
 	return true;

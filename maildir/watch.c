@@ -26,6 +26,8 @@ enum {
 
 static const char *const daemons[] = { "imapd", "pop3d", "smtpd" };
 
+static void take_events(struct account *a);
+
 static void
 add_to_events(struct account *a, int fd)
 {
@@ -126,17 +128,31 @@ watch_folder(struct folder *f)
 		a->poll_due = clock_monotonic_ms() + POLL_MS;
 }
 
+/* What we heard of and nobody looked at is looked at by the next to open it. */
+static void
+doubt(struct folder *f)
+{
+	struct account *a = f->account;
+
+	touch_note(a, f->box.number, 0);
+	if (txn_begin(a) == STORE_OK)
+		(void)!txn_end(a, touch_doubt(a, f->box.number));
+}
+
 void
 watch_forget(struct folder *f)
 {
 	struct account *a = f->account;
 
+	take_events(a);
+	if (f->look && !f->gone && f->generation == a->generation)
+		doubt(f);
 	if (f->watch_cur >= 0)
 		inotify_rm_watch(a->inotify, f->watch_cur);
 	if (f->watch_new >= 0)
 		inotify_rm_watch(a->inotify, f->watch_new);
 	/* To close an instance takes the kernel 15 ms, too long for the next session to wait for. */
-	if (TAILQ_EMPTY(&a->folders) && a->inotify >= 0)
+	if (TAILQ_FIRST(&a->folders) == f && TAILQ_NEXT(f, link) == NULL && a->inotify >= 0)
 		a->unwatch_due = clock_monotonic_ms() + UNWATCH_DELAY_MS;
 }
 

@@ -177,7 +177,8 @@ on_deferred(struct message *m, uint32_t n)
 	const struct settings *settings = m->queue->process->settings;
 	int64_t now = clock_now();
 
-	row->next_at = retry_next(settings, m->record.arrived, row->last_at, now, row->attempts);
+	row->next_at = (m->record.recipients[n].kind == TARGET_LOCAL ? retry_next_local : retry_next)
+	    (settings, m->record.arrived, row->last_at, now, row->attempts);
 	row->state = ROW_WAITING;
 	if (row->next_at > 0) {
 		log_info(&m->log, "deferred", KV("to", m->record.recipients[n].address),

@@ -10,3 +10,7 @@
  */
 int64_t retry_next(const struct settings *, int64_t arrived, int64_t tried_at, int64_t now,
     uint32_t attempts);
+
+/* The same for a mailbox of ours, which costs nobody a connection: 5 s, 10 s, 20 s ... up to what the list says. */
+int64_t retry_next_local(const struct settings *, int64_t arrived, int64_t tried_at, int64_t now,
+    uint32_t attempts);

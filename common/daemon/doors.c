@@ -26,12 +26,12 @@ find_kept(const struct process_door *keep, size_t count, unsigned door,
 }
 
 static int
-bind_patiently(const struct net_address *a)
+bind_patiently(const struct net_address *a, bool share)
 {
 	int64_t until = clock_monotonic_ms() + BIND_PATIENCE_MS;
 	int fd;
 
-	while ((fd = listener_bind(a)) < 0 && errno == EADDRINUSE && clock_monotonic_ms() < until)
+	while ((fd = listener_bind(a, share)) < 0 && errno == EADDRINUSE && clock_monotonic_ms() < until)
 		usleep(BIND_PAUSE_US);
 	return fd;
 }
@@ -77,7 +77,7 @@ doors_bind(const struct service *service, const struct settings *settings,
 			const struct net_address *a = &list->addresses[k];
 			int fd = find_kept(keep, keep_count, (unsigned)i, a);
 
-			fd = fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : bind_patiently(a);
+			fd = fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : bind_patiently(a, keep_count > 0);
 			if (fd < 0) {
 				*why = explain(service, settings, i, a, errno);
 				doors_close(doors, n);
@@ -91,6 +91,15 @@ doors_bind(const struct service *service, const struct settings *settings,
 	return doors ? doors : xcalloc(1, sizeof(*doors));
 }
 
+/* For a moment: then *:143 may become 127.0.0.1:143 while the fronts that go still hold the old one. */
+static void
+share_ports(const struct process_door *doors, size_t count, bool on)
+{
+	for (size_t i = 0; i < count; i++)
+		if (!listener_share(doors[i].fd, on))
+			log_warn(NULL, "port-share", KV("errno", errno));
+}
+
 bool
 doors_rebind(struct master *m, const struct settings *fresh)
 {
@@ -98,12 +107,15 @@ doors_rebind(struct master *m, const struct settings *fresh)
 	size_t count;
 	char *why;
 
+	share_ports(m->doors, m->door_count, true);
 	doors = doors_bind(m->service, fresh, m->doors, m->door_count, &count, &why);
+	share_ports(m->doors, m->door_count, false);
 	if (doors == NULL) {
 		log_error(NULL, "reload.failed", KV("why", why));
 		free(why);
 		return false;
 	}
+	share_ports(doors, count, false);
 	doors_close(m->doors, m->door_count);
 	m->doors = doors;
 	m->door_count = count;

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -257,6 +258,10 @@ take_settings(const char *path, struct str host_name, int fd, char **why)
 
 	while ((n = pread(fd, buf_room(&text, SETTINGS_CHUNK), SETTINGS_CHUNK, (off_t)text.n)) > 0)
 		buf_added(&text, (size_t)n);
+	if (n < 0) {
+		*why = xstrdup(strerror(errno));
+		return NULL;
+	}
 	return settings_parse_for(path, buf_str(&text), host_name, why);
 }
 

@@ -36,8 +36,15 @@ set_option(int fd, int level, int option, int value)
 	return setsockopt(fd, level, option, &value, sizeof(value)) == 0;
 }
 
+bool
+listener_share(int fd, bool on)
+{
+	return set_option(fd, SOL_SOCKET, SO_REUSEPORT, on);
+}
+
 static int
-open_at(const struct net_address *address, const struct sockaddr_storage *where, socklen_t n)
+open_at(const struct net_address *address, const struct sockaddr_storage *where, socklen_t n,
+    bool share)
 {
 	int fd = socket(where->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	int error;
@@ -49,7 +56,7 @@ open_at(const struct net_address *address, const struct sockaddr_storage *where,
 	    (where->ss_family == AF_INET6 &&
 	    !set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, address->any ? 0 : 1)) ||
 	    /* Inherited by what is accepted: answers must not wait for acknowledgements. */
-	    !set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1) ||
+	    !set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1) || (share && !listener_share(fd, true)) ||
 	    bind(fd, (const struct sockaddr *)where, n) != 0 || listen(fd, SOMAXCONN) != 0) {
 		error = errno;
 		close(fd);
@@ -60,17 +67,17 @@ open_at(const struct net_address *address, const struct sockaddr_storage *where,
 }
 
 int
-listener_bind(const struct net_address *address)
+listener_bind(const struct net_address *address, bool share)
 {
 	struct net_address v4 = { .port = address->port };
 	struct sockaddr_storage where;
 	socklen_t n = net_address_to_sockaddr(address, &where);
-	int fd = open_at(address, &where, n);
+	int fd = open_at(address, &where, n, share);
 
 	/* A kernel without IPv6: all addresses are all IPv4 addresses. */
 	if (fd < 0 && address->any && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL)) {
 		n = net_address_to_sockaddr(&v4, &where);
-		fd = open_at(&v4, &where, n);
+		fd = open_at(&v4, &where, n, share);
 	}
 	return fd;
 }

@@ -5,8 +5,13 @@
 #include "common/net/address.h"
 #include "common/net/loop.h"
 
-/* A listening, non-blocking, close-on-exec socket, or -1 with errno. SO_REUSEADDR; `any` is dual-stack. */
-must_check int listener_bind(const struct net_address *);
+/*
+ * A listening, non-blocking, close-on-exec socket, or -1 with errno. SO_REUSEADDR; `any` is dual-stack.
+ * share: the port may be that of others that share it, too, by the same user.
+ */
+must_check int listener_bind(const struct net_address *, bool share);
+/* Whether another may be bound to this one's port. False: errno. */
+bool listener_share(int fd, bool on);
 
 struct listener;
 /* fd is the connection's, non-blocking; the callee owns it. */

@@ -225,8 +225,10 @@ class Round:
 
     numbers = iter(range(1, 10 ** 9))
 
-    def __init__(self, site, on_promise=None, keeps=False):
+    def __init__(self, site, on_promise=None, blind=False, keeps=False):
+        """blind: a file may be unreadable; who searches then does not find it."""
         self.site = site
+        self.blind = blind
         self.keeps = keeps      # expunged mail is kept: it is in the folder "Kept" then
         self.name = f"{os.getpid()}-{next(self.numbers)}"
         self.may = {}           # (user, Message-ID) to the set of folders it may be in, each a sorted tuple
@@ -244,7 +246,7 @@ class Round:
     def octets(self, mid, size):
         line = "".join(chr(97 + (n + len(mid)) % 26) for n in range(70)) + "\r\n"
         return (f"From: sender@elsewhere.test\r\nTo: list@example.test\r\nMessage-ID: <{mid}>\r\n"
-                f"Subject: {mid}\r\n\r\n{line * (size // len(line) + 1)}").encode()[:-2]
+                f"Subject: {mid}\r\n\r\nword {mid}\r\n{line * (size // len(line) + 1)}").encode()[:-2]
 
     def change(self, user, mid, step, outcome):
         """The states that a message may be in become those after the step; outcome: ok, no, gone."""
@@ -269,8 +271,8 @@ class Round:
     def promise(self):
         self.on_promise(self)
 
-    def expunged(self, state):
-        rest = without(state, "INBOX")
+    def expunged(self, state, folder="INBOX"):
+        rest = without(state, folder)
         return with_folder(rest, "Kept") if self.keeps and rest != state else rest
 
     # -- the work --
@@ -320,6 +322,9 @@ class Round:
         outcome, found = self.tried(c.messages)
         if outcome != "ok":
             return outcome
+        outcome, _ = self.tried(lambda: self.search_work(c, found))
+        if outcome == "gone":
+            return outcome
         steps = [
             (append, "UID STORE {} +FLAGS (\\Flagged $Label2)", None, {"\\Flagged", "$Label2"}),
             (append, "UID COPY {} Box", lambda s: with_folder(s, "Box"), None),
@@ -346,35 +351,73 @@ class Round:
                 return outcome
         return self.folder_work(c, user)
 
+    def search_work(self, c, found):
+        """Nothing is too many and nothing is missing, whatever of search.db could not be read or written."""
+        everything = {uid for copies in found.values() for uid, _ in copies}
+        for mid, copies in found.items():
+            if mid.endswith(self.name):
+                self.expect(c, f'UID SEARCH BODY "word {mid}"', {uid for uid, _ in copies})
+        self.expect(c, f"UID SEARCH HEADER Message-ID {self.name}>",
+                    {uid for mid, copies in found.items() for uid, _ in copies if mid.endswith(self.name)})
+        self.expect(c, "UID SORT (SUBJECT DATE) UTF-8 ALL", everything)
+        self.expect(c, "UID THREAD REFERENCES UTF-8 ALL", everything)
+
+    def expect(self, c, command, wanted):
+        lines, _ = c.ask(command)
+        uids = {int(n) for line in lines if line.startswith((b"* SEARCH", b"* SORT", b"* THREAD"))
+                for n in re.findall(rb"\d+", line)}
+        if uids != wanted and not (self.blind and uids < wanted):
+            raise Broken(f"{command}: {sorted(uids)} instead of {sorted(wanted)}")
+
     def folder_work(self, c, user):
-        old, new = f"Old-{self.name}", f"New-{self.name}"
-        outcome, _ = self.tried(lambda: c.ask(f"CREATE {old}"))
-        self.folders[user, old] = {"ok": "yes", "no": "no", "gone": "perhaps"}[outcome]
-        if outcome != "ok":
-            return outcome
+        """A folder with a message is renamed, another one is deleted."""
+        old, new, gone = (f"{word}-{self.name}" for word in ("Old", "New", "Gone"))
+        for folder in (old, gone):
+            outcome, _ = self.tried(lambda f=folder: c.ask(f"CREATE {f}"))
+            self.folders[user, folder] = {"ok": "yes", "no": "no", "gone": "perhaps"}[outcome]
+            if outcome != "ok":
+                return outcome
+            mid = f"in{folder}.{self.name}"
+            outcome, answer = self.tried(lambda f=folder, m=mid: c.ask(f"APPEND {f}", self.octets(m, SMALL)))
+            self.change(user, mid, lambda s, f=folder: with_folder(s, f), outcome)
+            if outcome == "ok":
+                self.told_uid(user, folder, mid, answer[1])
+            self.promise()
+            if outcome == "gone":
+                return outcome
+        self.tried(lambda: c.ask(f"SUBSCRIBE {old}"))
         outcome, _ = self.tried(lambda: c.ask(f"RENAME {old} {new}"))
         self.folders[user, old] = {"ok": "no", "no": "yes", "gone": "perhaps"}[outcome]
         self.folders[user, new] = {"ok": "yes", "no": "no", "gone": "perhaps"}[outcome]
-        if outcome != "gone" and self.keeps:
-            outcome = self.doomed_work(c, user)
+        self.change(user, f"in{old}.{self.name}", lambda s: tuple(new if f == old else f for f in s), outcome)
+        self.promise()
+        if outcome == "gone":
+            return outcome
+        outcome, _ = self.tried(lambda: c.ask(f"DELETE {gone}"))
+        self.folders[user, gone] = {"ok": "no", "no": "yes", "gone": "perhaps"}[outcome]
+        self.change(user, f"in{gone}.{self.name}", lambda s: self.expunged(s, gone), outcome)
+        self.promise()
         if outcome == "gone":
             return outcome
         self.tried(lambda: c.ask("LOGOUT"))
         return "ok"
 
-    def doomed_work(self, c, user):
-        """A mailbox is deleted, and its message kept."""
-        folder, mid = f"Doomed-{self.name}", f"doomed.{self.name}"
-        outcome, _ = self.tried(lambda: c.ask(f"CREATE {folder}"))
-        if outcome == "ok":
-            outcome, _ = self.tried(lambda: c.ask(f"APPEND {folder} ($Label3)", self.octets(mid, SMALL)))
-            self.change(user, mid, lambda s: with_folder(s, "Doomed"), outcome)
-        if outcome == "ok":
+    def rename_inbox(self):
+        """RFC 3501 6.3.5: its messages move, it stays."""
+        user, mid, saved = "user3", f"many.{self.name}", f"Saved-{self.name}"
+        c = Imap(self.site, user)
+        try:
+            c.select("INBOX")
+            there = mid in c.messages()     # else it may come later
+            outcome, _ = self.tried(lambda: c.ask(f"RENAME INBOX {saved}"))
+            # A disk that stays full keeps us from taking the new folder away again.
+            self.folders[user, saved] = "yes" if outcome == "ok" else "perhaps"
+            if there:
+                self.acted.add((user, mid))
+                self.change(user, mid, lambda s: tuple(saved if f == "INBOX" else f for f in s), outcome)
             self.promise()
-            outcome, _ = self.tried(lambda: c.ask(f"DELETE {folder}"))
-            self.change(user, mid, lambda s: with_folder(without(s, "Doomed"), "Kept"), outcome)
-            self.promise()
-        return outcome
+        finally:
+            c.close()
 
     def pop3_work(self):
         """Deletes the message of middle size, by UIDL and TOP."""
@@ -407,6 +450,7 @@ class Round:
         self.deliver("middle", ["user2"], MIDDLE)
         self.tried(self.imap_session)
         self.tried(self.pop3_work)
+        self.tried(self.rename_inbox)
         self.deliver("late", ["user1", "user2"], SMALL)
         if self.smtp:
             self.tried(lambda: self.smtp.ask(b"QUIT\r\n"))
@@ -460,10 +504,11 @@ class Round:
         for user in ("user1", "user2", "user3"):
             c = Imap(self.site, user)
             try:
-                if user == "user1":
-                    lines, _ = c.ask('LIST "" *')
-                    folders = {(user, line.split()[-1].strip(b'"').decode()) for line in lines}
-                for folder, real in self.places(c, user, folders):
+                lines, _ = c.ask('LIST "" *')
+                names = {line.split()[-1].strip(b'"').decode() for line in lines}
+                folders |= {(user, name) for name in names}
+                places = {name: name for name in {"INBOX", *names} if name in ("INBOX", "Box") or name.endswith(self.name)}
+                for real, folder in {**places, **self.kept_places(c)}.items():
                     c.select(f'"{real}"')
                     for mid, copies in c.messages().items():
                         if not mid.endswith(self.name):
@@ -476,20 +521,13 @@ class Round:
                 c.close()
         return where, flags, uids, folders
 
-    def places(self, c, user, folders):
-        """(its name in promises, its real one)"""
-        yield "INBOX", "INBOX"
-        if user == "user1":
-            for folder, real in (("Box", "Box"), ("Doomed", f"Doomed-{self.name}")):
-                if (user, real) in folders:
-                    yield folder, real
+    def kept_places(self, c):
+        """Real names of what is kept, all "Kept" in promises."""
         if not self.keeps:
-            return
+            return {}
         lines, _ = c.ask('LIST "" "Recently Deleted/*"')
-        for line in lines:
-            real = line.split(b'"/" ')[-1].strip().strip(b'"').decode()
-            if real in ("Recently Deleted/INBOX", f"Recently Deleted/Doomed-{self.name}"):
-                yield "Kept", real
+        names = [line.split(b'"/" ')[-1].strip().strip(b'"').decode() for line in lines]
+        return {name: "Kept" for name in names if name.endswith(("/INBOX", self.name))}
 
     def faults(self):
         """What is not as it was promised, in words; None: could not be looked at."""

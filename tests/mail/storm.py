@@ -85,6 +85,7 @@ class Driver(Client):
         super().__init__(site)
         self.choose, self.pause = choose, pause
         self.messages = []
+        self.answered = 0       # with 250
         self.connection, self.left = None, 0
 
     def step(self):
@@ -92,6 +93,7 @@ class Driver(Client):
         self.messages.append(m)
         while not m.accepted:
             self.attempt(m)
+        self.answered += 1
         time.sleep(random.uniform(0, 2 * self.pause))
 
     def connect(self):
@@ -441,11 +443,11 @@ def strain():
     return max(1.0, (time.monotonic() - wall) / 0.05)
 
 
-def run_rounds(services, rounds, clients, limit, pause=0.1):
-    """limit: seconds. Returns how often each kind died and the longest time to be back, by kind."""
+def run_rounds(services, enough, clients, limit, pause=0.1):
+    """Until enough(deaths). limit: seconds. Returns how often each kind died and the longest time to be back, by kind."""
     killed, worst, slow = collections.Counter(), {}, []
     left = []
-    while sum(killed.values()) < rounds:
+    while not enough(sum(killed.values())):
         left = left or random.sample(KINDS, len(KINDS))
         daemon, role = left.pop()
         time.sleep(random.uniform(0, 2 * pause))

@@ -314,7 +314,7 @@ rows_that_belong_to_nothing_go(void **state)
 	(void)state;
 	index_sql(s, "insert into files values (99 * 4294967296 + 1, \\\"x\\\");"
 	    "insert into messages values (98 * 4294967296 + 1, 98, 1, 0, 0, 1, 1, \\\"\\\", 0);"
-	    "insert into expunged values (97, 1, 1, \\\"y\\\")");
+	    "insert into expunged (mailbox, modseq, uid, base) values (97, 1, 1, \\\"y\\\")");
 	see_and_repair(s, FOUND_INDEX_ROWS, 1);
 	/* A message with half a row is taken in anew. */
 	index_sql(s, "delete from files where key % 4294967296 = 6");

@@ -169,6 +169,7 @@ deleting_leaves_children_and_makes_a_new_uidvalidity(void **state)
 	struct site *s = site_new();
 	struct mailbox_info before, after;
 	struct mailbox *m;
+	char path[200];
 
 	(void)state;
 	assert_int_equal(mailbox_delete(s->account, STR("INBOX")), STORE_NOT_ALLOWED);
@@ -189,8 +190,12 @@ deleting_leaves_children_and_makes_a_new_uidvalidity(void **state)
 	assert_int_equal(after.messages, 0);
 	assert_true(after.uidvalidity > before.uidvalidity);
 	assert_false(str_eq(before.id, after.id));
+	/* What somebody is deleting just now may come back. */
+	snprintf(path, sizeof(path), "%s/.trivet/deleting-x", s->path);
+	assert_int_equal(mkdir(path, 0700), 0);
 	account_work(s->account);
 	assert_string_equal(find_name(s, ".trivet", "deleted-"), "");
+	assert_string_equal(find_name(s, ".trivet", "deleting-"), "deleting-x");
 	site_free(s);
 }
 

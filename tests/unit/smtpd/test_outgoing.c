@@ -189,6 +189,24 @@ retries_follow_their_list_until_the_end(void **state)
 	assert_int_equal(retry_next(&s, 1000, 1000, 5000, 1), 5001);
 }
 
+static void
+a_mailbox_of_ours_is_tried_again_after_seconds(void **state)
+{
+	uint32_t times[] = { 300, 900, 1800 };
+	struct settings s = { .queue_retry = { times, 3 }, .queue_lifetime = 10000 };
+
+	(void)state;
+	assert_int_equal(retry_next_local(&s, 1000, 1000, 1001, 1), 1005);
+	assert_int_equal(retry_next_local(&s, 1000, 1005, 1006, 2), 1015);
+	assert_int_equal(retry_next_local(&s, 1000, 1015, 1016, 3), 1035);
+	/* Never later than others, and as long as they. */
+	assert_int_equal(retry_next_local(&s, 1000, 4000, 4001, 10), 5800);
+	assert_int_equal(retry_next_local(&s, 1000, 10500, 10501, UINT32_MAX), 11000);
+	assert_int_equal(retry_next_local(&s, 1000, 11000, 11000, 1), 0);
+	/* An attempt that took longer than the pause. */
+	assert_int_equal(retry_next_local(&s, 1000, 1000, 1100, 1), 1101);
+}
+
 /* ---- records ---- */
 
 static void
@@ -401,6 +419,7 @@ main(void)
 		cmocka_unit_test(enhanced_codes_are_of_the_replys_class),
 		cmocka_unit_test(dots_are_doubled_and_lines_end_in_crlf),
 		cmocka_unit_test(retries_follow_their_list_until_the_end),
+		cmocka_unit_test(a_mailbox_of_ours_is_tried_again_after_seconds),
 		cmocka_unit_test(a_record_is_read_as_it_was_written),
 		cmocka_unit_test(the_checksum_is_crc32c),
 		cmocka_unit_test(the_processor_counts_the_checksum_alike),

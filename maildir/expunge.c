@@ -30,17 +30,19 @@ expunge_one(struct expunge_job *job, uint32_t uid)
 	if (r == STORE_OK && job->modseq == 0)
 		r = box_take_modseq(a, &job->box, &job->modseq);
 	if (r == STORE_OK)
-		r = kept_drop(a, job->kept, &job->box, &row, job->modseq);
-	if (r == STORE_OK && job->kept != NULL)
-		job->count++;
-	else if (r == STORE_OK) {
-		buf_put(&job->names, buf_str(&row.base));
-		buf_put_c(&job->names, '\0');
-		buf_put(&job->names, buf_str(&row.letters));
-		buf_put_c(&job->names, '\0');
-		job->count++;
+		r = message_drop(a, &job->box, &row, job->modseq);
+	if (r != STORE_OK)
+		return r;
+	job->count++;
+	if (job->kept != NULL) {
+		kept_note(job->kept, &row);
+		return STORE_OK;
 	}
-	return r;
+	buf_put(&job->names, buf_str(&row.base));
+	buf_put_c(&job->names, '\0');
+	buf_put(&job->names, buf_str(&row.letters));
+	buf_put_c(&job->names, '\0');
+	return STORE_OK;
 }
 
 static enum store_result
@@ -124,6 +126,8 @@ expunge(struct mailbox *m, const struct uid_set *only, size_t most, size_t *coun
 		job.kept = kept_batch_new(a, &job.box);
 	if (r == STORE_OK)
 		r = expunge_rows(&job, only);
+	if (r == STORE_OK && job.modseq != 0)
+		r = kept_mark(job.kept, job.box.number, job.modseq);
 	if (r == STORE_OK && job.modseq != 0) {
 		touch_begin(a, job.box.number, &f->place, &job.touch);
 		r = touch_doubt(a, job.box.number);

@@ -113,6 +113,7 @@ static const char *const queries[] = {
 		" ORDER BY modseq, uid",
 	[Q_EXPUNGED_BASE] = "SELECT base FROM expunged WHERE mailbox = ? AND uid = ?",
 	[Q_EXPUNGED_FILE] = "SELECT base, at FROM expunged WHERE mailbox = ? AND uid = ?",
+	[Q_EXPUNGED_MARK] = "UPDATE expunged SET base = '/' || base WHERE mailbox = ? AND modseq = ?",
 	[Q_EXPUNGED_DROP] = "DELETE FROM expunged WHERE mailbox = ? AND uid = ?",
 	[Q_EXPUNGED_CLEAR] = "DELETE FROM expunged WHERE mailbox = ?",
 	[Q_DELIVERY_ADD] = "INSERT INTO deliveries (trace, recipient, id, uid, uidvalidity, seconds)"

@@ -195,22 +195,9 @@ kept_names(struct str expunged_base, struct str base)
 	return str_eq(expunged_base, base);
 }
 
-enum store_result
-kept_drop(struct account *a, struct kept_batch *b, struct box *box, const struct message_row *row,
-    uint64_t modseq)
+void
+kept_note(struct kept_batch *b, const struct message_row *row)
 {
-	struct message_row marked = *row;
-	scoped_buf base = BUF_INIT;
-	enum store_result r;
-
-	if (b == NULL)
-		return message_drop(a, box, row, modseq);
-	buf_put_c(&base, mark);
-	buf_put(&base, buf_str(&row->base));
-	marked.base = base;
-	r = message_drop(a, box, &marked, modseq);
-	if (r != STORE_OK)
-		return r;
 	if (b->count == b->room) {
 		b->room = b->room < 16 ? 16 : b->room * 2;
 		b->files = xrealloc(b->files, b->room * sizeof(*b->files));
@@ -221,7 +208,12 @@ kept_drop(struct account *a, struct kept_batch *b, struct box *box, const struct
 	b->files[b->count].letters = add_name(b, buf_str(&row->letters));
 	b->count++;
 	b->used |= row->keywords;
-	return STORE_OK;
+}
+
+enum store_result
+kept_mark(struct kept_batch *b, int64_t box, uint64_t modseq)
+{
+	return b == NULL ? STORE_OK : index_do(b->account, Q_EXPUNGED_MARK, BIND(V(box), V((int64_t)modseq)));
 }
 
 /* It may lie where it was before it had its name, or under another that somebody gave it. */

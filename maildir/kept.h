@@ -22,12 +22,10 @@ struct kept_batch;
 
 /* NULL where nothing is kept; freed by kept_take, or kept_forget. */
 struct kept_batch *kept_batch_new(struct account *, const struct box *);
-/*
- * In a transaction, in place of message_drop: with a batch the row is marked and its file noted. Without one it is
- * message_drop.
- */
-must_check enum store_result kept_drop(struct account *, struct kept_batch *, struct box *,
-    const struct message_row *, uint64_t modseq);
+/* One of them, with all that its row says. */
+void kept_note(struct kept_batch *, const struct message_row *);
+/* In the transaction, when their rows are dropped, all with this modseq: those say that they are to be kept. */
+must_check enum store_result kept_mark(struct kept_batch *, int64_t box, uint64_t modseq);
 /* After the commit: their files go. False: some could not now; the next scan will find them. */
 bool kept_take(struct kept_batch *, const struct place *);
 void kept_forget(struct kept_batch *);

@@ -107,10 +107,10 @@ print_result(struct checking *c)
 	if (faults == 0 && repaired == 0)
 		puts("all is well");
 	else if (repaired == 0)
-		printf("%llu faults\n", (unsigned long long)faults);
+		printf("%llu %s\n", (unsigned long long)faults, faults == 1 ? "fault" : "faults");
 	else
-		printf("%llu faults repaired, %llu left\n", (unsigned long long)repaired,
-			(unsigned long long)faults);
+		printf("%llu %s repaired, %llu left\n", (unsigned long long)repaired,
+			repaired == 1 ? "fault" : "faults", (unsigned long long)faults);
 }
 
 /* False: it could not be checked. */

@@ -54,12 +54,12 @@ print_messages(const struct undeleting *u)
 static void
 print_result(const struct undeleting *u, const char *address, bool dry_run)
 {
-	uint64_t left = number(u->result, "left");
+	uint64_t left = number(u->result, "left"), count = number(u->result, "messages");
 
 	if (dry_run)
 		print_messages(u);
-	printf("%s: %llu messages %s\n", address, (unsigned long long)number(u->result, "messages"),
-		dry_run ? "can be put back" : "were put back");
+	printf("%s: %llu %s %s put back\n", address, (unsigned long long)count,
+		count == 1 ? "message" : "messages", dry_run ? "can be" : count == 1 ? "was" : "were");
 	if (left > 0)
 		printf("%llu found no room: see \"trivet quota %s\"; run this again when there is some\n",
 			(unsigned long long)left, address);

@@ -153,7 +153,7 @@ def test_each_fault_has_its_word_and_the_exit_code_tells_of_it(site):
     equal(kinds(report), ["size-wrong"])
     equal((report["faults"], report["repaired"]), (1, 0))
     text = site.trivet("check", "user4", check=False).stdout
-    for word in ("INBOX: UID 3: the file has not the size that its name says", "1 faults"):
+    for word in ("INBOX: UID 3: the file has not the size that its name says", ": 1 fault\n"):
         if word not in text:
             raise AssertionError(f"not told: {word!r} in {text!r}")
     report, = check(site, "user4", "--repair")

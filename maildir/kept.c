@@ -60,6 +60,10 @@ kept_open_cur(struct account *a, struct str mailbox)
 	scoped_buf path = BUF_INIT;
 	scoped_fd top = files_make_dir(a->dir, kept_dir), dir = -1;
 
+	/* What lies there instead is nobody's mail. */
+	if (top < 0 && (errno == ELOOP || errno == ENOTDIR) && files_set_aside(&a->log, a->dir, kept_dir))
+		top = files_make_dir(a->dir, kept_dir);
+
 	layout_put_dir(&path, mailbox);
 	dir = top < 0 ? -1 : files_make_dir(top, buf_z(&path));
 	return dir < 0 ? -1 : files_make_dir(dir, "cur");
@@ -142,6 +146,7 @@ struct kept_batch {
 	struct buf mailbox;
 	struct keywords words;
 	uint64_t used;		/* keywords that any of them has */
+	uint64_t bytes;
 	struct kept_file *files;
 	size_t count;
 	size_t room;
@@ -208,6 +213,7 @@ kept_note(struct kept_batch *b, const struct message_row *row)
 	b->files[b->count].letters = add_name(b, buf_str(&row->letters));
 	b->count++;
 	b->used |= row->keywords;
+	b->bytes += row->size;
 }
 
 enum store_result
@@ -275,7 +281,7 @@ kept_take(struct kept_batch *b, const struct place *place)
 	for (size_t i = 0; cur >= 0 && i < b->count; i++)
 		all &= take_file(b, &b->files[i], place, cur, &there);
 	all &= cur >= 0 || b->count == 0;
-	kept_look_later(b->account);
+	kept_look_later(b->account, b->bytes);
 	keywords_free(&there);
 	kept_forget(b);
 	return all;

@@ -70,8 +70,8 @@ bool kept_slice(struct account *);
 void kept_settle(struct account *);
 void kept_close(struct account *);
 
-/* Something is there now whose time will be over. */
-void kept_look_later(struct account *);
+/* So much is there now whose time will be over. */
+void kept_look_later(struct account *, uint64_t bytes);
 
 /* ---- kept_view.c: as a client sees it ---- */
 

@@ -20,6 +20,7 @@ enum {
 	LIST_MAX = 5000,		/* names of files that are too old, gathered at a time */
 	LOOK_EACH_MS = 60 * 60 * 1000,	/* for what has become too old */
 	LOOK_TURNED_MS = 1000,		/* where a test may turn the clock */
+	ADDED_PART = 4,			/* of the quota, added: it is time to look */
 	PUT_AWAY_TRIES = 3,
 	DELETING_SECONDS_MAX = 10 * 60,	/* no DELETE takes longer */
 };
@@ -28,8 +29,12 @@ enum {
 static const char deleting[] = "deleting-", arriving[] = "arriving-";
 
 void
-kept_look_later(struct account *a)
+kept_look_later(struct account *a, uint64_t bytes)
 {
+	a->keep_added += bytes;
+	/* Well before twice of it is kept. */
+	if (a->quota_bytes > 0 && a->keep_added > a->quota_bytes / ADDED_PART)
+		a->keep_due = clock_monotonic_ms();
 	if (a->keep_due == 0)
 		a->keep_due = clock_monotonic_ms() + (clock_is_turnable() ? LOOK_TURNED_MS : LOOK_EACH_MS);
 }
@@ -255,12 +260,19 @@ struct kept_old {
 	struct buf paths;
 	size_t count;
 	int64_t before;		/* kept from then on, or earlier: too old */
+	struct buf ages;	/* struct kept_age of those that stay; only where there is a limit */
+	bool limited;
 	int64_t next;		/* the oldest of those that stay */
 	struct str folder;
 	const char *part;
 	int top;
 	int dir;		/* of that part */
 	bool cut;		/* there are more than these */
+};
+
+struct kept_age {
+	int64_t since;
+	uint64_t size;
 };
 
 static bool
@@ -279,7 +291,11 @@ see_old(void *arg, struct str text)
 		return true;
 	}
 	if (since > o->before) {
+		struct kept_age age = { since, name.size };
+
 		o->next = o->next == 0 || since < o->next ? since : o->next;
+		if (o->limited)
+			buf_put(&o->ages, (struct str){ (const char *)&age, sizeof(age) });
 		return true;
 	}
 	buf_printf(&o->paths, "%.*s/%s/%.*s", STR_ARG(o->folder), o->part, STR_ARG(text));
@@ -312,16 +328,62 @@ see_folder(void *arg, struct str name)
 	return !o->cut;
 }
 
+static int
+newest_first(const void *a, const void *b)
+{
+	const struct kept_age *x = a, *y = b;
+
+	return x->since > y->since ? -1 : x->since < y->since;
+}
+
+/*
+ * Who fills and empties a box again and again must not fill the disk: as much is kept as the account may hold, the newest
+ * of it. From when on there is too much; 0: there is not.
+ */
+static int64_t
+too_much_since(const struct account *a, struct buf *ages)
+{
+	struct kept_age *all = (struct kept_age *)(void *)ages->p;
+	size_t count = ages->n / sizeof(*all);
+	uint64_t bytes = 0;
+
+	if (count > 1)
+		qsort(all, count, sizeof(*all), newest_first);
+	for (size_t i = 0; i < count; i++) {
+		bytes += all[i].size;
+		if ((a->quota_bytes > 0 && bytes > a->quota_bytes) ||
+		    (a->quota_messages > 0 && i >= a->quota_messages))
+			return all[i].since;
+	}
+	return 0;
+}
+
+static void
+list_all(struct kept_old *o)
+{
+	o->next = 0;
+	buf_clear(&o->ages);
+	if (see_folder(o, STR(".")))
+		(void)!files_list(o->top, see_folder, o);
+}
+
 static void
 list_old(struct account *a, int top)
 {
-	struct kept_old o = { .a = a, .top = top, .before = clock_now() - a->keep_seconds };
-	int64_t due = LOOK_EACH_MS;
+	struct kept_old o = { .a = a, .top = top, .before = clock_now() - a->keep_seconds,
+		.limited = a->quota_bytes > 0 || a->quota_messages > 0 };
+	int64_t due = LOOK_EACH_MS, since;
 
-	if (see_folder(&o, STR(".")))
-		(void)!files_list(top, see_folder, &o);
+	list_all(&o);
+	since = o.count == 0 && o.limited ? too_much_since(a, &o.ages) : 0;
+	if (since > 0) {
+		o.before = since;
+		list_all(&o);
+	}
+	buf_free(&o.ages);
 	buf_free(&a->keep_old);
 	a->keep_old = o.paths;
+	a->keep_added = 0;
 	if (clock_is_turnable())
 		due = LOOK_TURNED_MS;
 	else if (o.next != 0 && o.next - o.before < LOOK_EACH_MS / 1000)

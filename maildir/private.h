@@ -326,6 +326,7 @@ struct account {
 	/* kept.c */
 	int64_t keep_seconds;	/* what is expunged is kept so long; 0: it is not */
 	int64_t keep_due;
+	uint64_t keep_added;	/* octets since the last look for what is too old, or too much */
 	struct buf keep_old;	/* files that are too old */
 	struct account *kept;	/* the account in trivet-deleted/; NULL: not open */
 	bool is_kept;		/* this is one of those */

@@ -396,6 +396,46 @@ what_is_too_old_goes_and_nothing_else(void **state)
 	site_free(s);
 }
 
+/* Or a small box, filled and emptied again and again, would fill the disk. */
+static void
+no_more_is_kept_than_the_account_may_hold(void **state)
+{
+	struct site *s = site_with(DAYS);
+
+	(void)state;
+	account_set_quota(s->account, 4 * (sizeof(MAIL) - 1), 0);
+	for (int round = 0; round < 3; round++) {
+		for (int i = 0; i < 4; i++)
+			put_mail(s->account, "INBOX");
+		expunge_uids(s, "INBOX", 1, UINT32_MAX);
+		if (round < 2)
+			age(s, "trivet-deleted/cur", 1);
+	}
+	assert_int_equal(account_work_due_ms(s->account), 0);
+	while (account_work(s->account))
+		continue;
+	assert_int_equal(count_files(s, "trivet-deleted/cur"), 4);
+	assert_int_equal(put_back(s, "", clock_now() - 60, true).messages, 4);
+	account_set_quota(s->account, 0, 0);
+	sweep_now(s);
+	assert_int_equal(count_files(s, "trivet-deleted/cur"), 4);
+	site_free(s);
+}
+
+static void
+what_is_planted_in_its_place_makes_way(void **state)
+{
+	struct site *s = site_with(DAYS);
+
+	(void)state;
+	shell(s, "mkdir outside && ln -s outside trivet-deleted");
+	put_mail(s->account, "INBOX");
+	expunge_uids(s, "INBOX", 1, 1);
+	assert_int_equal(count_files(s, "trivet-deleted/cur"), 1);
+	shell(s, "test ! -L trivet-deleted && test -z \"$(ls outside)\"");
+	site_free(s);
+}
+
 static void
 a_mailbox_of_that_name_goes_before_what_is_kept(void **state)
 {
@@ -512,6 +552,8 @@ main(void)
 		cmocka_unit_test(a_file_left_by_a_crash_is_kept_and_one_put_back_by_hand_is_a_message),
 		cmocka_unit_test(what_a_move_left_behind_is_not_kept),
 		cmocka_unit_test(what_is_too_old_goes_and_nothing_else),
+		cmocka_unit_test(no_more_is_kept_than_the_account_may_hold),
+		cmocka_unit_test(what_is_planted_in_its_place_makes_way),
 		cmocka_unit_test(a_mailbox_of_that_name_goes_before_what_is_kept),
 		cmocka_unit_test(a_view_of_what_is_kept_sees_what_comes),
 		cmocka_unit_test(what_is_kept_is_checked_too),

@@ -307,6 +307,16 @@ note_unreadable(struct account *a)
 	a->index_lost |= clock_monotonic_ms() - a->unreadable_since > UNREADABLE_MS;
 }
 
+/* Memory or descriptors: it passes. */
+static bool
+is_short_of_something(struct account *a, int code)
+{
+	int error = a->db != NULL ? sqlite3_system_errno(a->db) : 0;
+
+	return (code & 0xff) == SQLITE_NOMEM || ((code & 0xff) == SQLITE_CANTOPEN &&
+	    (error == EMFILE || error == ENFILE || error == ENOMEM));
+}
+
 static enum store_result
 failed(struct account *a, int code, const char *doing)
 {
@@ -333,6 +343,10 @@ failed(struct account *a, int code, const char *doing)
 		if (a->db != NULL && sqlite3_system_errno(a->db) == ENOSPC) {
 			log_error(&a->log, "index-full", KV("doing", doing));
 			return STORE_FULL;
+		}
+		if (is_short_of_something(a, code)) {
+			log_warn(&a->log, "index-busy", KV("doing", doing), KV("why", why));
+			return STORE_BUSY;
 		}
 		log_error(&a->log, "index-failed", KV("doing", doing), KV("code", code),
 		    KV("why", why), KV("errno", a->db ? sqlite3_system_errno(a->db) : 0));
@@ -443,9 +457,12 @@ txn_commit(struct account *a)
 void
 txn_rollback(struct account *a)
 {
-	/* Some failures have ended the transaction already; then this says so, and that is all. */
-	if (!a->rebuilding && a->db != NULL && !sqlite3_get_autocommit(a->db))
-		(void)!index_do(a, Q_ROLLBACK, BIND());
+	/* Some failures have ended the transaction already. */
+	if (a->rebuilding || a->db == NULL || sqlite3_get_autocommit(a->db))
+		return;
+	/* One that stayed open would keep everybody else out, and show us what never was. */
+	if (index_do(a, Q_ROLLBACK, BIND()) != STORE_OK && !sqlite3_get_autocommit(a->db))
+		index_close(a);
 }
 
 enum store_result

@@ -5,6 +5,7 @@
  */
 #include <stdlib.h>
 
+#include "maildir/filter.h"
 #include "maildir/private.h"
 
 enum { HINT_STEPS = 64 };
@@ -76,6 +77,12 @@ struct account *
 mailbox_account(const struct mailbox *m)
 {
 	return m->folder->account;
+}
+
+bool
+mailbox_is_in_doubt(const struct mailbox *m)
+{
+	return m->folder->account->index_doubt;
 }
 
 struct str

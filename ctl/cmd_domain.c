@@ -42,47 +42,80 @@ take_target(struct ctl *ctl, const char *domain, const char **text)
 	return false;
 }
 
+enum { OPTION_POSTMASTER, OPTION_QUOTA, OPTION_QUOTA_MESSAGES, OPTION_COUNT };
+
+static const struct ctl_option domain_options[OPTION_COUNT] = {
+	[OPTION_POSTMASTER] = { .name = "postmaster", .takes_value = true },
+	[OPTION_QUOTA] = { .name = "quota", .takes_value = true },
+	[OPTION_QUOTA_MESSAGES] = { .name = "quota-messages", .takes_value = true },
+};
+
+static int
+set_quota(struct ctl *ctl, const char *domain, const struct users_quota *quota, unsigned fields)
+{
+	enum users_result result = users_change_domain_quota(ctl->users, str_of(domain), quota, fields);
+
+	if (result != USERS_OK)
+		return ctl_users_fail(result, domain);
+	printf("The limits of %s's accounts that have none of their own were changed.\n", domain);
+	return CTL_OK;
+}
+
 int
 cmd_domain_add(struct ctl *ctl)
 {
-	struct ctl_option postmaster = { .name = "postmaster", .takes_value = true };
+	struct ctl_option options[OPTION_COUNT], *postmaster = &options[OPTION_POSTMASTER];
+	struct users_quota quota = { 0 };
 	enum users_result result;
 	struct str name;
 	const char *why;
+	unsigned fields;
 
-	if (!ctl_take_options(ctl, &postmaster, 1, 1, 1))
+	memcpy(options, domain_options, sizeof(options));
+	if (!ctl_take_options(ctl, options, OPTION_COUNT, 1, 1))
 		return CTL_USAGE;
+	if (!ctl_take_quota(&options[OPTION_QUOTA], &options[OPTION_QUOTA_MESSAGES], &quota, &fields))
+		return CTL_FAILED;
 	if (!user_domain_normalise(str_of(ctl->words[0]), ctl->arena, &name, &why))
 		return ctl_fail("%s: %s", ctl->words[0], why);
 	name = arena_str(ctl->arena, name);
-	if (!take_target(ctl, name.p, &postmaster.value) || !ctl_open_users(ctl, USERS_WRITE))
+	if (!take_target(ctl, name.p, &postmaster->value) || !ctl_open_users(ctl, USERS_WRITE))
 		return CTL_FAILED;
 	result = users_add_domain(ctl->users, name);
 	if (result != USERS_OK)
 		return ctl_users_fail(result, ctl->words[0]);
 	printf("Mail for %.*s is taken from now on.\n", STR_ARG(name));
-	return postmaster.given ? set_postmaster(ctl, name.p, postmaster.value) : CTL_OK;
+	if (fields != 0 && set_quota(ctl, name.p, &quota, fields) != CTL_OK)
+		return CTL_FAILED;
+	return postmaster->given ? set_postmaster(ctl, name.p, postmaster->value) : CTL_OK;
 }
 
 int
 cmd_domain_set(struct ctl *ctl)
 {
-	struct ctl_option postmaster = { .name = "postmaster", .takes_value = true };
+	struct ctl_option options[OPTION_COUNT], *postmaster = &options[OPTION_POSTMASTER];
+	struct users_quota quota = { 0 };
 	enum users_result result;
+	unsigned fields;
 
-	if (!ctl_take_options(ctl, &postmaster, 1, 1, 1))
+	memcpy(options, domain_options, sizeof(options));
+	if (!ctl_take_options(ctl, options, OPTION_COUNT, 1, 1))
 		return CTL_USAGE;
-	if (!postmaster.given) {
-		ctl_fail("nothing to set; say --postmaster ADDRESS");
+	if (!ctl_take_quota(&options[OPTION_QUOTA], &options[OPTION_QUOTA_MESSAGES], &quota, &fields))
+		return CTL_FAILED;
+	if (!postmaster->given && fields == 0) {
+		ctl_fail("nothing to set; say --postmaster ADDRESS, --quota SIZE or --quota-messages N");
 		return CTL_USAGE;
 	}
-	if (!take_target(ctl, ctl->words[0], &postmaster.value)
+	if (!take_target(ctl, ctl->words[0], &postmaster->value)
 	    || !ctl_open_users(ctl, USERS_WRITE))
 		return CTL_FAILED;
 	result = users_domain_is_ours(ctl->users, str_of(ctl->words[0]));
 	if (result != USERS_OK)
 		return ctl_users_fail(result, ctl->words[0]);
-	return set_postmaster(ctl, ctl->words[0], postmaster.value);
+	if (fields != 0 && set_quota(ctl, ctl->words[0], &quota, fields) != CTL_OK)
+		return CTL_FAILED;
+	return postmaster->given ? set_postmaster(ctl, ctl->words[0], postmaster->value) : CTL_OK;
 }
 
 /* The roles' aliases alone must not keep an otherwise empty domain. */
@@ -148,14 +181,19 @@ cmd_domain_list(struct ctl *ctl)
 		return ctl_users_fail(result, "domains");
 	list = json_array();
 	for (size_t i = 0; i < count; i++) {
+		scoped_buf quota = BUF_INIT;
+
+		ctl_put_quota(&quota, &domains[i].quota);
 		if (!ctl->json)
-			printf("%-40.*s %llu accounts, %llu aliases\n", STR_ARG(domains[i].name),
+			printf("%-40.*s %llu accounts, %llu aliases, quota %s\n", STR_ARG(domains[i].name),
 				(unsigned long long)domains[i].accounts,
-				(unsigned long long)domains[i].aliases);
-		json_array_append_new(list, json_pack("{s:o, s:I, s:I}",
+				(unsigned long long)domains[i].aliases, buf_z(&quota));
+		json_array_append_new(list, json_pack("{s:o, s:I, s:I, s:o, s:o}",
 			"domain", ctl_json_str(domains[i].name),
 			"accounts", (json_int_t)domains[i].accounts,
-			"aliases", (json_int_t)domains[i].aliases));
+			"aliases", (json_int_t)domains[i].aliases,
+			"quota", ctl_json_octets(&domains[i].quota),
+			"quota_messages", ctl_json_messages(&domains[i].quota)));
 	}
 	if (ctl->json)
 		return ctl_print_json(list);

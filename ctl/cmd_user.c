@@ -46,30 +46,6 @@ make_verifier(const char *who, const struct ctl_option *options, struct buf *out
 }
 
 static bool
-take_quota(const struct ctl_option *option, struct account *account)
-{
-	account->has_quota_octets = strcmp(option->value, "default") != 0;
-	if (!account->has_quota_octets
-	    || settings_parse_size(str_of(option->value), &account->quota_octets))
-		return true;
-	ctl_fail("--quota: expected a size such as 500M or 2G, 0 for no limit, or default, "
-		"not \"%s\"", option->value);
-	return false;
-}
-
-static bool
-take_quota_messages(const struct ctl_option *option, struct account *account)
-{
-	account->has_quota_messages = strcmp(option->value, "default") != 0;
-	if (!account->has_quota_messages
-	    || str_to_u32(str_of(option->value), &account->quota_messages))
-		return true;
-	ctl_fail("--quota-messages: expected a number, 0 for no limit, or default, not \"%s\"",
-		option->value);
-	return false;
-}
-
-static bool
 take_mail_dir(const struct ctl_option *option, struct account *account)
 {
 	if (strcmp(option->value, "default") == 0) {
@@ -92,17 +68,13 @@ take_fields(const struct ctl_option *options, struct account *account, unsigned 
 		ctl_fail("--enable and --disable: only one of the two can be");
 		return false;
 	}
-	if (options[OPTION_QUOTA].given && !take_quota(&options[OPTION_QUOTA], account))
-		return false;
-	if (options[OPTION_QUOTA_MESSAGES].given
-	    && !take_quota_messages(&options[OPTION_QUOTA_MESSAGES], account))
+	if (!ctl_take_quota(&options[OPTION_QUOTA], &options[OPTION_QUOTA_MESSAGES],
+	    &account->quota, fields))
 		return false;
 	if (options[OPTION_MAIL_DIR].given && !take_mail_dir(&options[OPTION_MAIL_DIR], account))
 		return false;
 	account->enabled = !options[OPTION_DISABLE].given;
-	*fields = (options[OPTION_QUOTA].given ? ACCOUNT_QUOTA_OCTETS : 0)
-		| (options[OPTION_QUOTA_MESSAGES].given ? ACCOUNT_QUOTA_MESSAGES : 0)
-		| (options[OPTION_MAIL_DIR].given ? ACCOUNT_MAIL_DIR : 0)
+	*fields |= (options[OPTION_MAIL_DIR].given ? ACCOUNT_MAIL_DIR : 0)
 		| (options[OPTION_ENABLE].given || options[OPTION_DISABLE].given
 			? ACCOUNT_ENABLED : 0);
 	return true;
@@ -269,15 +241,7 @@ print_account(const struct account *account)
 {
 	scoped_buf quota = BUF_INIT;
 
-	if (account->has_quota_octets && account->quota_octets > 0)
-		settings_put_size(&quota, account->quota_octets);
-	else
-		buf_put_z(&quota, account->has_quota_octets ? "no limit" : "default");
-	buf_put_z(&quota, ", messages ");
-	if (account->has_quota_messages && account->quota_messages > 0)
-		buf_put_u64(&quota, account->quota_messages);
-	else
-		buf_put_z(&quota, account->has_quota_messages ? "no limit" : "default");
+	ctl_put_quota(&quota, &account->quota);
 	printf("%-40.*s %-11s quota %s\n", STR_ARG(account->address),
 		!account->enabled ? "disabled" : account->verifier.n == 0 ? "no password"
 		: "enabled", buf_z(&quota));
@@ -293,10 +257,8 @@ json_account(struct ctl *ctl, const struct account *account)
 		"address", ctl_json_str(account->address),
 		"enabled", account->enabled,
 		"has_password", account->verifier.n > 0,
-		"quota", account->has_quota_octets
-			? json_integer((json_int_t)account->quota_octets) : json_null(),
-		"quota_messages", account->has_quota_messages
-			? json_integer(account->quota_messages) : json_null(),
+		"quota", ctl_json_octets(&account->quota),
+		"quota_messages", ctl_json_messages(&account->quota),
 		"mail_dir", ctl_json_str(ctl_mail_dir(ctl, account)),
 		"created", ctl_json_str(buf_str(&created)));
 }

@@ -13,6 +13,7 @@
 #include "common/base/clock.h"
 #include "common/base/id.h"
 #include "common/mime/charset.h"
+#include "ctl/moment.h"
 #include "ctl/why.h"
 #include "smtpd/trace.h"
 
@@ -21,7 +22,6 @@ enum {
 	CANDIDATES_MAX = 2000,	/* messages and connections looked at, the newest first */
 	STORIES_MAX = 50,	/* told of one question */
 	DAY = 24 * 3600,
-	ABOUT_SECONDS = 120,	/* how far a time of day without seconds may be off */
 };
 
 struct question {
@@ -41,102 +41,13 @@ struct thread {
 
 /* ---- the question ---- */
 
-/* Digits in places of '0', everything else as in the form; the rest is what follows it. */
-static bool
-has_form(struct str text, const char *form, struct str *rest)
-{
-	size_t n = strlen(form);
-
-	if (text.n < n)
-		return false;
-	for (size_t i = 0; i < n; i++)
-		if (form[i] == '0' ? !ascii_is_digit(text.p[i]) : form[i] != text.p[i])
-			return false;
-	*rest = str_from(text, n);
-	return true;
-}
-
-static int
-number_at(struct str text, size_t at, size_t digits)
-{
-	uint32_t n;
-
-	return str_to_u32(str_sub(text, at, digits), &n) ? (int)n : -1;
-}
-
-/* Seconds of the day at the front of text; *about says by how much it may be off. */
-static bool
-take_clock(struct str text, int64_t *seconds, int64_t *about)
-{
-	struct str rest;
-	int hour = number_at(text, 0, 2), minute = number_at(text, 3, 2), second = 0;
-
-	if (!has_form(text, "00:00", &rest))
-		return false;
-	*about = ABOUT_SECONDS;
-	if (has_form(rest, ":00", &rest)) {
-		second = number_at(text, 6, 2);
-		*about = 2;
-	}
-	if (has_form(rest, ".000", &rest))
-		*about = 1;
-	if (rest.n > 0 && !str_eq(rest, STR("Z")))
-		return false;
-	*seconds = hour * 3600 + minute * 60 + second;
-	return hour < 24 && minute < 60 && second <= 60;
-}
-
-static bool
-take_date(struct str text, int64_t *seconds, struct str *rest)
-{
-	struct tm tm = { 0 };
-
-	if (!has_form(text, "0000-00-00", rest))
-		return false;
-	tm.tm_year = number_at(text, 0, 4) - 1900;
-	tm.tm_mon = number_at(text, 5, 2) - 1;
-	tm.tm_mday = number_at(text, 8, 2);
-	*seconds = (int64_t)timegm(&tm);
-	return tm.tm_mon < 12 && tm.tm_mday < 32;
-}
-
-struct moment {
-	int64_t date, clock, about;	/* -1: not said */
-};
-
-static bool
-take_moment(struct str word, struct moment *m)
-{
-	struct str rest;
-	int64_t date, seconds, about;
-
-	if (take_clock(word, &seconds, &about)) {
-		m->clock = seconds;
-		m->about = about;
-		return true;
-	}
-	if (!take_date(word, &date, &rest))
-		return false;
-	if (rest.n == 0) {
-		m->date = date;
-		return true;
-	}
-	if ((rest.p[0] != 'T' && rest.p[0] != ' ') || !take_clock(str_from(rest, 1), &seconds, &about))
-		return false;
-	*m = (struct moment){ date, seconds, about };
-	return true;
-}
-
 static void
 set_time(struct question *q, const struct moment *m)
 {
-	int64_t now = clock_now(), date = m->date;
+	int64_t date = moment_date(m);
 
 	if (m->date < 0 && m->clock < 0)
 		return;
-	/* A time of day without a date was the last one that there was. */
-	if (date < 0)
-		date = now - now % DAY - (m->clock > now % DAY + m->about ? DAY : 0);
 	q->has_time = true;
 	q->from_ms = 1000 * (m->clock < 0 ? date : date + m->clock - m->about);
 	q->to_ms = 1000 * (m->clock < 0 ? date + DAY : date + m->clock + m->about + 60);
@@ -183,7 +94,7 @@ has_id(sqlite3 *db, struct str id)
 static void
 take_word(struct question *q, sqlite3 *db, struct str word, struct moment *m)
 {
-	if (take_moment(word, m))
+	if (moment_take(word, m))
 		return;
 	if (str_has_char(word, '@'))
 		take_name(q, word);
@@ -193,29 +104,14 @@ take_word(struct question *q, sqlite3 *db, struct str word, struct moment *m)
 		take_subject(q, word);
 }
 
-/* "2h" before now, or a moment. */
 static bool
 take_since(struct question *q, const char *text)
 {
-	struct str span = str_of(text);
-	struct moment m = { -1, -1, 0 };
-	char unit = span.n > 0 ? span.p[span.n - 1] : '\0';
-	int64_t seconds = unit == 's' ? 1 : unit == 'm' ? 60 : unit == 'h' ? 3600 :
-	    unit == 'd' ? DAY : 0;
-	uint32_t n;
+	int64_t since;
 
-	if (seconds > 0 && str_to_u32(str_sub(span, 0, span.n - 1), &n)) {
-		q->from_ms = 1000 * (clock_now() - seconds * n);
-		return true;
-	}
-	if (!take_moment(span, &m)) {
-		ctl_fail("--since %s: say how long ago (30m, 2h, 3d) or a moment such as "
-		    "2026-11-21 or 2026-11-21T18:48, in UTC", text);
+	if (!ctl_take_since(text, &since))
 		return false;
-	}
-	m.about = 0;
-	set_time(q, &m);
-	q->has_time = false;
+	q->from_ms = 1000 * since;
 	q->to_ms = INT64_MAX;
 	return true;
 }

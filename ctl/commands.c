@@ -9,11 +9,13 @@ const struct ctl_command ctl_commands[] = {
 	{ "reload", NULL, "", "have them read configuration and certificates anew", cmd_reload },
 	{ "status", NULL, "[--json]", "show their processes as a tree", cmd_status },
 
-	{ "domain", "add", "DOMAIN [--postmaster ADDRESS]", "take mail for a domain",
-		cmd_domain_add },
+	{ "domain", "add", "DOMAIN [--postmaster ADDRESS] [--quota SIZE] [--quota-messages N]",
+		"take mail for a domain", cmd_domain_add },
 	{ "domain", "list", "[--json]", "list the domains", cmd_domain_list },
-	{ "domain", "set", "DOMAIN --postmaster ADDRESS",
-		"say who gets mail for postmaster and abuse", cmd_domain_set },
+	{ "domain", "set", "DOMAIN [--postmaster ADDRESS] [--quota SIZE|default]\n"
+		"\t[--quota-messages N|default]",
+		"say who gets mail for postmaster and abuse, and what its accounts may hold",
+		cmd_domain_set },
 	{ "domain", "del", "DOMAIN", "take no more mail for an empty domain", cmd_domain_del },
 
 	{ "user", "add", "ADDRESS [--password-stdin | --no-password] [--scheme SCHEME]\n"
@@ -42,6 +44,12 @@ const struct ctl_command ctl_commands[] = {
 	{ "queue", "delete", "TRACE", "give a message up, telling nobody", cmd_queue_delete },
 	{ "queue", NULL, "[--json]", "the same as queue list", cmd_queue_list },
 
+	{ "check", NULL, "ADDRESS|DOMAIN...|--all [--repair] [--json]",
+		"hold accounts' files against their index, and put them right", cmd_check },
+	{ "quota", NULL, "[ADDRESS|DOMAIN...] [--recompute] [--json]",
+		"show what accounts hold and may hold, and count it anew", cmd_quota },
+	{ "undelete", NULL, "ADDRESS [--since TIME] [--folder FOLDER] [--dry-run] [--json]",
+		"put expunged mail back that is kept (setting undelete_days)", cmd_undelete },
 	{ "why", NULL, "ADDRESS|MESSAGE-ID|TRACE|TIME|SUBJECT... [--json] [--since TIME]",
 		"tell what happened to a message", cmd_why },
 	{ "settings", NULL, "[--values | --check | --sample | --manual] [--json]",

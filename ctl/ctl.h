@@ -6,6 +6,8 @@
  */
 #pragma once
 
+#include <sys/types.h>
+
 #include <jansson.h>
 
 #include "common/auth/users.h"
@@ -55,6 +57,9 @@ int cmd_start(struct ctl *), cmd_stop(struct ctl *), cmd_reload(struct ctl *),
 int cmd_queue_list(struct ctl *), cmd_queue_show(struct ctl *), cmd_queue_retry(struct ctl *),
 	cmd_queue_delete(struct ctl *);
 int cmd_why(struct ctl *);
+int cmd_check(struct ctl *);
+int cmd_quota(struct ctl *);
+int cmd_undelete(struct ctl *);
 int cmd_settings(struct ctl *), cmd_help(struct ctl *);
 
 /* ---- main.c ---- */
@@ -75,6 +80,8 @@ json_t *ctl_json_str(struct str);
 
 /* False after telling why: return CTL_FAILED. Once read, it stays. */
 must_check bool ctl_read_settings(struct ctl *);
+/* Whom the daemons become; (uid_t)-1 where they stay who they are. False after telling why. */
+must_check bool ctl_find_daemon_user(struct ctl *, uid_t *, gid_t *);
 /* Makes the site's folders, with the daemons' user as their owner where root calls. */
 must_check bool ctl_make_folders(struct ctl *);
 /* For writing, the folders and the file are made where they are missing. */
@@ -85,6 +92,17 @@ int ctl_users_fail(enum users_result, const char *name);
 const char *ctl_full_address(struct ctl *, const char *text);
 /* Of an account in the default place. In ctl->arena. */
 struct str ctl_mail_dir(struct ctl *, const struct account *);
+
+/* ---- limits.c ---- */
+
+/* From --quota and --quota-messages; *fields says which were given. False after telling why. */
+must_check bool ctl_take_quota(const struct ctl_option *octets, const struct ctl_option *messages,
+	struct users_quota *, unsigned *fields);
+/* "2G, messages default" */
+void ctl_put_quota(struct buf *, const struct users_quota *);
+/* Null where it is the default. */
+json_t *ctl_json_octets(const struct users_quota *);
+json_t *ctl_json_messages(const struct users_quota *);
 
 /* ---- prompt.c ---- */
 

@@ -54,10 +54,10 @@ make_folder(const char *path, uid_t uid, gid_t gid)
 	return chown(path, uid, gid) == 0;
 }
 
-/* Whom the daemons become; (uid_t)-1 where they stay who they are. */
-static bool
-find_daemon_user(const struct settings *settings, uid_t *uid, gid_t *gid)
+bool
+ctl_find_daemon_user(struct ctl *ctl, uid_t *uid, gid_t *gid)
 {
+	const struct settings *settings = ctl->settings;
 	const char *name = settings->user[0] != '\0' ? settings->user : "trivet";
 	const struct passwd *entry;
 
@@ -89,7 +89,7 @@ ctl_make_folders(struct ctl *ctl)
 	uid_t uid;
 	gid_t gid;
 
-	if (!find_daemon_user(ctl->settings, &uid, &gid))
+	if (!ctl_find_daemon_user(ctl, &uid, &gid))
 		return false;
 	for (size_t i = 0; i < countof(folders); i++)
 		if (!make_folder(folders[i].path, uid, gid)) {

@@ -148,6 +148,52 @@ make_rows(struct session *s, struct listing *l, const struct mailbox_info *infos
 	map_free(by_name);
 }
 
+/*
+ * The namespace of what was expunged is told to who asks for it by name (RFC 2342 5: with its prefix), so that clients which
+ * keep a copy of everything do not copy that.
+ */
+static bool
+asks_for_kept(struct session *s, struct str top)
+{
+	const struct list_arguments *list = &s->req.list;
+
+	for (size_t i = 0; top.n > 0 && i < list->pattern_count; i++)
+		if (list->patterns[i].state == NAME_GOOD && list->reference.state == NAME_GOOD &&
+		    str_starts(join(s, list->reference.utf8, list->patterns[i].utf8), top))
+			return true;
+	return false;
+}
+
+static enum store_result
+add_kept(struct session *s, struct mailbox_info **infos, size_t *count)
+{
+	struct mailbox_info *kept, *all;
+	size_t kept_count;
+	enum store_result result;
+
+	if (!asks_for_kept(s, account_kept_name(room_account(s))))
+		return STORE_OK;
+	result = account_list_kept(room_account(s), s->arena, &kept, &kept_count);
+	if (result != STORE_OK)
+		return result;
+	all = arena_array(s->arena, struct mailbox_info, *count + kept_count);
+	memcpy(all, kept, kept_count * sizeof(*all));
+	for (size_t i = 0; i < *count; i++) {
+		size_t at = 0;
+
+		/* Only subscribed, as far as the account knows. */
+		while (at < kept_count && ((*infos)[i].exists || !str_eq(all[at].name, (*infos)[i].name)))
+			at++;
+		if (at < kept_count)
+			all[at].subscribed = (*infos)[i].subscribed;
+		else
+			all[kept_count++] = (*infos)[i];
+	}
+	*infos = all;
+	*count = kept_count;
+	return STORE_OK;
+}
+
 static enum store_result
 begin(struct session *s, unsigned criteria, struct listing **out)
 {
@@ -156,6 +202,8 @@ begin(struct session *s, unsigned criteria, struct listing **out)
 	size_t count;
 	enum store_result result = account_list(room_account(s), s->arena, &infos, &count);
 
+	if (result == STORE_OK)
+		result = add_kept(s, &infos, &count);
 	if (result != STORE_OK)
 		return result;
 	l->criteria = criteria;
@@ -367,7 +415,12 @@ cmd_lsub(struct session *s)
 enum next
 cmd_namespace(struct session *s)
 {
-	/* RFC 2342 5: one's own mailboxes, "/" between levels; nobody else's. */
-	untagged(s, "NAMESPACE ((\"\" \"/\")) NIL NIL");
+	struct str kept = account_kept_name(room_account(s));
+
+	/* RFC 2342 5: one's own mailboxes, "/" between levels; nobody else's. The first is where new ones are made. */
+	if (kept.n > 0)
+		untagged(s, "NAMESPACE ((\"\" \"/\")(\"%.*s/\" \"/\")) NIL NIL", STR_ARG(kept));
+	else
+		untagged(s, "NAMESPACE ((\"\" \"/\")) NIL NIL");
 	return finish_done(s);
 }

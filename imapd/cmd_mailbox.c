@@ -37,7 +37,7 @@ cmd_delete(struct session *s)
 		return finish_bad_name(s);
 	result = mailbox_delete(room_account(s), name->utf8);
 	/* Whoever deletes the mailbox it has selected stays, with none selected. */
-	if (result == STORE_OK && s->mailbox != NULL &&
+	if (result == STORE_OK && s->mailbox != NULL && mailbox_account(s->mailbox) == room_account(s) &&
 	    str_eq(mailbox_name(s->mailbox), name->utf8)) {
 		mailbox_close(s->mailbox);
 		s->mailbox = NULL;

@@ -61,6 +61,11 @@ cmd_getquotaroot(struct session *s)
 		return finish_result(s, result, ABOUT_MAILBOX);
 	buf_put_z(out, "* QUOTAROOT ");
 	buf_put(out, buf_str(&name));
+	/* What is kept counts nowhere. */
+	if (account_keeps(room_account(s), s->req.mailbox.name.utf8)) {
+		buf_put_z(out, "\r\n");
+		return finish_done(s);
+	}
 	buf_printf(out, " \"%s\"\r\n", root_name);
 	put_quota(s, &usage);
 	return finish_done(s);

@@ -41,6 +41,7 @@ keeper_start(struct process *process, const struct keeper_grant *grant, int mail
 		.quota_bytes = grant->quota_bytes,
 		.quota_messages = grant->quota_messages,
 		.searches = true,
+		.undelete_days = process->settings->undelete_days,
 	};
 
 	room->process = process;

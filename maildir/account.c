@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "common/base/clock.h"
+#include "maildir/kept.h"
 #include "maildir/private.h"
 #include "maildir/search_db.h"
 
@@ -29,7 +30,10 @@ account_open(int dirfd, const struct account_options *o, struct account **out)
 	a->ours = a->lock_fd = a->events = a->inotify = a->socket = -1;
 	a->quota_bytes = o->quota_bytes;
 	a->quota_messages = o->quota_messages;
+	a->keep_seconds = (int64_t)o->undelete_days * 86400;
+	a->is_kept = o->kept;
 	TAILQ_INIT(&a->folders);
+	buf_put(&a->address, o->address);
 	buf_put_z(&a->daemon, o->daemon);
 	log_add_field(&a->log, KV("account", o->address));
 	r = prepare(a);
@@ -71,10 +75,10 @@ prepare(struct account *a)
 		r = state_get(a, "root_mtime", &mtime);
 	if (r == STORE_OK && (a->root_mtime = mtime) != files_mtime_ns(a->dir))
 		r = tree_sync(a);
-	if (r == STORE_OK && fresh)
+	if (r == STORE_OK && fresh && !a->is_kept)
 		r = box_numbers(a, &numbers);
 	/* Nothing but INBOX: not one that other programs have furnished. */
-	if (r == STORE_OK && fresh && numbers.n == sizeof(int64_t))
+	if (r == STORE_OK && fresh && !a->is_kept && numbers.n == sizeof(int64_t))
 		r = tree_make_defaults(a);
 	/* What cannot be noted on a full disk now is looked for again next time: reading goes on. */
 	if (r == STORE_FULL)
@@ -124,6 +128,7 @@ account_close(struct account *a)
 {
 	if (a == NULL)
 		return;
+	kept_close(a);
 	if (!TAILQ_EMPTY(&a->folders))
 		fatal("account closed with a mailbox open");
 	if (a->db != NULL) {
@@ -137,6 +142,7 @@ account_close(struct account *a)
 	index_close(a);
 	watch_close(a);
 	texts_free(&a->texts);
+	buf_free(&a->address);
 	buf_free(&a->daemon);
 	log_free(&a->log);
 	close_fd(&a->lock_fd);
@@ -161,6 +167,7 @@ sweep(struct account *a)
 {
 	tree_sweep(a);
 	reserve_keep(a);
+	a->keep_due = clock_monotonic_ms();
 	if (txn_begin(a) == STORE_OK)
 		(void)!txn_end(a, index_do(a, Q_DELIVERY_PRUNE,
 		    BIND(V(clock_now() - DELIVERY_AGE))));
@@ -192,6 +199,10 @@ account_work(struct account *a)
 		sweep(a);
 	if (is_due(&a->checkpoint_due) && a->db != NULL)
 		sqlite3_wal_checkpoint_v2(a->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+	if (a->kept != NULL && account_work(a->kept))
+		return true;
+	if (is_due(&a->keep_due) && kept_slice(a))
+		return true;
 	if (is_due(&a->search_due) && search_build_slice(a))
 		a->search_due = clock_monotonic_ms();
 	return a->search_due != 0 && a->search_due <= clock_monotonic_ms();
@@ -201,11 +212,14 @@ int
 account_work_due_ms(const struct account *a)
 {
 	const int64_t due[] = { a->rename_due, a->touch_due, a->poll_due, a->checkpoint_due, a->sweep_due,
-	    a->unwatch_due, a->search_due };
+	    a->unwatch_due, a->search_due, a->keep_due };
 	int64_t first = 0, now = clock_monotonic_ms();
+	int kept = a->kept != NULL ? account_work_due_ms(a->kept) : -1;
 
 	for (size_t i = 0; i < countof(due); i++)
 		if (due[i] != 0 && (first == 0 || due[i] < first))
 			first = due[i];
+	if (kept >= 0 && (first == 0 || now + kept < first))
+		first = now + kept;
 	return first == 0 ? -1 : first <= now ? 0 : (int)(first - now);
 }

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "common/base/clock.h"
-#include "maildir/private.h"
+#include "maildir/kept.h"
 
 enum {
 	MEMORY_MAX = 64 * 1024,		/* a larger message waits in its file */
@@ -126,7 +126,7 @@ enter_inbox(struct append *p)
 static enum store_result
 find_target(struct append *p, struct str given, bool may_create)
 {
-	scoped_buf name = BUF_INIT;
+	scoped_buf name = BUF_INIT, inner = BUF_INIT;
 	scoped_box box = BOX_NONE;
 	enum store_result r;
 
@@ -137,6 +137,8 @@ find_target(struct append *p, struct str given, bool may_create)
 		if (r != STORE_NO_SUCH || !may_create)
 			return r;
 	}
+	if (kept_has_name(p->account, buf_str(&name), &inner))
+		return STORE_NOT_ALLOWED;
 	r = box_find(p->account, buf_str(&name), &box);
 	if (r == STORE_NO_SUCH && may_create) {
 		r = mailbox_create(p->account, buf_str(&name), 0);

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "common/base/clock.h"
-#include "maildir/private.h"
+#include "maildir/kept.h"
 
 struct copy_one {
 	struct message_row from;
@@ -111,7 +111,8 @@ enum store_result
 mailbox_copy(struct mailbox *m, const struct uid_set *set, struct str to, struct arena *arena,
     struct copied *out)
 {
-	return copy_or_move(m, set, to, false, arena, out);
+	return m->folder->account->is_kept ? kept_copy(m, set, to, arena, out) :
+	    copy_or_move(m, set, to, false, arena, out);
 }
 
 enum store_result
@@ -125,11 +126,13 @@ static enum store_result
 find_target(struct copy_job *job, struct str given)
 {
 	struct account *a = job->m->folder->account;
-	scoped_buf name = BUF_INIT;
+	scoped_buf name = BUF_INIT, inner = BUF_INIT;
 	enum store_result r;
 
 	if (!layout_name(given, &name))
 		return STORE_NO_SUCH;
+	if (kept_has_name(a, buf_str(&name), &inner))
+		return STORE_NOT_ALLOWED;
 	r = box_find(a, buf_str(&name), &job->other);
 	if (r == STORE_OK)
 		r = place_open(a, buf_str(&name), &job->place);

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <unistd.h>
 
-#include "maildir/private.h"
+#include "maildir/kept.h"
 
 enum { FULL_DISK_SLICE = 4 };	/* messages in one transaction, where there is hardly any room for it */
 
@@ -14,6 +14,7 @@ struct expunge_job {
 	struct box box;
 	uint64_t modseq;
 	struct buf names;	/* of files: base '\0' letters '\0' ... */
+	struct kept_batch *kept;	/* NULL: nothing is */
 	struct touch touch;
 };
 
@@ -30,14 +31,18 @@ expunge_one(struct expunge_job *job, uint32_t uid)
 		r = box_take_modseq(a, &job->box, &job->modseq);
 	if (r == STORE_OK)
 		r = message_drop(a, &job->box, &row, job->modseq);
-	if (r == STORE_OK) {
-		buf_put(&job->names, buf_str(&row.base));
-		buf_put_c(&job->names, '\0');
-		buf_put(&job->names, buf_str(&row.letters));
-		buf_put_c(&job->names, '\0');
-		job->count++;
+	if (r != STORE_OK)
+		return r;
+	job->count++;
+	if (job->kept != NULL) {
+		kept_note(job->kept, &row);
+		return STORE_OK;
 	}
-	return r;
+	buf_put(&job->names, buf_str(&row.base));
+	buf_put_c(&job->names, '\0');
+	buf_put(&job->names, buf_str(&row.letters));
+	buf_put_c(&job->names, '\0');
+	return STORE_OK;
 }
 
 static enum store_result
@@ -96,7 +101,12 @@ remove_files(struct expunge_job *job)
 		rest = str_from(rest, letters.n + 1);
 		expunge_file(&f->place, base, letters);
 	}
-	touch_end(f->account, &f->place, &job->touch);
+	/* What could not be taken away is looked for again. */
+	if (kept_take(job->kept, &f->place))
+		touch_end(f->account, &f->place, &job->touch);
+	else
+		f->look = true;
+	job->kept = NULL;
 }
 
 static enum store_result
@@ -113,7 +123,11 @@ expunge(struct mailbox *m, const struct uid_set *only, size_t most, size_t *coun
 	if (r == STORE_OK)
 		r = box_get(a, f->box.number, &job.box);
 	if (r == STORE_OK)
+		job.kept = kept_batch_new(a, &job.box);
+	if (r == STORE_OK)
 		r = expunge_rows(&job, only);
+	if (r == STORE_OK && job.modseq != 0)
+		r = kept_mark(job.kept, job.box.number, job.modseq);
 	if (r == STORE_OK && job.modseq != 0) {
 		touch_begin(a, job.box.number, &f->place, &job.touch);
 		r = touch_doubt(a, job.box.number);
@@ -126,6 +140,7 @@ expunge(struct mailbox *m, const struct uid_set *only, size_t most, size_t *coun
 		(void)!folder_refresh(f, NULL);
 		watch_notify(a);
 	}
+	kept_forget(job.kept);
 	buf_free(&job.names);
 	box_free(&job.box);
 	*count = job.count;

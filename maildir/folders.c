@@ -12,7 +12,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/id.h"
-#include "maildir/private.h"
+#include "maildir/kept.h"
 
 static enum store_result create_levels(struct account *a, struct str name, unsigned use,
     struct buf *made);
@@ -126,6 +126,9 @@ mailbox_create(struct account *a, struct str given, unsigned special_use)
 
 	if (!layout_name(given, &name))
 		return STORE_BAD_NAME;
+	if (kept_has_name(a, buf_str(&name), &made))
+		return STORE_NOT_ALLOWED;
+	buf_clear(&made);
 	r = look_at_root(a);
 	if (r == STORE_OK)
 		r = txn_begin(a);
@@ -184,7 +187,8 @@ delete_box(struct account *a, struct str name, struct buf *dir, struct buf *away
 	if (r != STORE_OK)
 		return r;
 	layout_put_dir(dir, name);
-	if (!put_away(a, buf_z(dir), TREE_DELETING, away) && errno != ENOENT)
+	if (!(a->keep_seconds > 0 ? kept_put_away(a, buf_z(dir), away) :
+	    put_away(a, buf_z(dir), TREE_DELETING, away)) && errno != ENOENT)
 		return files_failed(&a->log, "delete", buf_str(dir));
 	return fsync(a->dir) == 0 ? STORE_OK : files_failed(&a->log, "sync", buf_str(dir));
 }
@@ -197,6 +201,10 @@ finish_delete(struct account *a, struct buf *dir, struct buf *away, bool deleted
 
 	if (away->n == 0)
 		return;
+	if (a->keep_seconds > 0) {
+		kept_finish_delete(a, buf_z(dir), away, deleted);
+		return;
+	}
 	buf_put_z(&trash, TREE_DELETED);
 	id_put_new(&trash);
 	if (deleted)
@@ -208,14 +216,16 @@ finish_delete(struct account *a, struct buf *dir, struct buf *away, bool deleted
 enum store_result
 mailbox_delete(struct account *a, struct str given)
 {
-	scoped_buf name = BUF_INIT, dir = BUF_INIT, away = BUF_INIT;
+	scoped_buf name = BUF_INIT, inner = BUF_INIT, dir = BUF_INIT, away = BUF_INIT;
 	enum store_result r;
 
 	if (!layout_name(given, &name))
 		return STORE_NO_SUCH;
-	if (layout_is_inbox(buf_str(&name)))
+	if (layout_is_inbox(buf_str(&name)) || kept_has_name(a, buf_str(&name), &inner))
 		return STORE_NOT_ALLOWED;
 	r = look_at_root(a);
+	if (r == STORE_OK)
+		kept_before_delete(a, buf_str(&name));
 	if (r == STORE_OK)
 		r = txn_begin(a);
 	if (r != STORE_OK)
@@ -377,13 +387,15 @@ rename_inbox(struct account *a, struct str to)
 enum store_result
 mailbox_rename(struct account *a, struct str given_from, struct str given_to)
 {
-	scoped_buf from = BUF_INIT, to = BUF_INIT;
+	scoped_buf from = BUF_INIT, to = BUF_INIT, inner = BUF_INIT;
 	enum store_result r;
 
 	if (!layout_name(given_from, &from))
 		return STORE_NO_SUCH;
 	if (!layout_name(given_to, &to))
 		return STORE_BAD_NAME;
+	if (kept_has_name(a, buf_str(&from), &inner) || kept_has_name(a, buf_str(&to), &inner))
+		return STORE_NOT_ALLOWED;
 	r = look_at_root(a);
 	if (r != STORE_OK)
 		return r;

@@ -113,6 +113,7 @@ static const char *const queries[] = {
 		" ORDER BY modseq, uid",
 	[Q_EXPUNGED_BASE] = "SELECT base FROM expunged WHERE mailbox = ? AND uid = ?",
 	[Q_EXPUNGED_FILE] = "SELECT base, at FROM expunged WHERE mailbox = ? AND uid = ?",
+	[Q_EXPUNGED_MARK] = "UPDATE expunged SET base = '/' || base WHERE mailbox = ? AND modseq = ?",
 	[Q_EXPUNGED_DROP] = "DELETE FROM expunged WHERE mailbox = ? AND uid = ?",
 	[Q_EXPUNGED_CLEAR] = "DELETE FROM expunged WHERE mailbox = ?",
 	[Q_DELIVERY_ADD] = "INSERT INTO deliveries (trace, recipient, id, uid, uidvalidity, seconds)"
@@ -161,6 +162,20 @@ index_open(struct account *a)
 		r = rebuild_index(a);
 	}
 	lock_release(a);
+	if (r != STORE_OK)
+		index_close(a);
+	return r;
+}
+
+enum store_result
+index_look(struct account *a)
+{
+	enum store_result r;
+
+	index_vfs_install();
+	r = open_file(a);
+	if (r == STORE_OK && a->index_lost)
+		r = STORE_GONE;
 	if (r != STORE_OK)
 		index_close(a);
 	return r;

@@ -30,7 +30,8 @@ enum query {
 	Q_MESSAGE_NAMED, Q_MESSAGES_TOUCH, Q_MESSAGES_CLEAR, Q_PENDING,
 	Q_FILE_ADD, Q_FILE_GET, Q_FILE_DROP, Q_FILES, Q_FILES_CLEAR, Q_FILE_RENAME,
 	Q_CACHE_ADD, Q_CACHE_GET, Q_CACHE_HEADER, Q_CACHE_DROP, Q_CACHE_COPY, Q_CACHE_CLEAR,
-	Q_EXPUNGED_ADD, Q_EXPUNGED_SINCE, Q_EXPUNGED_BASE, Q_EXPUNGED_FILE, Q_EXPUNGED_DROP,
+	Q_EXPUNGED_ADD, Q_EXPUNGED_SINCE, Q_EXPUNGED_BASE, Q_EXPUNGED_FILE, Q_EXPUNGED_MARK,
+	Q_EXPUNGED_DROP,
 	Q_EXPUNGED_CLEAR,
 	Q_DELIVERY_ADD, Q_DELIVERY_GET, Q_DELIVERY_DROP, Q_DELIVERY_PRUNE,
 	QUERY_COUNT,
@@ -80,6 +81,8 @@ extern const char *const index_files[INDEX_FILES];
 
 /* Opens (and rebuilds, if it has to) the account's index. */
 must_check enum store_result index_open(struct account *);
+/* Opens what is there, and makes nothing: STORE_GONE where there is no whole index of our version. */
+must_check enum store_result index_look(struct account *);
 void index_close(struct account *);
 /* For rebuild_index: an empty index, with a transaction begun. */
 must_check enum store_result index_create(struct account *);

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "common/base/map.h"
-#include "maildir/private.h"
+#include "maildir/kept.h"
 
 struct listing {
 	struct arena *arena;
@@ -119,7 +119,7 @@ enum store_result
 mailbox_status(struct account *a, struct str given, struct arena *arena,
     struct mailbox_info *out)
 {
-	scoped_buf name = BUF_INIT;
+	scoped_buf name = BUF_INIT, inner = BUF_INIT;
 	scoped_box box = BOX_NONE, now = BOX_NONE;
 	scoped_place place = PLACE_CLOSED;
 	struct mailbox_info info = { .selectable = true, .exists = true };
@@ -129,6 +129,8 @@ mailbox_status(struct account *a, struct str given, struct arena *arena,
 		return r;
 	if (!layout_name(given, &name))
 		return STORE_NO_SUCH;
+	if (kept_has_name(a, buf_str(&name), &inner))
+		return kept_status(a, buf_str(&inner), arena, out);
 	r = box_find(a, buf_str(&name), &box);
 	if (r == STORE_OK)
 		r = place_open(a, buf_str(&name), &place);

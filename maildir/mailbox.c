@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "maildir/filter.h"
-#include "maildir/private.h"
+#include "maildir/kept.h"
 
 enum { HINT_STEPS = 64 };
 
@@ -16,7 +16,7 @@ enum store_result
 mailbox_open(struct account *a, struct str given, enum mailbox_access access,
     struct mailbox **out)
 {
-	scoped_buf name = BUF_INIT;
+	scoped_buf name = BUF_INIT, inner = BUF_INIT;
 	struct folder *f;
 	struct mailbox *m;
 	enum store_result r = index_alive(a);
@@ -25,6 +25,8 @@ mailbox_open(struct account *a, struct str given, enum mailbox_access access,
 		return r;
 	if (!layout_name(given, &name))
 		return STORE_NO_SUCH;
+	if (kept_has_name(a, buf_str(&name), &inner))
+		return kept_open(a, buf_str(&inner), out);
 	r = folder_get(a, buf_str(&name), &f);
 	if (r != STORE_OK)
 		return r;

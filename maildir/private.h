@@ -10,7 +10,8 @@
  *     another name, same prefix   adoption not finished               renamed as the row says
  *   row, cur/BASE:2,LETTERS     settled
  *   row, no file                removed outside, or lost            row expunged
- *   expunged row, file          expunged, not yet unlinked          unlinked
+ *   expunged row, file          expunged, not yet unlinked          unlinked, or, where the row has
+ *                                                                     a mark, moved to trivet-deleted/
  *   no row at all, cur/ or new/ foreign                             adopted: row, then renamed
  *
  * So the index always commits first and the directory follows. A UID is committed before
@@ -284,6 +285,7 @@ struct account {
 	int lock_fd;	/* lock.c */
 	int lock_depth;
 	struct log log;
+	struct buf address;
 	struct buf daemon;
 	uint64_t quota_bytes;
 	uint64_t quota_messages;
@@ -321,6 +323,13 @@ struct account {
 	bool searches;		/* keeps search.db up to date */
 	struct search_db *search;	/* search_db.h; NULL: not open */
 	struct search_build *build;	/* search_build.c */
+	/* kept.c */
+	int64_t keep_seconds;	/* what is expunged is kept so long; 0: it is not */
+	int64_t keep_due;
+	struct buf keep_old;	/* files that are too old */
+	struct account *kept;	/* the account in trivet-deleted/; NULL: not open */
+	bool is_kept;		/* this is one of those */
+	struct account *kept_of;	/* whose */
 };
 
 /* lock.c: one process at a time makes or rebuilds an index. STORE_BUSY after a while. */

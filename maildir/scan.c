@@ -14,7 +14,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/map.h"
-#include "maildir/private.h"
+#include "maildir/kept.h"
 
 enum {
 	FIELDS_ROOM = 80,	/* ",S=..,W=..,U=..:2,LETTERS" must fit behind a prefix */
@@ -368,8 +368,10 @@ settle_missing(struct scan *s, struct message_row *row)
 	}
 	if (look.found)
 		return STORE_OK;
-	log_info(&s->a->log, "message-gone", KV("mailbox", buf_str(&s->box.name)),
-	    KV("uid", row->uid), KV("file", buf_str(&row->base)));
+	/* What was kept goes that way when its time is over. */
+	if (!s->a->is_kept)
+		log_info(&s->a->log, "message-gone", KV("mailbox", buf_str(&s->box.name)),
+		    KV("uid", row->uid), KV("file", buf_str(&row->base)));
 	/* Where its file comes back, it is a new message. */
 	buf_clear(&row->base);
 	r = need_modseq(s);
@@ -530,6 +532,8 @@ adopt_all(struct scan *s)
 		struct entry *e = &s->entries[i];
 
 		if (e->matched || (!e->measured && !(e->name.has_size && e->name.has_wire)))
+			continue;
+		if (kept_take_leftover(s->a, &s->box, s->place, &e->name, e->in_new))
 			continue;
 		if (!is_leftover(s, e)) {
 			order[count++] = e;

@@ -67,6 +67,8 @@ struct account_options {
 	uint64_t quota_bytes;		/* 0: no limit */
 	uint64_t quota_messages;	/* 0: no limit */
 	bool searches;			/* its sessions search: what makes that quick is kept up to date */
+	uint32_t undelete_days;		/* what is expunged is kept so long; 0: it is not */
+	bool kept;			/* it is itself what another one keeps: nothing is put into it to begin with */
 };
 
 struct usage {
@@ -104,6 +106,15 @@ bool account_work(struct account *);
 /* How long until account_work or a poll has something to do, in ms; -1: nothing. */
 int account_work_due_ms(const struct account *);
 
+/*
+ * What was expunged, and is kept for some days, is seen below this name: mailboxes called as they were, which can only be
+ * read, and from which mailbox_copy copies back. A mailbox of the account that is called so goes before it. Where
+ * nothing is kept it is empty.
+ */
+struct str account_kept_name(const struct account *);
+/* Is this name in there? */
+bool account_keeps(struct account *, struct str name);
+
 /* ---- the folders of an account ---- */
 
 enum special_use {
@@ -136,6 +147,9 @@ struct mailbox_info {
 
 /* All names: mailboxes, levels above them, subscribed names; in order of bytes, INBOX first. */
 must_check enum store_result account_list(struct account *, struct arena *,
+    struct mailbox_info **out, size_t *count);
+/* The same of what is kept, with its whole names, the top included; none where nothing is. */
+must_check enum store_result account_list_kept(struct account *, struct arena *,
     struct mailbox_info **out, size_t *count);
 /* STORE_NO_SUCH where it is not selectable. */
 must_check enum store_result mailbox_status(struct account *, struct str name, struct arena *,
@@ -432,3 +446,112 @@ const uint32_t *order_uids(const struct order *, size_t *count);
 struct thread_list order_threads(const struct order *);
 /* Takes NULL. */
 void order_free(struct order *);
+
+/* ---- for the administrator: an account from outside, beside whoever serves it ---- */
+
+/* What is not as it should be. */
+enum finding_kind {
+	FOUND_INDEX_MISSING,	/* none, or none of our version */
+	FOUND_INDEX_DAMAGED,	/* .detail: SQLite's words */
+	FOUND_INDEX_ROWS,	/* .is rows that belong to nothing */
+	FOUND_SEARCH_DAMAGED,	/* .detail */
+	FOUND_FOLDER_NEW,	/* .file: a directory that the index does not know */
+	FOUND_FOLDER_GONE,	/* a mailbox without its directory */
+	FOUND_FOLDER_BROKEN,	/* cur, new or tmp cannot be opened; .file */
+	FOUND_CONTROL_MISSING,	/* trivet-mailbox is not there */
+	FOUND_CONTROL_BAD,	/* or cannot be read */
+	FOUND_CONTROL_DIFFERS,	/* or says something else than the index; .detail: of what */
+	FOUND_COUNTS,		/* sums of the mailbox; .detail: which; .is, .should */
+	FOUND_UID_NEXT,		/* not above all UIDs, or not below the reserve; .is, .should */
+	FOUND_FILE_MISSING,	/* a message without its file */
+	FOUND_FILE_NEW,		/* a file that is no message yet */
+	FOUND_FILE_UNFINISHED,	/* a message whose file is not in its place */
+	FOUND_FILE_LEFT,	/* an expunged message's file */
+	FOUND_FILE_SIZE,	/* not the octets that S= says: .is, .should */
+	FOUND_FILE_WIRE,	/* nor on the wire those that W= says, or the index */
+	FOUND_FILE_UID,		/* the name says another UID; .is, .should */
+	FOUND_FILE_FLAGS,	/* the letters in the name are not those of the message's flags; .detail */
+	FOUND_FILE_FOREIGN,	/* a link, a directory, what cannot be read */
+	FOUND_FILE_OLD,		/* in tmp/, and nobody's any more */
+	FOUND_NOT_OURS,		/* something else in the account's directory: left alone */
+	FOUND_KINDS,
+};
+
+struct finding {
+	enum finding_kind kind;
+	struct str mailbox;	/* empty: the account */
+	struct str file;	/* empty: none */
+	struct str detail;
+	uint32_t uid;		/* 0: none */
+	uint64_t is;
+	uint64_t should;
+	bool later;		/* the next session puts it right by itself */
+	bool repaired;
+};
+
+/* Views live until the call returns. */
+typedef void finding_seen(void *context, const struct finding *);
+/* So many messages of the mailbox have been looked at. */
+typedef void messages_seen(void *context, struct str mailbox, uint64_t done, uint64_t all);
+
+struct check_options {
+	bool repair;
+	finding_seen *found;
+	messages_seen *progress;	/* may be NULL */
+	void *context;
+};
+
+struct check_result {
+	uint64_t mailboxes;
+	uint64_t messages;
+	uint64_t bytes;
+	uint64_t faults;	/* that are still there */
+	uint64_t repaired;
+	uint64_t later;
+	uint64_t notes;		/* FOUND_NOT_OURS */
+};
+
+/*
+ * Holds files and index of the account at dirfd (taken over) against each other; every file is read. It changes
+ * nothing unless it repairs. Others may work on the account meanwhile: what is only on its way is not told. STORE_OK
+ * where all could be looked at, whatever was found.
+ */
+must_check enum store_result account_check(int dirfd, const struct account_options *,
+    const struct check_options *, struct check_result *out);
+/*
+ * What the account at dirfd (taken over) holds, by its index; nothing is changed. STORE_GONE: it has no index, as where
+ * nobody has used it yet.
+ */
+must_check enum store_result account_look(int dirfd, const struct account_options *, struct usage *out);
+/* Looks at all files and counts anew: what was counted before, and what is. */
+must_check enum store_result account_recount(struct account *, struct usage *before,
+    struct usage *now);
+
+/* ---- what is kept, put back ---- */
+
+struct undeleted {
+	struct str mailbox;	/* where it was, and is again */
+	int64_t at;		/* when it was expunged, seconds since 1970 */
+	uint64_t size;		/* octets of its file */
+};
+
+struct undelete_options {
+	struct str mailbox;	/* this one and those below it; empty: all */
+	int64_t since;		/* only what was expunged then or later */
+	bool dry_run;		/* only tells */
+	void (*found)(void *context, const struct undeleted *);	/* what was put back, or would be */
+	void *context;
+};
+
+struct undelete_result {
+	uint64_t messages;
+	uint64_t bytes;
+	uint64_t left;		/* found no room within the quota */
+};
+
+/*
+ * Puts messages back into the mailboxes they were in, which are made again if need be; they get new UIDs. Where one goes
+ * into is by the name the mailbox had. STORE_OK also where some found no room.
+ */
+must_check enum store_result account_undelete(struct account *, const struct undelete_options *,
+    struct undelete_result *out);

@@ -230,6 +230,8 @@ account_on_event(struct account *a)
 		if (recv(a->socket, byte, sizeof(byte), 0) < 0)
 			break;
 	take_events(a);
+	if (a->kept != NULL)
+		account_on_event(a->kept);
 	if (a->searches)
 		search_build_later(a);
 }

@@ -36,7 +36,8 @@ pop3_keeper_start(struct process *p, const struct keeper_grant *grant, int maild
 {
 	struct keeper_state *k = xcalloc(1, sizeof(*k));
 	struct account_options options = { .address = grant->address, .daemon = "pop3d",
-	    .quota_bytes = grant->quota_bytes, .quota_messages = grant->quota_messages };
+	    .quota_bytes = grant->quota_bytes, .quota_messages = grant->quota_messages,
+	    .undelete_days = p->settings->undelete_days };
 
 	TAILQ_INIT(&k->sessions);
 	p->state = k;

@@ -66,6 +66,7 @@ deliver_keeper_start(struct process *process, const struct keeper_grant *grant, 
 	struct account_options options = {
 		.address = grant->address, .daemon = "smtpd",
 		.quota_bytes = grant->quota_bytes, .quota_messages = grant->quota_messages,
+		.undelete_days = process->settings->undelete_days,
 	};
 
 	TAILQ_INIT(&d->all);

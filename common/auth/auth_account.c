@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "common/auth/auth_inside.h"
+#include "common/auth/grants.h"
 #include "common/daemon/sandbox.h"
 
 static enum users_result
@@ -67,33 +68,6 @@ auth_users_are_others(const struct auth *a)
 	    (st.st_dev != a->users_device || st.st_ino != a->users_inode);
 }
 
-/* %u and %h of the setting pam_mail_dir. */
-static struct str
-expand(struct arena *arena, const char *pattern, const struct system_account *account)
-{
-	scoped_buf out = BUF_INIT;
-
-	for (const char *p = pattern; *p != '\0'; p++) {
-		if (*p == '%' && p[1] == 'u') {
-			buf_put(&out, account->name);
-			p++;
-		} else if (*p == '%' && p[1] == 'h') {
-			buf_put(&out, account->home);
-			p++;
-		} else {
-			buf_put_c(&out, *p);
-		}
-	}
-	return arena_str(arena, buf_str(&out));
-}
-
-static struct str
-usual_maildir(const struct settings *s, struct arena *arena, const struct user_address *u)
-{
-	return arena_printf(arena, "%s/%.*s/%.*s", s->mail_dir, STR_ARG(u->domain),
-	    STR_ARG(u->local));
-}
-
 static enum users_result
 find_system_grant(struct auth *a, const struct user_address *u, struct arena *arena,
     struct keeper_grant *out)
@@ -107,16 +81,7 @@ find_system_grant(struct auth *a, const struct user_address *u, struct arena *ar
 	result = auth_system_account(a, u->local, arena, &account);
 	if (result != USERS_OK)
 		return result;
-	*out = (struct keeper_grant){ .address = u->whole, .uid = (uid_t)-1, .gid = (gid_t)-1,
-	    .quota_bytes = s->default_quota, .quota_messages = s->default_quota_messages };
-	/* Below mail_dir all is the daemons' own, and out of the account's reach. */
-	if (s->pam_mail_dir[0] == '\0') {
-		out->maildir = usual_maildir(s, arena, u);
-		return USERS_OK;
-	}
-	out->maildir = expand(arena, s->pam_mail_dir, &account);
-	out->uid = account.uid;
-	out->gid = account.gid;
+	*out = grant_of_system(s, arena, u->whole, &account);
 	return USERS_OK;
 }
 
@@ -124,7 +89,6 @@ enum users_result
 auth_find_grant(struct auth *a, struct str address, struct arena *arena,
     struct keeper_grant *out)
 {
-	const struct settings *s = a->process->settings;
 	struct user_address u;
 	struct account account;
 	enum users_result result;
@@ -138,11 +102,6 @@ auth_find_grant(struct auth *a, struct str address, struct arena *arena,
 		return find_system_grant(a, &u, arena, out);
 	if (result != USERS_OK)
 		return result;
-	*out = (struct keeper_grant){ .address = account.address, .uid = (uid_t)-1,
-	    .gid = (gid_t)-1,
-	    .quota_bytes = account.has_quota_octets ? account.quota_octets : s->default_quota,
-	    .quota_messages = account.has_quota_messages ? account.quota_messages :
-	    s->default_quota_messages };
-	out->maildir = account.mail_dir.n ? account.mail_dir : usual_maildir(s, arena, &u);
+	*out = grant_of_account(a->process->settings, arena, &account);
 	return USERS_OK;
 }

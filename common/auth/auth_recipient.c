@@ -13,6 +13,8 @@
 struct room_usage {
 	uint64_t bytes;
 	uint64_t messages;
+	uint64_t quota_bytes;	/* the limits that the keeper goes by */
+	uint64_t quota_messages;
 };
 
 /* A recipient whose account's keeper has been asked for. */
@@ -110,6 +112,13 @@ is_full(const struct keeper_grant *g, const struct room_usage *u, uint64_t size)
 	    (g->quota_messages > 0 && u->messages >= g->quota_messages);
 }
 
+/* The administrator has changed the limits since: master tells the keeper, which tells us. */
+static bool
+goes_by_others(const struct room_usage *u, const struct keeper_grant *g)
+{
+	return u->quota_bytes != g->quota_bytes || u->quota_messages != g->quota_messages;
+}
+
 static void
 want_keeper(struct auth *a, const struct keeper_grant *g)
 {
@@ -168,13 +177,16 @@ answer_with_room(struct auth *a, enum role asker, unsigned index, uint64_t quest
 	struct room_usage *u;
 
 	if (count != 1 || targets[0].kind != TARGET_LOCAL ||
-	    auth_find_grant(a, targets[0].address, arena, &grant) != USERS_OK ||
-	    (grant.quota_bytes == 0 && grant.quota_messages == 0)) {
+	    auth_find_grant(a, targets[0].address, arena, &grant) != USERS_OK) {
 		send_answer(a, asker, index, question, RECIPIENT_OK, targets, count);
 		return;
 	}
 	u = map_get(a->usage, grant.address);
-	if (u == NULL && a->room_count < ROOMS_MAX)
+	if (u == NULL && grant.quota_bytes == 0 && grant.quota_messages == 0) {
+		send_answer(a, asker, index, question, RECIPIENT_OK, targets, count);
+		return;
+	}
+	if ((u == NULL || goes_by_others(u, &grant)) && a->room_count < ROOMS_MAX)
 		wait_for_usage(a, asker, index, question, size, &targets[0], &grant);
 	else if (u != NULL && is_full(&grant, u, size))
 		send_answer(a, asker, index, question, RECIPIENT_FULL, targets, count);
@@ -246,12 +258,13 @@ bool
 auth_on_usage(struct auth *a, struct msg *m)
 {
 	struct str address = msg_get_str(m);
-	struct room_usage now = { msg_get_u64(m), msg_get_u64(m) };
-	struct room_usage *u;
+	struct room_usage now, *u;
 	struct room *r, *next;
 
-	(void)msg_get_u64(m);
-	(void)msg_get_u64(m);
+	now.bytes = msg_get_u64(m);
+	now.messages = msg_get_u64(m);
+	now.quota_bytes = msg_get_u64(m);
+	now.quota_messages = msg_get_u64(m);
 	if (!msg_end(m))
 		return false;
 	u = map_get(a->usage, address);
@@ -262,7 +275,8 @@ auth_on_usage(struct auth *a, struct msg *m)
 	*u = now;
 	for (r = TAILQ_FIRST(&a->rooms); r != NULL; r = next) {
 		next = TAILQ_NEXT(r, entry);
-		if (str_eq(r->grant.address, address))
+		/* What was on its way when the limits changed is not the answer. */
+		if (str_eq(r->grant.address, address) && !goes_by_others(u, &r->grant))
 			answer_room(r, is_full(&r->grant, u, r->size) ? RECIPIENT_FULL : RECIPIENT_OK);
 	}
 	return true;

@@ -339,16 +339,25 @@ users_domain_is_ours(struct users *users, struct str domain)
 	return result;
 }
 
+struct users_quota
+users_column_quota(sqlite3_stmt *statement, int i)
+{
+	return (struct users_quota){
+		.has_octets = sqlite3_column_type(statement, i) != SQLITE_NULL,
+		.octets = (uint64_t)sqlite3_column_int64(statement, i),
+		.has_messages = sqlite3_column_type(statement, i + 1) != SQLITE_NULL,
+		.messages = (uint32_t)sqlite3_column_int64(statement, i + 1),
+	};
+}
+
 void
 users_read_account(sqlite3_stmt *statement, struct arena *arena, struct account *out)
 {
 	out->address = users_column_str(statement, 0, arena);
 	out->verifier = users_column_str(statement, 1, arena);
 	out->enabled = sqlite3_column_int(statement, 2) != 0;
-	out->has_quota_octets = sqlite3_column_type(statement, 3) != SQLITE_NULL;
-	out->quota_octets = (uint64_t)sqlite3_column_int64(statement, 3);
-	out->has_quota_messages = sqlite3_column_type(statement, 4) != SQLITE_NULL;
-	out->quota_messages = (uint32_t)sqlite3_column_int64(statement, 4);
+	out->quota = users_column_quota(statement, 3);
+	out->domain_quota = users_column_quota(statement, 7);
 	out->mail_dir = users_column_str(statement, 5, arena);
 	out->created = sqlite3_column_int64(statement, 6);
 }

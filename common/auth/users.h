@@ -32,14 +32,20 @@ enum {
 	USERS_WAL_MS = 10,
 };
 
+/* What an account may hold; of a domain: each of its accounts that has no limit of its own. */
+struct users_quota {
+	bool has_octets;		/* else the next that has: account, domain, the site's default_quota */
+	uint64_t octets;		/* 0: no limit */
+	bool has_messages;		/* likewise; default_quota_messages */
+	uint32_t messages;		/* 0: no limit */
+};
+
 struct account {
 	struct str address;
 	struct str verifier;		/* common/auth/password.h; empty: no login */
 	bool enabled;			/* false: no login; mail is still taken */
-	bool has_quota_octets;		/* else the site's default_quota */
-	uint64_t quota_octets;		/* 0: no limit */
-	bool has_quota_messages;	/* else default_quota_messages */
-	uint32_t quota_messages;	/* 0: no limit */
+	struct users_quota quota;	/* its own */
+	struct users_quota domain_quota;	/* only read */
 	struct str mail_dir;		/* absolute; empty: mail_dir/DOMAIN/LOCAL */
 	int64_t created;		/* seconds since 1970 */
 };
@@ -59,6 +65,7 @@ struct users_domain {
 	struct str name;
 	uint64_t accounts;
 	uint64_t aliases;	/* alias addresses, not targets */
+	struct users_quota quota;
 };
 
 enum users_target_kind {
@@ -129,6 +136,9 @@ must_check enum users_result users_list_aliases(struct users *, struct str domai
 /* Writing; each is one transaction, durable when it returns USERS_OK. */
 must_check enum users_result users_add_domain(struct users *, struct str name);
 must_check enum users_result users_remove_domain(struct users *, struct str name);
+/* Of the fields, ACCOUNT_QUOTA_OCTETS and ACCOUNT_QUOTA_MESSAGES. */
+must_check enum users_result users_change_domain_quota(struct users *, struct str name,
+	const struct users_quota *, unsigned fields);
 /* account->created is set here. */
 must_check enum users_result users_add_account(struct users *, const struct account *);
 must_check enum users_result users_change_account(struct users *, const struct account *,

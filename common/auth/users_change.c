@@ -115,14 +115,60 @@ users_remove_domain(struct users *users, struct str name)
 }
 
 static void
+bind_quota(sqlite3_stmt *statement, int i, const struct users_quota *quota)
+{
+	if (quota->has_octets)
+		sqlite3_bind_int64(statement, i, (int64_t)quota->octets);
+	if (quota->has_messages)
+		sqlite3_bind_int64(statement, i + 1, quota->messages);
+}
+
+static enum users_result
+update_domain(struct users *users, struct str name, const struct users_quota *quota, unsigned fields)
+{
+	enum users_result result;
+	sqlite3_stmt *statement;
+
+	result = expect(users_exists(users, "SELECT 1 FROM domains WHERE name = ?", name),
+		USERS_OK, USERS_NOT_OURS);
+	if (result != USERS_OK)
+		return result;
+	/* The bits are those of enum account_field. */
+	statement = users_prepare(users, "UPDATE domains SET"
+		" quota_octets = iif(?4 & 4, ?2, quota_octets),"
+		" quota_messages = iif(?4 & 8, ?3, quota_messages)"
+		" WHERE name = ?1", &result);
+	if (statement == NULL)
+		return result;
+	users_bind_str(statement, 1, name);
+	bind_quota(statement, 2, quota);
+	sqlite3_bind_int64(statement, 4, fields);
+	return users_run(users, statement);
+}
+
+enum users_result
+users_change_domain_quota(struct users *users, struct str name, const struct users_quota *quota,
+	unsigned fields)
+{
+	struct arena *arena = arena_new();
+	enum users_result result = USERS_INVALID;
+	const char *why;
+
+	if (quota->octets <= INT64_MAX && user_domain_normalise(name, arena, &name, &why)) {
+		result = begin(users);
+		if (result == USERS_OK)
+			result = end(users, update_domain(users, name, quota, fields));
+	}
+	arena_free(arena);
+	return result;
+}
+
+static void
 bind_account(sqlite3_stmt *statement, const struct account *account)
 {
 	users_bind_str(statement, 2, account->verifier);
 	sqlite3_bind_int(statement, 3, account->enabled);
-	if (account->has_quota_octets)
-		sqlite3_bind_int64(statement, 4, (int64_t)account->quota_octets);
-	if (account->has_quota_messages)
-		sqlite3_bind_int64(statement, 5, account->quota_messages);
+	bind_quota(statement, 4, &account->quota);
 	if (account->mail_dir.n > 0)
 		users_bind_str(statement, 6, account->mail_dir);
 }
@@ -155,7 +201,7 @@ insert_account(struct users *users, const struct account *account, struct user_a
 static bool
 account_valid(const struct account *account)
 {
-	return account->quota_octets <= INT64_MAX
+	return account->quota.octets <= INT64_MAX
 		&& (account->mail_dir.n == 0 || account->mail_dir.p[0] == '/');
 }
 

@@ -84,6 +84,7 @@ read_domain(sqlite3_stmt *statement, struct arena *arena, void *out)
 	domain->name = users_column_str(statement, 0, arena);
 	domain->accounts = (uint64_t)sqlite3_column_int64(statement, 1);
 	domain->aliases = (uint64_t)sqlite3_column_int64(statement, 2);
+	domain->quota = users_column_quota(statement, 3);
 }
 
 enum users_result
@@ -94,7 +95,8 @@ users_list_domains(struct users *users, struct arena *arena, struct users_domain
 		"SELECT count(*) FROM domains WHERE ?1 = '' OR name = ?1",
 		"SELECT name,"
 		" (SELECT count(*) FROM accounts WHERE domain = name),"
-		" (SELECT count(DISTINCT address) FROM aliases WHERE domain = name)"
+		" (SELECT count(DISTINCT address) FROM aliases WHERE domain = name),"
+		" quota_octets, quota_messages"
 		" FROM domains WHERE ?1 = '' OR name = ?1 ORDER BY name",
 		read_domain, sizeof(struct users_domain),
 	};

@@ -50,6 +50,10 @@ int users_schema_ours(void);
 char *users_explain(const char *format, ...) printf_like(1, 2);
 char *users_explain_schema(struct users *, int version);
 
+/* Of two columns side by side. */
+struct users_quota users_column_quota(sqlite3_stmt *, int i);
 void users_read_account(sqlite3_stmt *, struct arena *, struct account *out);
 #define USERS_ACCOUNT_COLUMNS "address, verifier, enabled, quota_octets, quota_messages, " \
-	"mail_dir, created"
+	"mail_dir, created," \
+	" (SELECT quota_octets FROM domains WHERE name = accounts.domain)," \
+	" (SELECT quota_messages FROM domains WHERE name = accounts.domain)"

@@ -24,7 +24,7 @@ make_first_tables(sqlite3 *db)
 		" domain TEXT NOT NULL REFERENCES domains(name),"
 		" verifier TEXT NOT NULL,"
 		" enabled INTEGER NOT NULL,"
-		" quota_octets INTEGER,"	/* NULL: the site's default */
+		" quota_octets INTEGER,"	/* NULL: its domain's, or the site's default */
 		" quota_messages INTEGER,"
 		" mail_dir TEXT,"
 		" created INTEGER NOT NULL"
@@ -41,8 +41,17 @@ make_first_tables(sqlite3 *db)
 	return sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK;
 }
 
+/* NULL: the site's default. */
+static bool
+give_domains_quotas(sqlite3 *db)
+{
+	return sqlite3_exec(db, "ALTER TABLE domains ADD COLUMN quota_octets INTEGER;"
+		"ALTER TABLE domains ADD COLUMN quota_messages INTEGER;", NULL, NULL, NULL) == SQLITE_OK;
+}
+
 static migration *const migrations[] = {
 	make_first_tables,
+	give_domains_quotas,
 };
 
 int

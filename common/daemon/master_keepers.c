@@ -14,6 +14,7 @@
 
 #include "common/base/log.h"
 #include "common/base/map.h"
+#include "common/daemon/mail_folder.h"
 #include "common/daemon/master.h"
 #include "common/daemon/messages.h"
 #include "common/daemon/sandbox.h"
@@ -44,71 +45,6 @@ struct wishes {
 
 /* ---- the new process ---- */
 
-/* Makes what is missing of the levels of an absolute path. */
-static void
-make_levels(const char *path)
-{
-	char *text = xstrdup(path);
-
-	for (char *slash = text; slash != NULL && slash[0] != '\0';) {
-		slash = strchr(slash + 1, '/');
-		if (slash != NULL)
-			*slash = '\0';
-		if (mkdir(text, 0700) != 0 && errno != EEXIST && errno != EACCES && errno != EROFS)
-			log_error(NULL, "maildir.make", KV("path", text), KV("errno", errno));
-		if (slash != NULL)
-			*slash = '/';
-	}
-	free(text);
-}
-
-/* One level further down, made if it is missing; the one above is closed. A link there leads nowhere. */
-static int
-step_down(int above, const char *name, int how)
-{
-	int fd = -1;
-
-	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
-		errno = EINVAL;
-	else if (mkdirat(above, name, 0700) == 0 || errno == EEXIST)
-		fd = openat(above, name, how | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	close_fd(&above);
-	return fd;
-}
-
-/*
- * Opens the Maildir's folder as its user, and makes it if it is missing. Up to mail_dir, or where the folder lies
- * elsewhere up to the one above it, links are the administrator's; below that they are not followed.
- */
-static int
-open_maildir(const struct settings *settings, struct str path)
-{
-	struct str top = str_of(settings->mail_dir), rest, level;
-	char *text = str_path(path), *name;
-	int fd;
-
-	if (text == NULL || text[0] != '/')
-		fatal("maildir is no absolute path");
-	if (!str_starts(path, top) || path.n <= top.n || path.p[top.n] != '/')
-		top = str_sub(path, 0, str_last_index(path, '/'));
-	rest = str_from(path, top.n + 1);
-	text[top.n] = '\0';
-	make_levels(text);
-	fd = open(top.n > 0 ? text : "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	while (fd >= 0 && str_cut(&rest, '/', &level)) {
-		if (level.n == 0)
-			continue;
-		name = str_dup(level);
-		fd = step_down(fd, name, rest.n > 0 ? O_PATH : O_RDONLY);
-		free(name);
-	}
-	if (fd < 0)
-		log_error(NULL, "maildir.open", KV("path", path), KV("errno", errno),
-		    KV("why", "look at its owner and mode; a link is not followed"));
-	free(text);
-	return fd;
-}
-
 static void
 become(const struct keeper_grant *g)
 {
@@ -126,7 +62,10 @@ keepers_begin(struct process *p, const struct keeper_grant *g)
 
 	become(g);
 	umask(0077);
-	fd = open_maildir(p->settings, g->maildir);
+	fd = mail_folder_open(p->settings, g->maildir, MAIL_FOLDER_MAKE);
+	if (fd < 0)
+		log_error(NULL, "maildir.open", KV("path", g->maildir), KV("errno", errno),
+		    KV("why", "look at its owner and mode; a link is not followed"));
 	/* From here on it reads what others wrote. Without its folder it tells whoever comes that there is none now. */
 	if (fd >= 0)
 		sandbox_allow(fd, SANDBOX_FOLDER);

@@ -60,8 +60,9 @@ class Point:
 class Runner:
     """Points on a stand of its own."""
 
-    def __init__(self, log=print):
+    def __init__(self, log=print, keeps=False):
         self.stand = None
+        self.keeps = keeps      # the setting undelete_days
         self.rounds = 0
         self.log = log
 
@@ -80,7 +81,7 @@ class Runner:
     def begin(self):
         if self.stand:
             self.stand.close()
-        self.stand = Stand()
+        self.stand = Stand(settings=["undelete_days = 30"] if self.keeps else ())
         self.stand.start()
         Line.wait_less = lambda: self.stand.machine.hurry(1, everybody=True)
         self.play("warm").check()
@@ -110,7 +111,7 @@ class Runner:
                 shutil.rmtree(self.stand.site.maildir(f"user{n}"), ignore_errors=True)
 
     def play(self, scene, blind=False):
-        work = Round(self.stand.site, blind=blind)
+        work = Round(self.stand.site, blind=blind, keeps=self.keeps)
         if scene == "reload":
             self.stand.site.reload()
         work.play()

@@ -5,6 +5,8 @@ Each answer of the server is a promise: of every message the script knows in whi
 refused must be refused for now only. Whatever the server did not answer may be or not be.
 """
 
+import contextlib
+import glob
 import os
 import re
 import select
@@ -223,10 +225,11 @@ class Round:
 
     numbers = iter(range(1, 10 ** 9))
 
-    def __init__(self, site, on_promise=None, blind=False):
+    def __init__(self, site, on_promise=None, blind=False, keeps=False):
         """blind: a file may be unreadable; who searches then does not find it."""
         self.site = site
         self.blind = blind
+        self.keeps = keeps      # expunged mail is kept: it is in the folder "Kept" then
         self.name = f"{os.getpid()}-{next(self.numbers)}"
         self.may = {}           # (user, Message-ID) to the set of folders it may be in, each a sorted tuple
         self.uids = {}          # (user, folder, Message-ID) to the UID that was told
@@ -267,6 +270,10 @@ class Round:
 
     def promise(self):
         self.on_promise(self)
+
+    def expunged(self, state, folder="INBOX"):
+        rest = without(state, folder)
+        return with_folder(rest, "Kept") if self.keeps and rest != state else rest
 
     # -- the work --
 
@@ -323,7 +330,7 @@ class Round:
             (append, "UID COPY {} Box", lambda s: with_folder(s, "Box"), None),
             (f"small.{self.name}", "UID MOVE {} Box", lambda s: with_folder(without(s, "INBOX"), "Box"), None),
             (f"large.{self.name}", "UID STORE {} +FLAGS (\\Deleted)", None, {"\\Deleted"}),
-            (f"large.{self.name}", "UID EXPUNGE {}", lambda s: without(s, "INBOX"), None),
+            (f"large.{self.name}", "UID EXPUNGE {}", self.expunged, None),
         ]
         deleted = False
         for mid, command, step, flags in steps:
@@ -389,7 +396,7 @@ class Round:
             return outcome
         outcome, _ = self.tried(lambda: c.ask(f"DELETE {gone}"))
         self.folders[user, gone] = {"ok": "no", "no": "yes", "gone": "perhaps"}[outcome]
-        self.change(user, f"in{gone}.{self.name}", lambda s: without(s, gone), outcome)
+        self.change(user, f"in{gone}.{self.name}", lambda s: self.expunged(s, gone), outcome)
         self.promise()
         if outcome == "gone":
             return outcome
@@ -424,7 +431,7 @@ class Round:
                     c.ask(f"DELE {n}")
                     outcome, _ = self.tried(lambda: c.ask("QUIT"))
                     self.acted.add((user, mid))
-                    self.change(user, mid, lambda s: without(s, "INBOX"), outcome)
+                    self.change(user, mid, self.expunged, outcome)
                     self.promise()
                     break
         finally:
@@ -501,8 +508,9 @@ class Round:
                 lines, _ = c.ask('LIST "" *')
                 names = {line.split()[-1].strip(b'"').decode() for line in lines}
                 folders |= {(user, name) for name in names}
-                for folder in {"INBOX"} | {name for name in names if name == "Box" or name.endswith(self.name)}:
-                    c.select(folder)
+                places = {name: name for name in {"INBOX", *names} if name in ("INBOX", "Box") or name.endswith(self.name)}
+                for real, folder in {**places, **self.kept_places(c)}.items():
+                    c.select(f'"{real}"')
                     for mid, copies in c.messages().items():
                         if not mid.endswith(self.name):
                             continue
@@ -513,6 +521,14 @@ class Round:
             finally:
                 c.close()
         return where, flags, uids, folders
+
+    def kept_places(self, c):
+        """Real names of what is kept, all "Kept" in promises."""
+        if not self.keeps:
+            return {}
+        lines, _ = c.ask('LIST "" "Recently Deleted/*"')
+        names = [line.split(b'"/" ')[-1].strip().strip(b'"').decode() for line in lines]
+        return {name: "Kept" for name in names if name.endswith(("/INBOX", self.name))}
 
     def faults(self):
         """What is not as it was promised, in words; None: could not be looked at."""
@@ -566,4 +582,7 @@ class Round:
                 else:
                     c.ask(f"DELETE {folder}")
             c.close()
+            for path in glob.glob(f"{self.site.maildir(user)}/trivet-deleted/**/cur/*", recursive=True) if self.keeps else ():
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(path)
 

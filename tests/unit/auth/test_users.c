@@ -13,6 +13,7 @@
 #include <sqlite3.h>
 
 #include "common/auth/pam_worker.h"
+#include "common/auth/grants.h"
 #include "common/auth/users.h"
 #include "common/base/log.h"
 
@@ -172,8 +173,8 @@ accounts_are_kept_with_their_fields(void **state)
 {
 	struct fixture *f = *state;
 	struct account out, in = { .address = STR("Alice@example.test"),
-		.verifier = STR("$y$x"), .enabled = true, .has_quota_octets = true,
-		.quota_octets = 1ull << 40, .mail_dir = STR("/srv/alice") };
+		.verifier = STR("$y$x"), .enabled = true, .quota.has_octets = true,
+		.quota.octets = 1ull << 40, .mail_dir = STR("/srv/alice") };
 
 	assert_int_equal(users_add_account(f->users, &in), USERS_OK);
 	assert_int_equal(users_add_account(f->users, &in), USERS_EXISTS);
@@ -181,19 +182,19 @@ accounts_are_kept_with_their_fields(void **state)
 		USERS_OK);
 	assert_str(out.address, STR("alice@example.test"));
 	assert_str(out.verifier, STR("$y$x"));
-	assert_true(out.enabled && out.has_quota_octets && !out.has_quota_messages);
-	assert_int_equal(out.quota_octets, 1ull << 40);
+	assert_true(out.enabled && out.quota.has_octets && !out.quota.has_messages);
+	assert_int_equal(out.quota.octets, 1ull << 40);
 	assert_str(out.mail_dir, STR("/srv/alice"));
 	assert_true(out.created > 1700000000);
 
 	in = (struct account){ .address = STR("alice@example.test"), .verifier = STR("new"),
-		.has_quota_messages = true, .quota_messages = 7 };
+		.quota.has_messages = true, .quota.messages = 7 };
 	assert_int_equal(users_change_account(f->users, &in,
 		ACCOUNT_ENABLED | ACCOUNT_QUOTA_MESSAGES | ACCOUNT_QUOTA_OCTETS), USERS_OK);
 	assert_int_equal(users_find_account(f->users, in.address, f->arena, &out), USERS_OK);
 	assert_str(out.verifier, STR("$y$x"));
-	assert_true(!out.enabled && !out.has_quota_octets && out.has_quota_messages);
-	assert_int_equal(out.quota_messages, 7);
+	assert_true(!out.enabled && !out.quota.has_octets && out.quota.has_messages);
+	assert_int_equal(out.quota.messages, 7);
 	assert_str(out.mail_dir, STR("/srv/alice"));
 	assert_int_equal(users_change_account(f->users, &in, ACCOUNT_VERIFIER | ACCOUNT_MAIL_DIR),
 		USERS_OK);
@@ -204,6 +205,40 @@ accounts_are_kept_with_their_fields(void **state)
 	assert_int_equal(users_find_account(f->users, in.address, f->arena, &out), USERS_NO_SUCH);
 	assert_int_equal(users_remove_account(f->users, in.address), USERS_NO_SUCH);
 	assert_int_equal(users_change_account(f->users, &in, ACCOUNT_ENABLED), USERS_NO_SUCH);
+}
+
+static void
+a_limit_is_the_accounts_else_the_domains_else_the_sites(void **state)
+{
+	struct fixture *f = *state;
+	struct settings site = { .mail_dir = "/srv/mail", .default_quota = 500, .default_quota_messages = 5 };
+	struct users_quota domain = { .has_octets = true, .octets = 300, .has_messages = true, .messages = 3 };
+	struct account out, in = { .address = STR("alice@example.test"), .verifier = STR_EMPTY };
+	struct keeper_grant g;
+
+	assert_int_equal(users_add_account(f->users, &in), USERS_OK);
+	assert_int_equal(users_find_account(f->users, in.address, f->arena, &out), USERS_OK);
+	g = grant_of_account(&site, f->arena, &out);
+	assert_int_equal(g.quota_bytes, 500);
+	assert_int_equal(g.quota_messages, 5);
+	assert_str(g.maildir, STR("/srv/mail/example.test/alice"));
+	assert_int_equal(users_change_domain_quota(f->users, STR("Example.Test"), &domain,
+		ACCOUNT_QUOTA_OCTETS), USERS_OK);
+	assert_int_equal(users_find_account(f->users, in.address, f->arena, &out), USERS_OK);
+	g = grant_of_account(&site, f->arena, &out);
+	assert_int_equal(g.quota_bytes, 300);
+	assert_int_equal(g.quota_messages, 5);
+	domain.octets = 0;	/* no limit */
+	assert_int_equal(users_change_domain_quota(f->users, STR("example.test"), &domain,
+		ACCOUNT_QUOTA_OCTETS | ACCOUNT_QUOTA_MESSAGES), USERS_OK);
+	in.quota = (struct users_quota){ .has_messages = true, .messages = 0 };
+	assert_int_equal(users_change_account(f->users, &in, ACCOUNT_QUOTA_MESSAGES), USERS_OK);
+	assert_int_equal(users_find_account(f->users, in.address, f->arena, &out), USERS_OK);
+	g = grant_of_account(&site, f->arena, &out);
+	assert_int_equal(g.quota_bytes, 0);
+	assert_int_equal(g.quota_messages, 0);
+	assert_int_equal(users_change_domain_quota(f->users, STR("else.test"), &domain,
+		ACCOUNT_QUOTA_OCTETS), USERS_NOT_OURS);
 }
 
 static void
@@ -654,6 +689,7 @@ main(void)
 		WITH_FILE(our_addresses_have_one_safe_form),
 		WITH_FILE(login_names_may_lack_the_domain),
 		WITH_FILE(accounts_are_kept_with_their_fields),
+		WITH_FILE(a_limit_is_the_accounts_else_the_domains_else_the_sites),
 		WITH_FILE(accounts_need_a_domain_of_ours_and_a_sane_path),
 		WITH_FILE(domains_go_only_when_empty),
 		WITH_FILE(aliases_lead_to_accounts_and_elsewhere),

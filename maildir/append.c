@@ -416,11 +416,14 @@ see_token(void *arg, struct str text)
 	return false;
 }
 
-/* What we wrote becomes that file: readers of the old one keep it until they close it. */
+/*
+ * What we wrote becomes that file: readers of the old one keep it until they close it. It is on the disk first,
+ * because what has had a row for long is taken to be (durable.c).
+ */
 static enum store_result
 take_place(struct append *p, int cur, struct buf *name)
 {
-	if (renameat(p->place.tmp, buf_z(&p->prefix), cur, buf_z(name)) == 0)
+	if (fsync(p->fd) == 0 && renameat(p->place.tmp, buf_z(&p->prefix), cur, buf_z(name)) == 0)
 		return STORE_OK;
 	return files_failed(&p->account->log, "renew", buf_str(name));
 }

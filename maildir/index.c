@@ -50,6 +50,8 @@ static const char *const queries[] = {
 	[Q_ROLLBACK] = "ROLLBACK",
 	[Q_STATE_GET] = "SELECT value FROM state WHERE key = ?",
 	[Q_STATE_PUT] = "INSERT OR REPLACE INTO state (key, value) VALUES (?, ?)",
+	[Q_STATE_RANGE] = "SELECT key, value FROM state WHERE key BETWEEN ? AND ?",
+	[Q_STATE_DROP] = "DELETE FROM state WHERE key BETWEEN ? AND ?",
 	[Q_BOX_ADD] = "INSERT INTO mailboxes (name, id, uidvalidity, uid_next, uid_reserve, modseq,"
 		" modseq_reserve, messages, unseen, bytes, recent_uid, special_use, subscribed,"
 		" keywords, cur_mtime, new_mtime) VALUES (?, ?, ?, ?, ?, ?, ?, 0, 0, 0, ?, ?, ?, ?, 0, 0)"
@@ -80,6 +82,8 @@ static const char *const queries[] = {
 		" internal_date, name_flags, pending) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)",
 	[Q_MESSAGE_GET] = "SELECT flags, keywords, modseq, size, internal_date, name_flags, base"
 		" FROM messages JOIN files USING (key) WHERE key = ?",
+	[Q_MESSAGE_RANGE] = "SELECT key, flags, keywords, size, internal_date, name_flags, base"
+		" FROM messages JOIN files USING (key) WHERE key BETWEEN ? AND ? ORDER BY key",
 	[Q_MESSAGE_DROP] = "DELETE FROM messages WHERE key = ?",
 	[Q_MESSAGES] = "SELECT key, flags, keywords, modseq, size, internal_date FROM messages"
 		" WHERE key BETWEEN ? AND ? ORDER BY key",

@@ -11,12 +11,14 @@
  *   row, cur/BASE:2,LETTERS     settled
  *   row, no file                removed outside, or lost            row expunged
  *   expunged row, file          expunged, not yet unlinked          unlinked
+ *   no row, a claimed UID       a COPY of many that died            unlinked (claims.c)
  *   no row at all, cur/ or new/ foreign                             adopted: row, then renamed
  *
  * So the index always commits first and the directory follows. A UID is committed before
  * a name with it exists. A move is a link in the target's tmp/, one transaction that adds
  * the target's row and expunges the source's, a rename and an unlink: each crash in between is
- * one of the states above.
+ * one of the states above. Of many messages the UIDs are claimed first, and the links, made in the
+ * transaction, have their last name at once.
  */
 #pragma once
 
@@ -210,6 +212,10 @@ struct folder {
 	size_t log_room;
 	uint64_t log_first;
 	uint64_t version;	/* counts what moves positions */
+	/* durable.c */
+	uint32_t synced_uid;	/* messages below are on the disk */
+	unsigned synced_generation;
+	size_t synced_singly;
 };
 
 struct recent_range {
@@ -257,6 +263,17 @@ void folder_trim(struct folder *);
 bool view_sees(const struct mailbox *, const struct row *);
 /* How many messages of the view lie before this position. */
 uint32_t view_before(struct mailbox *, size_t position);
+
+/* Walks the rows of a set that a view has and that live; over when the snapshot is refreshed. */
+struct set_walk {
+	const struct mailbox *m;
+	const struct uid_set *set;
+	size_t range;
+	size_t at;
+};
+
+struct set_walk set_walk(const struct mailbox *, const struct uid_set *);
+const struct row *set_walk_next(struct set_walk *);
 
 /* ---- accounts ---- */
 
@@ -356,6 +373,19 @@ enum scan_mode {
 must_check enum store_result scan_mailbox(struct account *, int64_t box, const struct place *,
     enum scan_mode);
 
+/* claims.c; all but claims_get in a transaction. */
+must_check enum store_result claim_make(struct account *, int64_t box, uint32_t first, uint32_t last);
+/* STORE_BUSY: somebody has taken it for one that is left over. */
+must_check enum store_result claim_check(struct account *, int64_t box, uint32_t first);
+must_check enum store_result claim_drop(struct account *, int64_t box, uint32_t first);
+/* Of one mailbox, an array of struct uid_range. */
+must_check enum store_result claims_get(struct account *, int64_t box, struct buf *out);
+bool claims_have(const struct buf *claims, uint32_t uid);
+must_check enum store_result claims_drop(struct account *, int64_t box);
+
+/* durable.c: the files of these messages are on the disk afterwards. */
+must_check enum store_result durable_sources(struct mailbox *, const struct uid_set *);
+
 /* rebuild.c */
 must_check enum store_result rebuild_index(struct account *);
 /* After an unclean boot: see DESIGN's store, UIDs and modseqs above the reserves. */
@@ -375,6 +405,8 @@ must_check enum store_result publish_file(struct account *, const struct place *
  */
 void publish_put_prefix(struct buf *out, int64_t seconds, struct str token);
 void publish_put_token(struct buf *out, struct str trace, struct str recipient);
+/* One of several that belong together: a prefix with no token, and a number for each. */
+void publish_put_numbered(struct buf *out, struct str prefix, size_t number);
 
 /*
  * Our own changes in cur/ move its mtime on, by which outside changes are noticed. Between

@@ -134,6 +134,34 @@ folder_position(const struct folder *f, uint32_t uid)
 	return low;
 }
 
+struct set_walk
+set_walk(const struct mailbox *m, const struct uid_set *set)
+{
+	return (struct set_walk){ .m = m, .set = set,
+		.at = set->count > 0 ? folder_position(m->folder, set->ranges[0].first) : 0 };
+}
+
+const struct row *
+set_walk_next(struct set_walk *w)
+{
+	const struct folder *f = w->m->folder;
+	const struct row *row;
+
+	while (w->range < w->set->count && w->at < f->count) {
+		row = &f->rows[w->at];
+		if (row->uid > w->m->uid_told)
+			break;
+		if (row->uid <= w->set->ranges[w->range].last) {
+			w->at++;
+			if (!row->dead)
+				return row;
+		} else if (++w->range < w->set->count) {
+			w->at = folder_position(f, w->set->ranges[w->range].first);
+		}
+	}
+	return NULL;
+}
+
 enum store_result
 folder_refresh(struct folder *f, const struct mailbox *by)
 {

@@ -108,27 +108,25 @@ compare(struct scan *s, int64_t cur, int64_t new)
 {
 	struct account *a = s->a;
 	enum store_result r = claims_get(a, s->number, &s->claims);
-	bool locked = r == STORE_OK && s->claims.n > 0;
+	bool left_over = s->claims.n > 0, locked = false;
 
-	if (locked)
+	if (r == STORE_OK && left_over) {
 		r = txn_begin(a);
-	if (r != STORE_OK)
-		return r;
-	r = list_files(s);
+		locked = r == STORE_OK;
+	}
+	if (r == STORE_OK)
+		r = list_files(s);
 	if (r == STORE_OK)
 		measure(s);
 	if (r == STORE_OK && !locked) {
 		r = txn_begin(a);
-		if (r != STORE_OK)
-			return r;
-	} else if (!locked) {
-		return r;
+		locked = r == STORE_OK;
 	}
 	if (r == STORE_OK)
 		r = settle(s, cur, new);
-	if (r == STORE_OK && locked)
+	if (r == STORE_OK && left_over)
 		r = claims_drop(a, s->number);
-	return txn_end(a, r);
+	return locked ? txn_end(a, r) : r;
 }
 
 enum store_result

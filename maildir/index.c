@@ -85,6 +85,8 @@ static const char *const queries[] = {
 	[Q_MESSAGE_RANGE] = "SELECT key, flags, keywords, size, internal_date, name_flags, base"
 		" FROM messages JOIN files USING (key) WHERE key BETWEEN ? AND ? ORDER BY key",
 	[Q_MESSAGE_DROP] = "DELETE FROM messages WHERE key = ?",
+	[Q_SNAPSHOT] = "SELECT take_row(key, flags, keywords, modseq, size, internal_date) FROM messages"
+		" WHERE key BETWEEN ? AND ?",
 	[Q_MESSAGES] = "SELECT key, flags, keywords, modseq, size, internal_date FROM messages"
 		" WHERE key BETWEEN ? AND ? ORDER BY key",
 	[Q_MESSAGES_SINCE] = "SELECT key, flags, keywords, modseq, size, internal_date FROM messages"
@@ -188,7 +190,10 @@ connect(struct account *a, int flags)
 	int code, one = 1;
 
 	index_vfs_put_path(&path, a->dir, "index.db");
-	code = sqlite3_open_v2(buf_z(&path), &a->db, flags, NULL);
+	/* One thread: nobody to be kept out. */
+	code = sqlite3_open_v2(buf_z(&path), &a->db, flags | SQLITE_OPEN_NOMUTEX, NULL);
+	if (code == SQLITE_OK)
+		code = snapshot_install(a);
 	if (code != SQLITE_OK)
 		return code;
 	sqlite3_busy_timeout(a->db, INDEX_BUSY_MS);

@@ -37,7 +37,7 @@ enum {
 	HEADER_CACHE_MAX = 8 * 1024,	/* a header block above this is read from the file */
 	FLAG_DELAY_MS = 300,		/* from a flag's commit to the renaming */
 	TOUCH_DELAY_MS = 1000,		/* from a change in cur/ to its mtime in the row: one for several deliveries */
-	POLL_MS = 1000,			/* without inotify */
+	POLL_MS = 1000,			/* from a mailbox's opening to its watch; again and again without inotify */
 	UNWATCH_DELAY_MS = 5000,	/* an inotify instance without a mailbox */
 	SLICE_RENAMES = 100,		/* files renamed to their flags in one slice */
 	MESSAGE_BYTES_MAX = 1 << 30,	/* a file above this is not taken as a message */
@@ -168,16 +168,17 @@ void message_put_letters(struct buf *out, const struct keywords *, uint32_t flag
 
 /* ---- snapshots, shared by the handles of one process ---- */
 
-/* About 40 bytes a message. */
+/* A mailbox of 100,000 is in memory for as long as a session has it selected. */
 struct row {
 	uint32_t uid;
 	uint32_t size;
 	uint64_t keywords;
 	uint64_t modseq;	/* of a dead one: its place in the log */
-	int64_t internal_date;
-	uint8_t flags;
-	bool dead;		/* expunged, but some view has not been told */
+	int64_t internal_date : 56;
+	uint64_t flags : 7;
+	uint64_t dead : 1;	/* expunged, but some view has not been told */
 };
+_Static_assert(sizeof(struct row) == 32, "a row is packed");
 
 /* Something views have to be told; folder.log, numbered from log_first. */
 struct log_entry {
@@ -199,6 +200,7 @@ struct folder {
 	bool gone;
 	struct place place;
 	bool look;		/* the directory has something that the index does not say */
+	bool watch_tried;
 	int watch_cur;
 	int watch_new;
 	struct row *rows;	/* by uid */
@@ -245,6 +247,8 @@ struct mailbox {
 	uint64_t version;	/* counts what moves sequence numbers of this view */
 };
 
+/* Tells SQLite of take_row(), by which a whole mailbox is loaded. What SQLite says. */
+must_check int snapshot_install(struct account *);
 must_check enum store_result folder_get(struct account *, struct str name, struct folder **out);
 /* Frees it with its last view. */
 void folder_release(struct folder *);
@@ -313,6 +317,7 @@ struct account {
 	bool rebuilding;
 	int64_t root_mtime;	/* of dir, when rows and folders last agreed */
 	struct folder_list folders;
+	struct folder *loading;	/* whose rows take_row() takes */
 	struct inbox *inbox;	/* NULL: not known */
 	struct texts texts;	/* behind the views of message_texts */
 	struct known_dir known[KNOWN_DIRS];
@@ -469,7 +474,7 @@ void watch_folder(struct folder *);
 void watch_forget(struct folder *);
 /* No mailbox has been open for a while: gives the instance back. */
 void watch_rest(struct account *);
-/* Without inotify: marks folders whose directories changed. */
+/* Watches folders that have been open for a while; without inotify, marks those whose directories changed. */
 void watch_poll(struct account *);
 /* A byte to every other daemon's socket of this account. */
 void watch_notify(struct account *);

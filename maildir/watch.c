@@ -107,13 +107,27 @@ watch_dir(struct account *a, int dir)
 	    IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_CLOSE_WRITE | IN_ONLYDIR);
 }
 
-/* An instance only for an account with a mailbox open: there are few of them. */
+/*
+ * To watch a directory takes the kernel a look at each name of it that it remembers, 10 ms and more where there are
+ * 100,000: a session that is gone within a second does not pay for that.
+ */
 void
 watch_folder(struct folder *f)
 {
 	struct account *a = f->account;
 
 	a->unwatch_due = 0;
+	if (a->poll_due == 0)
+		a->poll_due = clock_monotonic_ms() + POLL_MS;
+}
+
+/* An instance only for an account with a mailbox open: there are few of them. */
+static void
+begin_watch(struct folder *f)
+{
+	struct account *a = f->account;
+
+	f->watch_tried = true;
 	if (a->inotify < 0) {
 		a->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 		add_to_events(a, a->inotify);
@@ -122,8 +136,6 @@ watch_folder(struct folder *f)
 		f->watch_cur = watch_dir(a, f->place.cur);
 		f->watch_new = watch_dir(a, f->place.new);
 	}
-	if ((f->watch_cur < 0 || f->watch_new < 0) && a->poll_due == 0)
-		a->poll_due = clock_monotonic_ms() + POLL_MS;
 }
 
 void
@@ -225,11 +237,16 @@ watch_poll(struct account *a)
 
 	TAILQ_FOREACH(f, &a->folders, link) {
 		scoped_box box = BOX_NONE;
-		int64_t cur = files_mtime_ns(f->place.cur);
+		int64_t cur;
 
 		if (f->watch_cur >= 0 && f->watch_new >= 0)
 			continue;
-		a->poll_due = clock_monotonic_ms() + POLL_MS;
+		/* What came before is seen by the time of the directory. */
+		if (!f->watch_tried)
+			begin_watch(f);
+		if (f->watch_cur < 0 || f->watch_new < 0)
+			a->poll_due = clock_monotonic_ms() + POLL_MS;
+		cur = files_mtime_ns(f->place.cur);
 		if (f->gone || f->look || f->generation != a->generation || box_get(a, f->box.number, &box) != STORE_OK)
 			continue;
 		f->look = files_mtime_ns(f->place.new) != box.new_mtime ||

@@ -29,6 +29,7 @@ struct copy_one {
 	uint64_t to_keywords;
 	int64_t internal_date;
 	struct span from_base, from_letters, to_base, to_letters;
+	bool follows;		/* the one before it here is also the one before it in the mailbox */
 };
 
 struct copy_job {
@@ -67,6 +68,7 @@ static enum store_result find_target(struct copy_job *job, struct str name);
 static enum store_result copy_all(struct copy_job *job, const struct uid_set *set);
 static enum store_result list_rows(struct copy_job *job, const struct uid_set *set);
 static enum store_result copy_one(struct copy_job *job, struct copy_one *one);
+static enum store_result drop_sources(struct copy_job *job);
 static enum store_result finish(struct copy_job *job);
 static enum store_result undo(struct copy_job *job, enum store_result why);
 static void unlink_links(struct copy_job *job);
@@ -289,6 +291,8 @@ copy_all(struct copy_job *job, const struct uid_set *set)
 		r = box_take_modseq(a, &job->source, &job->source_modseq);
 	for (size_t i = 0; r == STORE_OK && i < job->count; i++)
 		r = copy_one(job, &job->ones[i]);
+	if (r == STORE_OK && job->move)
+		r = drop_sources(job);
 	if (r == STORE_OK && job->grew)
 		r = box_save_settings(a, job->target);
 	if (r == STORE_OK && job->move)
@@ -323,14 +327,17 @@ list_range(struct copy_job *job, uint32_t first, uint32_t last)
 	int64_t box = job->source.number;
 	struct file_name name;
 	struct str base;
+	bool follows = false;
 	sqlite3_stmt *q = index_ask(a, Q_MESSAGE_RANGE, BIND(V(message_key(box, first)),
 	    V(message_key(box, last))));
 
 	while (index_row(a, q)) {
 		base = index_text(q, 6);
 		/* A name with a slash can only be somebody's work on the index: it is no file of ours. */
-		if (str_has_char(base, '/') || !file_name_parse(base, &name))
+		if (str_has_char(base, '/') || !file_name_parse(base, &name)) {
+			follows = false;
 			continue;
+		}
 		if (job->count == job->room) {
 			job->room = job->room < 16 ? 16 : job->room * 2;
 			job->ones = xrealloc(job->ones, job->room * sizeof(*job->ones));
@@ -343,7 +350,9 @@ list_range(struct copy_job *job, uint32_t first, uint32_t last)
 			.internal_date = sqlite3_column_int64(q, 4),
 			.from_letters = put_name(job, index_text(q, 5)),
 			.from_base = put_name(job, base),
+			.follows = follows,
 		};
+		follows = true;
 	}
 	return index_end(a, q);
 }
@@ -487,8 +496,27 @@ copy_one(struct copy_job *job, struct copy_one *one)
 	if (r == STORE_OK)
 		r = index_do(a, Q_CACHE_COPY, BIND(V(message_key(job->target->number, one->to_uid)),
 		    V(message_key(job->source.number, one->from_uid))));
-	if (r == STORE_OK && job->move)
-		r = message_drop(a, &job->source, row_of(job, one, false), job->source_modseq);
+	return r;
+}
+
+/* What was moved goes out of the source, in runs. */
+static enum store_result
+drop_sources(struct copy_job *job)
+{
+	struct account *a = job->m->folder->account;
+	const struct copy_one *first = job->ones;
+	enum store_result r = STORE_OK;
+
+	for (size_t i = 0; r == STORE_OK && i < job->count; i++) {
+		const struct copy_one *one = &job->ones[i];
+
+		box_count(&job->source, -1, one->size, one->flags);
+		if (i + 1 < job->count && job->ones[i + 1].follows)
+			continue;
+		r = messages_drop(a, job->source.number, first->from_uid, one->from_uid,
+		    job->source_modseq);
+		first = one + 1;
+	}
 	return r;
 }
 

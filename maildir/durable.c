@@ -13,15 +13,36 @@ enum {
 	SINGLY_IN_ALL = 64,	/* of one mailbox, since it was opened */
 };
 
+static struct synced *
+synced_of(struct account *a, int64_t box)
+{
+	struct synced *unused = &a->synced[a->synced_next % KNOWN_DIRS];
+
+	for (size_t i = 0; i < KNOWN_DIRS; i++)
+		if (a->synced[i].box == box)
+			return &a->synced[i];
+	a->synced_next++;
+	*unused = (struct synced){ .box = box };
+	return unused;
+}
+
+void
+durable_forget(struct account *a, int64_t box)
+{
+	for (size_t i = 0; i < KNOWN_DIRS; i++)
+		if (a->synced[i].box == box)
+			a->synced[i] = (struct synced){ 0 };
+}
+
 static size_t
-count_unknown(const struct mailbox *m, const struct uid_set *set)
+count_unknown(const struct mailbox *m, const struct uid_set *set, const struct synced *known)
 {
 	const struct row *row;
 	struct set_walk walk = set_walk(m, set);
 	size_t n = 0;
 
 	while ((row = set_walk_next(&walk)) != NULL)
-		n += row->uid >= m->folder->synced_uid;
+		n += row->uid >= known->uid;
 	return n;
 }
 
@@ -41,15 +62,14 @@ sync_one(struct folder *f, uint32_t uid)
 
 /* A row is committed when its file is written, so all that have one are in what this syncs. */
 static enum store_result
-sync_all(struct folder *f)
+sync_all(struct folder *f, struct synced *known)
 {
 	uint32_t next = f->box.uid_next;
 
 	if (syncfs(f->place.cur) != 0)
 		return files_failed(&f->account->log, "sync", buf_str(&f->box.name));
-	f->synced_uid = next;
-	f->synced_generation = f->account->generation;
-	f->synced_singly = 0;
+	known->uid = next;
+	known->singly = 0;
 	return STORE_OK;
 }
 
@@ -60,17 +80,19 @@ durable_sources(struct mailbox *m, const struct uid_set *set)
 	struct set_walk walk = set_walk(m, set);
 	enum store_result r = STORE_OK;
 	const struct row *row;
+	struct synced *known;
 	size_t unknown;
 
 	/* Files that others have put in the place of ours are not known. */
-	if (f->look || f->synced_generation != f->account->generation)
-		f->synced_uid = 0;
-	unknown = count_unknown(m, set);
-	if (unknown > SINGLY || (unknown > 0 && f->synced_singly + unknown > SINGLY_IN_ALL))
-		return sync_all(f);
+	if (f->look)
+		durable_forget(f->account, f->box.number);
+	known = synced_of(f->account, f->box.number);
+	unknown = count_unknown(m, set, known);
+	if (unknown > SINGLY || (unknown > 0 && known->singly + unknown > SINGLY_IN_ALL))
+		return sync_all(f, known);
+	known->singly += unknown;
 	while (r == STORE_OK && (row = set_walk_next(&walk)) != NULL)
-		if (row->uid >= f->synced_uid)
+		if (row->uid >= known->uid)
 			r = sync_one(f, row->uid);
-	f->synced_singly += unknown;
 	return r;
 }

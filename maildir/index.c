@@ -96,7 +96,8 @@ static const char *const queries[] = {
 	[Q_MESSAGE_NAMED] = "UPDATE messages SET name_flags = ?, pending = ? WHERE key = ?",
 	[Q_MESSAGES_TOUCH] = "UPDATE messages SET modseq = ? WHERE key BETWEEN ? AND ?",
 	[Q_MESSAGES_CLEAR] = "DELETE FROM messages WHERE key BETWEEN ? AND ?",
-	[Q_PENDING] = "SELECT key FROM messages WHERE pending = 1 LIMIT ?",
+	[Q_PENDING] = "SELECT key, flags, keywords, name_flags, base FROM messages JOIN files USING (key)"
+		" WHERE pending = 1 ORDER BY key LIMIT ?",
 	[Q_FILE_ADD] = "INSERT INTO files (key, base) VALUES (?, ?)",
 	[Q_FILE_GET] = "SELECT base, name_flags FROM files JOIN messages USING (key) WHERE key = ?",
 	[Q_FILE_DROP] = "DELETE FROM files WHERE key = ?",
@@ -114,6 +115,8 @@ static const char *const queries[] = {
 	[Q_CACHE_CLEAR] = "DELETE FROM cache WHERE key BETWEEN ? AND ?",
 	[Q_EXPUNGED_ADD] = "INSERT OR REPLACE INTO expunged (mailbox, modseq, uid, base)"
 		" VALUES (?, ?, ?, ?)",
+	[Q_EXPUNGED_RANGE] = "INSERT OR REPLACE INTO expunged (mailbox, modseq, uid, base)"
+		" SELECT ?, ?, key & 4294967295, base FROM files WHERE key BETWEEN ? AND ?",
 	[Q_EXPUNGED_SINCE] = "SELECT uid, modseq FROM expunged WHERE mailbox = ? AND modseq > ?"
 		" ORDER BY modseq, uid",
 	[Q_EXPUNGED_BASE] = "SELECT base FROM expunged WHERE mailbox = ? AND uid = ?",
@@ -294,6 +297,7 @@ index_alive(struct account *a)
 	r = index_open(a);
 	a->generation++;
 	memset(a->known, 0, sizeof(a->known));
+	memset(a->synced, 0, sizeof(a->synced));
 	return r;
 }
 

@@ -339,7 +339,6 @@ mailbox_refresh(struct mailbox *m)
 		return r;
 	if (f->look) {
 		f->look = false;
-		f->synced_uid = 0;
 		r = scan_mailbox(f->account, f->box.number, &f->place, SCAN_ALWAYS);
 		if (r != STORE_OK && r != STORE_NO_SUCH)
 			return r;

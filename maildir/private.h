@@ -155,6 +155,9 @@ must_check enum store_result message_add(struct account *, int64_t box,
 /* Takes it out, remembers it as expunged, counts. In a transaction; the file is the caller's. */
 must_check enum store_result message_drop(struct account *, struct box *,
     const struct message_row *, uint64_t modseq);
+/* All rows from one uid to another at once; the counts are the caller's. */
+must_check enum store_result messages_drop(struct account *, int64_t box, uint32_t first,
+    uint32_t last, uint64_t modseq);
 /*
  * Writes flags into the row; the name follows later (account_work), or has been seen to be
  * `named` already. Counts.
@@ -214,10 +217,6 @@ struct folder {
 	size_t log_room;
 	uint64_t log_first;
 	uint64_t version;	/* counts what moves positions */
-	/* durable.c */
-	uint32_t synced_uid;	/* messages below are on the disk */
-	unsigned synced_generation;
-	size_t synced_singly;
 };
 
 struct recent_range {
@@ -295,6 +294,13 @@ struct known_dir {
 	bool dirty;	/* the row does not say so yet */
 };
 
+/* Messages of a mailbox that are known to be on the disk (durable.c). */
+struct synced {
+	int64_t box;	/* 0: unused */
+	uint32_t uid;	/* those below are */
+	size_t singly;	/* and so many above, that are not remembered */
+};
+
 struct account {
 	int dir;	/* the Maildir */
 	int ours;	/* .trivet */
@@ -322,6 +328,8 @@ struct account {
 	struct texts texts;	/* behind the views of message_texts */
 	struct known_dir known[KNOWN_DIRS];
 	unsigned known_next;	/* the one that is given up next */
+	struct synced synced[KNOWN_DIRS];
+	unsigned synced_next;
 	/* watch.c */
 	int events;		/* epoll */
 	int inotify;
@@ -390,6 +398,8 @@ must_check enum store_result claims_drop(struct account *, int64_t box);
 
 /* durable.c: the files of these messages are on the disk afterwards. */
 must_check enum store_result durable_sources(struct mailbox *, const struct uid_set *);
+/* Somebody else changed the directory: what is known of it counts no more. */
+void durable_forget(struct account *, int64_t box);
 
 /* rebuild.c */
 must_check enum store_result rebuild_index(struct account *);

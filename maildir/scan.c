@@ -144,6 +144,7 @@ scan_mailbox(struct account *a, int64_t box, const struct place *place, enum sca
 		return STORE_OK;
 	}
 	box_free(&s.box);
+	durable_forget(a, box);
 	r = compare(&s, cur, new);
 	if (r == STORE_OK)
 		r = finish(&s, cur, new);

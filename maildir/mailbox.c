@@ -337,6 +337,7 @@ mailbox_refresh(struct mailbox *m)
 		r = folder_ready(f);
 	if (r != STORE_OK)
 		return r;
+	watch_look(f);
 	if (f->look) {
 		f->look = false;
 		r = scan_mailbox(f->account, f->box.number, &f->place, SCAN_ALWAYS);

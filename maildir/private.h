@@ -482,9 +482,11 @@ void watch_open(struct account *);
 void watch_close(struct account *);
 void watch_folder(struct folder *);
 void watch_forget(struct folder *);
+/* Where it is not watched, or not yet: marks it if its directories changed. */
+void watch_look(struct folder *);
 /* No mailbox has been open for a while: gives the instance back. */
 void watch_rest(struct account *);
-/* Watches folders that have been open for a while; without inotify, marks those whose directories changed. */
+/* Watches folders that have been open for a while; without inotify, watch_look for all. */
 void watch_poll(struct account *);
 /* A byte to every other daemon's socket of this account. */
 void watch_notify(struct account *);

@@ -230,27 +230,41 @@ account_on_event(struct account *a)
 		search_build_later(a);
 }
 
+static void
+look_at_times(struct folder *f)
+{
+	struct account *a = f->account;
+	scoped_box box = BOX_NONE;
+	int64_t cur = files_mtime_ns(f->place.cur);
+
+	if (f->look || f->gone || f->generation != a->generation ||
+	    box_get(a, f->box.number, &box) != STORE_OK)
+		return;
+	f->look = files_mtime_ns(f->place.new) != box.new_mtime ||
+	    (cur != box.cur_mtime && !touch_knows(a, f->box.number, cur));
+}
+
+void
+watch_look(struct folder *f)
+{
+	if (f->watch_cur < 0 || f->watch_new < 0)
+		look_at_times(f);
+}
+
 void
 watch_poll(struct account *a)
 {
 	struct folder *f;
 
 	TAILQ_FOREACH(f, &a->folders, link) {
-		scoped_box box = BOX_NONE;
-		int64_t cur;
-
 		if (f->watch_cur >= 0 && f->watch_new >= 0)
 			continue;
-		/* What came before is seen by the time of the directory. */
+		/* Begun first: what comes while we look is told. */
 		if (!f->watch_tried)
 			begin_watch(f);
 		if (f->watch_cur < 0 || f->watch_new < 0)
 			a->poll_due = clock_monotonic_ms() + POLL_MS;
-		cur = files_mtime_ns(f->place.cur);
-		if (f->gone || f->look || f->generation != a->generation || box_get(a, f->box.number, &box) != STORE_OK)
-			continue;
-		f->look = files_mtime_ns(f->place.new) != box.new_mtime ||
-		    (cur != box.cur_mtime && !touch_knows(a, f->box.number, cur));
+		look_at_times(f);
 	}
 }
 

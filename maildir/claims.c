@@ -31,7 +31,7 @@ claim_make(struct account *a, int64_t box, uint32_t first, uint32_t last)
 }
 
 enum store_result
-claim_check(struct account *a, int64_t box, uint32_t first)
+claim_check(struct account *a, int64_t box, uint32_t first, bool *there)
 {
 	scoped_buf key = BUF_INIT;
 	int64_t last;
@@ -39,7 +39,8 @@ claim_check(struct account *a, int64_t box, uint32_t first)
 
 	put_claim(&key, box, first);
 	r = state_get(a, buf_z(&key), &last);
-	return r == STORE_OK && last == 0 ? STORE_BUSY : r;
+	*there = r == STORE_OK && last != 0;
+	return r;
 }
 
 enum store_result

@@ -12,7 +12,10 @@
 #include "common/base/clock.h"
 #include "maildir/private.h"
 
-enum { FEW = 8 };
+enum {
+	FEW = 8,
+	CLAIM_TRIES = 3,	/* where others are quicker each time, the links wait in tmp/ after all */
+};
 
 /* A piece of job.names. */
 struct span {
@@ -113,6 +116,8 @@ copy_or_move(struct mailbox *m, const struct uid_set *set, struct str to, bool m
 		struct copy_job job = { .m = m, .move = move, .place = PLACE_CLOSED };
 
 		if (tries > 0)
+			r = folder_ready(f);
+		if (tries > 0 && r == STORE_OK)
 			r = scan_mailbox(f->account, f->box.number, &f->place, SCAN_ALWAYS);
 		if (r == STORE_OK)
 			r = attempt(&job, set, to);
@@ -198,29 +203,45 @@ claim(struct copy_job *job, size_t count)
 	return r;
 }
 
+/* False where a scan took the claim for one left over, or others have taken UIDs since: theirs would be told first. */
+static enum store_result
+is_claim_good(struct copy_job *job, bool *good)
+{
+	struct account *a = job->m->folder->account;
+
+	*good = false;
+	if (job->target->number != job->claimed || job->target->uid_next != job->last + 1)
+		return STORE_OK;
+	job->to.known &= files_mtime_ns(job->place.cur) == job->to.before;
+	return claim_check(a, job->claimed, job->first, good);
+}
+
 static enum store_result
 begin(struct copy_job *job, const struct uid_set *set, struct str to)
 {
 	struct account *a = job->m->folder->account;
 	enum store_result r = enter(job, to);
+	bool good;
 	size_t count;
 
-	if (r != STORE_OK)
-		return r;
-	count = count_in_view(job, set);
-	job->staged = count <= FEW;
-	if (job->staged)
-		return STORE_OK;
-	r = txn_end(a, claim(job, count));
-	if (r == STORE_OK)
-		r = enter(job, to);
-	if (r != STORE_OK)
-		return r;
-	job->to.known &= files_mtime_ns(job->place.cur) == job->to.before;
-	r = job->target->number == job->claimed ? claim_check(a, job->claimed, job->first) :
-	    STORE_BUSY;
-	if (r != STORE_OK)
-		txn_rollback(a);
+	for (int tries = 0; r == STORE_OK; tries++) {
+		count = count_in_view(job, set);
+		job->staged = count <= FEW || tries == CLAIM_TRIES;
+		if (job->staged)
+			return STORE_OK;
+		r = txn_end(a, claim(job, count));
+		if (r == STORE_OK)
+			r = enter(job, to);
+		if (r != STORE_OK)
+			break;
+		r = is_claim_good(job, &good);
+		if (r == STORE_OK && good)
+			return STORE_OK;
+		if (r == STORE_OK)
+			r = claim_drop(a, job->claimed, job->first);
+		if (r != STORE_OK)
+			txn_rollback(a);
+	}
 	return r;
 }
 

@@ -388,8 +388,7 @@ must_check enum store_result scan_mailbox(struct account *, int64_t box, const s
 
 /* claims.c; all but claims_get in a transaction. */
 must_check enum store_result claim_make(struct account *, int64_t box, uint32_t first, uint32_t last);
-/* STORE_BUSY: somebody has taken it for one that is left over. */
-must_check enum store_result claim_check(struct account *, int64_t box, uint32_t first);
+must_check enum store_result claim_check(struct account *, int64_t box, uint32_t first, bool *there);
 must_check enum store_result claim_drop(struct account *, int64_t box, uint32_t first);
 /* Of one mailbox, an array of struct uid_range. */
 must_check enum store_result claims_get(struct account *, int64_t box, struct buf *out);

@@ -17,6 +17,16 @@ enum { FEW = 5, MANY = 20, DIES = 77 };
 static int calls_left = -1;	/* until it happens; -1: never */
 static bool it_dies;
 
+/* Asked by a byte, it delivers one message to Box and says so. */
+struct other {
+	pid_t pid;
+	int ask;
+	int answer;
+};
+
+static struct other *other;	/* NULL: there is none */
+static int looks_left = -1;	/* at the index, until the other is asked; -1: never */
+
 /* True: it fails. */
 static bool
 happens(void)
@@ -55,6 +65,8 @@ int
 syncfs(int fd)
 {
 	(void)fd;
+	/* The claim comes next, and then the copy. */
+	looks_left = other != NULL ? 1 : -1;
 	return happens() ? -1 : 0;
 }
 
@@ -65,6 +77,68 @@ unlinkat(int dir, const char *path, int flags)
 	if (it_dies && happens())
 		return -1;
 	return REAL(unlinkat)(dir, path, flags);
+}
+
+/* ---- another who is quicker ---- */
+
+static struct mailbox *told;	/* a session that hears of it at once */
+static int asked_again;		/* so many times, at each look */
+
+static struct other
+other_begin(const char *path)
+{
+	struct other o;
+	struct account *a;
+	int ask[2], answer[2];
+	char byte;
+
+	assert_int_equal(pipe(ask), 0);
+	assert_int_equal(pipe(answer), 0);
+	o = (struct other){ fork(), ask[1], answer[0] };
+	if (o.pid != 0) {
+		close(ask[0]);
+		close(answer[1]);
+		return o;
+	}
+	close(ask[1]);
+	a = open_account(path, "smtpd", 0);
+	while (read(ask[0], &byte, 1) == 1) {
+		put_mail(a, "Box");
+		(void)!write(answer[1], &byte, 1);
+	}
+	account_close(a);
+	_exit(0);
+}
+
+static void
+other_end(struct other *o)
+{
+	close(o->ask);
+	close(o->answer);
+	assert_int_equal(waitpid(o->pid, NULL, 0), o->pid);
+}
+
+static void
+ask_other(void)
+{
+	char byte = 'x';
+
+	assert_int_equal(write(other->ask, &byte, 1), 1);
+	assert_int_equal(read(other->answer, &byte, 1), 1);
+	/* Without a look at the directory, which would do away with the claim. */
+	assert_ok(folder_refresh(told->folder, NULL));
+	assert_true(strlen(changes(told, false)) > 0);
+}
+
+/* The index is looked at before each transaction. */
+int
+fstatat(int dir, const char *path, struct stat *st, int flags)
+{
+	if (looks_left >= 0 && strcmp(path, "index.db") == 0 && looks_left-- == 0) {
+		ask_other();
+		looks_left = asked_again-- > 0 ? 0 : -1;
+	}
+	return REAL(fstatat)(dir, path, st, flags);
 }
 
 /* ---- one try ---- */
@@ -235,6 +309,55 @@ a_call_of_a_move_fails(void **state)
 	all_or_nothing_failing(true, MANY);
 }
 
+/* Between the claim and the copy somebody delivers: whom a session was told of is not overtaken. */
+static void
+copy_beside_deliveries(int deliveries)
+{
+	struct site *s = site_with(MANY);
+	struct mailbox *m;
+	struct other o;
+	uint32_t last;
+
+	account_close(s->account);
+	o = other_begin(s->path);
+	s->account = open_account(s->path, "imapd", 0);
+	put_mail(s->account, "Box");
+	m = open_box(s->account, "Box");
+	other = &o;
+	told = m;
+	asked_again = deliveries - 1;
+	assert_int_equal(transfer(s->account, false, -1).count, MANY);
+	looks_left = -1;
+	other = NULL;
+	assert_int_equal(asked_again, -1);
+	assert_ok(mailbox_refresh(m));
+	assert_true(strlen(changes(m, false)) > 0);
+	assert_int_equal(mailbox_exists(m), MANY + 1 + deliveries);
+	last = message_of(m, 1).uid;
+	for (uint32_t seq = 2; seq <= mailbox_exists(m); seq++) {
+		assert_true(message_of(m, seq).uid > last);
+		last = message_of(m, seq).uid;
+	}
+	mailbox_close(m);
+	other_end(&o);
+	assert_int_equal(messages_in(s, "Box", ".Box/cur"), MANY + 1 + deliveries);
+	site_free(s);
+}
+
+static void
+a_delivery_in_between_is_not_overtaken(void **state)
+{
+	(void)state;
+	copy_beside_deliveries(1);
+}
+
+static void
+a_copy_ends_though_others_are_always_quicker(void **state)
+{
+	(void)state;
+	copy_beside_deliveries(3);
+}
+
 /* ---- what is not a link of ours ---- */
 
 static void
@@ -293,6 +416,8 @@ main(void)
 		cmocka_unit_test(a_move_of_many_dies),
 		cmocka_unit_test(a_call_of_a_copy_fails),
 		cmocka_unit_test(a_call_of_a_move_fails),
+		cmocka_unit_test(a_delivery_in_between_is_not_overtaken),
+		cmocka_unit_test(a_copy_ends_though_others_are_always_quicker),
 		cmocka_unit_test(a_foreign_file_with_a_claimed_uid_is_adopted),
 		cmocka_unit_test(what_was_changed_outside_is_copied_as_it_is_now),
 	};

@@ -137,6 +137,7 @@ account_close(struct account *a)
 	index_close(a);
 	watch_close(a);
 	texts_free(&a->texts);
+	buf_free(&a->ahead.bytes);
 	buf_free(&a->daemon);
 	log_free(&a->log);
 	close_fd(&a->lock_fd);

@@ -108,6 +108,8 @@ static const char *const queries[] = {
 	[Q_CACHE_ADD] = "INSERT OR REPLACE INTO cache (key, envelope, body, bodystructure, header)"
 		" VALUES (?, ?, ?, ?, ?)",
 	[Q_CACHE_GET] = "SELECT envelope, body, bodystructure FROM cache WHERE key = ?",
+	[Q_CACHE_RANGE] = "SELECT key, envelope, body, bodystructure, header FROM cache"
+		" WHERE key BETWEEN ? AND ? ORDER BY key LIMIT ?",
 	[Q_CACHE_HEADER] = "SELECT header FROM cache WHERE key = ?",
 	[Q_CACHE_DROP] = "DELETE FROM cache WHERE key = ?",
 	[Q_CACHE_COPY] = "INSERT INTO cache (key, envelope, body, bodystructure, header)"

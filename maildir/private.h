@@ -285,6 +285,26 @@ struct texts {
 	struct buf text[TEXT_COUNT];
 };
 
+/*
+ * Who asks for the texts of one message after the other is given them from here. A message never changes, so what
+ * was read once stays true.
+ */
+enum { AHEAD_MESSAGES = 32, AHEAD_BYTES = 32 * 1024 };
+
+struct texts_ahead {
+	int64_t box;
+	unsigned generation;
+	unsigned which;		/* bits 1 << TEXT_x */
+	uint32_t asked;		/* the uid before */
+	size_t count;
+	size_t next;
+	struct {
+		uint32_t uid;
+		struct { size_t at, n; } text[TEXT_COUNT];
+	} messages[AHEAD_MESSAGES];
+	struct buf bytes;
+};
+
 enum { KNOWN_DIRS = 16 };
 
 /* A folder whose cur/ we changed: the index agrees with it as of this mtime. */
@@ -326,6 +346,7 @@ struct account {
 	struct folder *loading;	/* whose rows take_row() takes */
 	struct inbox *inbox;	/* NULL: not known */
 	struct texts texts;	/* behind the views of message_texts */
+	struct texts_ahead ahead;	/* and so is this */
 	struct known_dir known[KNOWN_DIRS];
 	unsigned known_next;	/* the one that is given up next */
 	struct synced synced[KNOWN_DIRS];

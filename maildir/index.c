@@ -208,7 +208,7 @@ connect(struct account *a, int flags)
 	 */
 	sqlite3_file_control(a->db, "main", SQLITE_FCNTL_PERSIST_WAL, &one);
 	return sqlite3_exec(a->db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
-	    "PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 1000;"
+	    "PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 4000;"
 	    "PRAGMA journal_size_limit = 8388608; PRAGMA cache_size = -4096;"
 	    "PRAGMA trusted_schema = OFF", NULL, NULL, NULL);
 }

@@ -331,8 +331,11 @@ take_letters(struct scan *s, const struct message_row *row, struct str now)
 	flags = (row->flags | (is & ~was)) & ~(was & ~is);
 	keywords = (row->keywords | (words_is & ~words_was)) & ~(words_was & ~words_is);
 	r = need_modseq(s);
-	return r != STORE_OK ? r : message_set_flags(s->a, &s->box, row, flags, keywords,
-	    s->modseq, &now);
+	if (r == STORE_OK)
+		r = message_set_flags(s->a, &s->box, row, flags, keywords, s->modseq, &now);
+	/* Where their change and ours met, the name is to say both. */
+	flags_rename_later(s->a);
+	return r;
 }
 
 static enum store_result

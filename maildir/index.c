@@ -51,6 +51,8 @@ static const char *const queries[] = {
 	[Q_ROLLBACK] = "ROLLBACK",
 	[Q_STATE_GET] = "SELECT value FROM state WHERE key = ?",
 	[Q_STATE_PUT] = "INSERT OR REPLACE INTO state (key, value) VALUES (?, ?)",
+	[Q_STATE_RANGE] = "SELECT key, value FROM state WHERE key BETWEEN ? AND ?",
+	[Q_STATE_DROP] = "DELETE FROM state WHERE key BETWEEN ? AND ?",
 	[Q_BOX_ADD] = "INSERT INTO mailboxes (name, id, uidvalidity, uid_next, uid_reserve, modseq,"
 		" modseq_reserve, messages, unseen, bytes, recent_uid, special_use, subscribed,"
 		" keywords, cur_mtime, new_mtime) VALUES (?, ?, ?, ?, ?, ?, ?, 0, 0, 0, ?, ?, ?, ?, 0, 0)"
@@ -81,7 +83,11 @@ static const char *const queries[] = {
 		" internal_date, name_flags, pending) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)",
 	[Q_MESSAGE_GET] = "SELECT flags, keywords, modseq, size, internal_date, name_flags, base"
 		" FROM messages JOIN files USING (key) WHERE key = ?",
+	[Q_MESSAGE_RANGE] = "SELECT key, flags, keywords, size, internal_date, name_flags, base"
+		" FROM messages JOIN files USING (key) WHERE key BETWEEN ? AND ? ORDER BY key",
 	[Q_MESSAGE_DROP] = "DELETE FROM messages WHERE key = ?",
+	[Q_SNAPSHOT] = "SELECT take_row(key, flags, keywords, modseq, size, internal_date) FROM messages"
+		" WHERE key BETWEEN ? AND ?",
 	[Q_MESSAGES] = "SELECT key, flags, keywords, modseq, size, internal_date FROM messages"
 		" WHERE key BETWEEN ? AND ? ORDER BY key",
 	[Q_MESSAGES_SINCE] = "SELECT key, flags, keywords, modseq, size, internal_date FROM messages"
@@ -91,7 +97,8 @@ static const char *const queries[] = {
 	[Q_MESSAGE_NAMED] = "UPDATE messages SET name_flags = ?, pending = ? WHERE key = ?",
 	[Q_MESSAGES_TOUCH] = "UPDATE messages SET modseq = ? WHERE key BETWEEN ? AND ?",
 	[Q_MESSAGES_CLEAR] = "DELETE FROM messages WHERE key BETWEEN ? AND ?",
-	[Q_PENDING] = "SELECT key FROM messages WHERE pending = 1 LIMIT ?",
+	[Q_PENDING] = "SELECT key, flags, keywords, name_flags, base FROM messages JOIN files USING (key)"
+		" WHERE pending = 1 ORDER BY key LIMIT ?",
 	[Q_FILE_ADD] = "INSERT INTO files (key, base) VALUES (?, ?)",
 	[Q_FILE_GET] = "SELECT base, name_flags FROM files JOIN messages USING (key) WHERE key = ?",
 	[Q_FILE_DROP] = "DELETE FROM files WHERE key = ?",
@@ -102,6 +109,8 @@ static const char *const queries[] = {
 	[Q_CACHE_ADD] = "INSERT OR REPLACE INTO cache (key, envelope, body, bodystructure, header)"
 		" VALUES (?, ?, ?, ?, ?)",
 	[Q_CACHE_GET] = "SELECT envelope, body, bodystructure FROM cache WHERE key = ?",
+	[Q_CACHE_RANGE] = "SELECT key, envelope, body, bodystructure, header FROM cache"
+		" WHERE key BETWEEN ? AND ? ORDER BY key LIMIT ?",
 	[Q_CACHE_HEADER] = "SELECT header FROM cache WHERE key = ?",
 	[Q_CACHE_DROP] = "DELETE FROM cache WHERE key = ?",
 	[Q_CACHE_COPY] = "INSERT INTO cache (key, envelope, body, bodystructure, header)"
@@ -109,6 +118,8 @@ static const char *const queries[] = {
 	[Q_CACHE_CLEAR] = "DELETE FROM cache WHERE key BETWEEN ? AND ?",
 	[Q_EXPUNGED_ADD] = "INSERT OR REPLACE INTO expunged (mailbox, modseq, uid, base)"
 		" VALUES (?, ?, ?, ?)",
+	[Q_EXPUNGED_RANGE] = "INSERT OR REPLACE INTO expunged (mailbox, modseq, uid, base)"
+		" SELECT ?, ?, key & 4294967295, base FROM files WHERE key BETWEEN ? AND ?",
 	[Q_EXPUNGED_SINCE] = "SELECT uid, modseq FROM expunged WHERE mailbox = ? AND modseq > ?"
 		" ORDER BY modseq, uid",
 	[Q_EXPUNGED_BASE] = "SELECT base FROM expunged WHERE mailbox = ? AND uid = ?",
@@ -201,7 +212,10 @@ connect(struct account *a, int flags)
 	int code, one = 1;
 
 	index_vfs_put_path(&path, a->dir, "index.db");
-	code = sqlite3_open_v2(buf_z(&path), &a->db, flags, NULL);
+	/* One thread: nobody to be kept out. */
+	code = sqlite3_open_v2(buf_z(&path), &a->db, flags | SQLITE_OPEN_NOMUTEX, NULL);
+	if (code == SQLITE_OK)
+		code = snapshot_install(a);
 	if (code != SQLITE_OK)
 		return code;
 	sqlite3_busy_timeout(a->db, INDEX_BUSY_MS);
@@ -211,7 +225,7 @@ connect(struct account *a, int flags)
 	 */
 	sqlite3_file_control(a->db, "main", SQLITE_FCNTL_PERSIST_WAL, &one);
 	return sqlite3_exec(a->db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
-	    "PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 1000;"
+	    "PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 4000;"
 	    "PRAGMA journal_size_limit = 8388608; PRAGMA cache_size = -4096;"
 	    "PRAGMA trusted_schema = OFF", NULL, NULL, NULL);
 }
@@ -308,6 +322,7 @@ index_alive(struct account *a)
 	r = index_open(a);
 	a->generation++;
 	memset(a->known, 0, sizeof(a->known));
+	memset(a->synced, 0, sizeof(a->synced));
 	return r;
 }
 

@@ -60,6 +60,8 @@ mailbox_close(struct mailbox *m)
 	for (size_t i = 0; i < f->log_count; i++)
 		if (f->log[i].by == m)
 			f->log[i].by = NULL;
+	buf_free(&f->account->ahead.bytes);
+	f->account->ahead = (struct texts_ahead){ 0 };
 	TAILQ_REMOVE(&f->views, m, link);
 	if (TAILQ_EMPTY(&f->views))
 		folder_release(f);
@@ -346,6 +348,7 @@ mailbox_refresh(struct mailbox *m)
 		r = folder_ready(f);
 	if (r != STORE_OK)
 		return r;
+	watch_look(f);
 	if (f->look) {
 		f->look = false;
 		r = scan_mailbox(f->account, f->box.number, &f->place, SCAN_ALWAYS);

@@ -143,6 +143,7 @@ account_close(struct account *a)
 	watch_close(a);
 	texts_free(&a->texts);
 	buf_free(&a->address);
+	buf_free(&a->ahead.bytes);
 	buf_free(&a->daemon);
 	log_free(&a->log);
 	close_fd(&a->lock_fd);

@@ -54,6 +54,7 @@ static enum store_result flush(struct append *p);
 static enum store_result same_box(struct append *p);
 static enum store_result add_row(struct append *p, struct box *box, struct appended *out);
 static enum store_result look_again(struct append *p);
+static enum store_result sync_both(struct account *a, int fd, int cur);
 static enum store_result undo(struct append *p, enum store_result why);
 static enum store_result find_earlier(struct append *p, struct box *box, struct appended *out);
 static enum store_result finish_earlier(struct account *a, const struct box *box, uint32_t uid,
@@ -228,8 +229,6 @@ append_publish(struct append *p, bool sync, struct appended *out)
 	struct touch touch;
 	enum store_result r = append_prepare(p);
 
-	if (r == STORE_OK && sync && fsync(p->fd) != 0)
-		r = files_failed(&a->log, "sync", buf_str(&p->prefix));
 	if (r == STORE_OK)
 		r = txn_begin(a);
 	if (r != STORE_OK)
@@ -250,8 +249,8 @@ append_publish(struct append *p, bool sync, struct appended *out)
 		touch_end(a, &p->place, &touch);
 		if (r == STORE_GONE)
 			r = look_again(p);
-		if (r == STORE_OK && sync && fsync(p->place.cur) != 0)
-			r = files_failed(&a->log, "sync", STR("cur"));
+		if (r == STORE_OK && sync)
+			r = sync_both(a, p->fd, p->place.cur);
 		if (r != STORE_OK)
 			return undo(p, r);
 		watch_notify(a);
@@ -263,6 +262,17 @@ append_publish(struct append *p, bool sync, struct appended *out)
 	}
 	append_abandon(p);
 	*out = done;
+	return STORE_OK;
+}
+
+/* When it has its name: before, the file system would write tmp/ down as well. */
+static enum store_result
+sync_both(struct account *a, int fd, int cur)
+{
+	if (fsync(fd) != 0)
+		return files_failed(&a->log, "sync", STR("message"));
+	if (fsync(cur) != 0)
+		return files_failed(&a->log, "sync", STR("cur"));
 	return STORE_OK;
 }
 
@@ -418,11 +428,14 @@ see_token(void *arg, struct str text)
 	return false;
 }
 
-/* What we wrote becomes that file: readers of the old one keep it until they close it. */
+/*
+ * What we wrote becomes that file: readers of the old one keep it until they close it. It is on the disk first,
+ * because what has had a row for long is taken to be (durable.c).
+ */
 static enum store_result
 take_place(struct append *p, int cur, struct buf *name)
 {
-	if (renameat(p->place.tmp, buf_z(&p->prefix), cur, buf_z(name)) == 0)
+	if (fsync(p->fd) == 0 && renameat(p->place.tmp, buf_z(&p->prefix), cur, buf_z(name)) == 0)
 		return STORE_OK;
 	return files_failed(&p->account->log, "renew", buf_str(name));
 }
@@ -564,6 +577,7 @@ finish_earlier(struct account *a, const struct box *box, uint32_t uid, bool sync
 {
 	scoped_message row = MESSAGE_NONE;
 	scoped_place place = PLACE_CLOSED;
+	scoped_fd fd = -1;
 	struct touch touch;
 	enum store_result r = message_get(a, box->number, uid, &row);
 
@@ -574,8 +588,10 @@ finish_earlier(struct account *a, const struct box *box, uint32_t uid, bool sync
 		r = publish_file(a, &place, buf_str(&row.base), buf_str(&row.letters));
 		touch_end(a, &place, &touch);
 	}
-	if (r == STORE_OK && sync && fsync(place.cur) != 0)
-		r = files_failed(&a->log, "sync", STR("cur"));
+	if (r == STORE_OK && sync)
+		r = message_open_file(a, box->number, &place, &row, &fd);
+	if (r == STORE_OK && sync)
+		r = sync_both(a, fd, place.cur);
 	if (r == STORE_OK)
 		watch_notify(a);
 	return r == STORE_GONE ? STORE_OK : r;	/* expunged, moved or renamed since */

@@ -18,31 +18,48 @@ struct expunge_job {
 	struct touch touch;
 };
 
+/* Columns: key, flags, keywords, size, internal_date, name_flags, base. */
 static enum store_result
-expunge_one(struct expunge_job *job, uint32_t uid)
+list_run(struct expunge_job *job, uint32_t first, uint32_t last)
 {
 	struct account *a = job->m->folder->account;
-	scoped_message row = MESSAGE_NONE;
-	enum store_result r = message_get(a, job->box.number, uid, &row);
+	sqlite3_stmt *q = index_ask(a, Q_MESSAGE_RANGE, BIND(V(message_key(job->box.number, first)),
+	    V(message_key(job->box.number, last))));
+	struct str base;
 
-	if (r == STORE_GONE)
-		return STORE_OK;
-	if (r == STORE_OK && job->modseq == 0)
+	while (index_row(a, q)) {
+		box_count(&job->box, -1, (uint32_t)sqlite3_column_int64(q, 3),
+		    (uint32_t)sqlite3_column_int64(q, 1));
+		job->count++;
+		base = index_text(q, 6);
+		/* A name with a slash can only be somebody's work on the index: it is no file of ours. */
+		if (str_has_char(base, '/'))
+			continue;
+		if (job->kept != NULL) {
+			kept_note(job->kept, (uint32_t)sqlite3_column_int64(q, 1),
+			    (uint64_t)sqlite3_column_int64(q, 2), base, index_text(q, 5));
+			continue;
+		}
+		buf_put(&job->names, base);
+		buf_put_c(&job->names, '\0');
+		buf_put(&job->names, index_text(q, 5));
+		buf_put_c(&job->names, '\0');
+	}
+	return index_end(a, q);
+}
+
+/* There are no others between these two. */
+static enum store_result
+expunge_run(struct expunge_job *job, uint32_t first, uint32_t last)
+{
+	struct account *a = job->m->folder->account;
+	enum store_result r = STORE_OK;
+
+	if (job->modseq == 0)
 		r = box_take_modseq(a, &job->box, &job->modseq);
 	if (r == STORE_OK)
-		r = message_drop(a, &job->box, &row, job->modseq);
-	if (r != STORE_OK)
-		return r;
-	job->count++;
-	if (job->kept != NULL) {
-		kept_note(job->kept, &row);
-		return STORE_OK;
-	}
-	buf_put(&job->names, buf_str(&row.base));
-	buf_put_c(&job->names, '\0');
-	buf_put(&job->names, buf_str(&row.letters));
-	buf_put_c(&job->names, '\0');
-	return STORE_OK;
+		r = list_run(job, first, last);
+	return r == STORE_OK ? messages_drop(a, job->box.number, first, last, job->modseq) : r;
 }
 
 static enum store_result
@@ -50,17 +67,27 @@ expunge_rows(struct expunge_job *job, const struct uid_set *only)
 {
 	const struct folder *f = job->m->folder;
 	enum store_result r = STORE_OK;
+	uint32_t first = 0, last = 0;	/* of the run at hand; 0: none */
+	size_t found = 0;
 
-	for (size_t at = 0; r == STORE_OK && at < f->count; at++) {
+	for (size_t at = 0; r == STORE_OK && at < f->count && found < job->most; at++) {
 		const struct row *row = &f->rows[at];
 
-		if (row->uid > job->m->uid_told || job->count == job->most)
+		if (row->uid > job->m->uid_told)
 			break;
-		if (!row->dead && (row->flags & FLAG_DELETED) != 0 &&
-		    (only == NULL || uid_set_has(only, row->uid)))
-			r = expunge_one(job, row->uid);
+		if (row->dead)
+			continue;
+		if ((row->flags & FLAG_DELETED) != 0 &&
+		    (only == NULL || uid_set_has(only, row->uid))) {
+			first = first == 0 ? row->uid : first;
+			last = row->uid;
+			found++;
+		} else if (first != 0) {
+			r = expunge_run(job, first, last);
+			first = 0;
+		}
 	}
-	return r;
+	return r == STORE_OK && first != 0 ? expunge_run(job, first, last) : r;
 }
 
 void

@@ -69,8 +69,13 @@ file_name_put(struct buf *out, struct str base, struct str letters)
 void
 letters_put_sorted(struct buf *out, struct str letters)
 {
-	for (int c = 'A'; c <= 'z'; c++)
-		if (ascii_is_alpha((char)c) && str_has_char(letters, (char)c))
+	uint64_t seen = 0;
+
+	for (size_t i = 0; i < letters.n; i++)
+		if (ascii_is_alpha(letters.p[i]))
+			seen |= (uint64_t)1 << (letters.p[i] - 'A');
+	for (int c = 'A'; seen != 0; c++, seen >>= 1)
+		if ((seen & 1) != 0)
 			buf_put_c(out, (char)c);
 }
 

@@ -158,7 +158,16 @@ struct renaming {
 	struct box box;
 	struct place place;
 	struct touch touch;
+	struct buf letters, from, to;	/* scratch */
 };
+
+static void
+renaming_free(struct renaming *now)
+{
+	buf_free(&now->letters);
+	buf_free(&now->from);
+	buf_free(&now->to);
+}
 
 static void
 leave(struct account *a, struct renaming *now)
@@ -167,7 +176,7 @@ leave(struct account *a, struct renaming *now)
 		touch_end(a, &now->place, &now->touch);
 	place_close(&now->place);
 	box_free(&now->box);
-	*now = (struct renaming){ .place = PLACE_CLOSED };
+	now->box = BOX_NONE;
 }
 
 static enum store_result
@@ -186,32 +195,66 @@ enter(struct account *a, struct renaming *now, int64_t box)
 	return r;
 }
 
+/* A row whose name is not what it says; letters and base follow each other in a buffer. */
+struct pending {
+	int64_t key;
+	uint32_t flags;
+	uint64_t keywords;
+	size_t at;
+	size_t letters;
+	size_t base;
+};
+
 /* In a transaction, so that nobody takes our renames for somebody else's. */
 static enum store_result
-rename_one(struct account *a, struct renaming *now, int64_t key)
+rename_one(struct account *a, struct renaming *now, const struct pending *p, struct str names)
 {
-	scoped_message row = MESSAGE_NONE;
-	scoped_buf letters = BUF_INIT, from = BUF_INIT, to = BUF_INIT;
-	enum store_result r = enter(a, now, key_box(key));
+	struct str before = str_sub(names, p->at, p->letters);
+	struct str base = str_sub(names, p->at + p->letters, p->base);
+	enum store_result r = enter(a, now, key_box(p->key));
 	bool renamed;
 
-	if (r == STORE_OK)
-		r = message_get(a, key_box(key), key_uid(key), &row);
 	if (r != STORE_OK)
 		return r;
-	message_put_letters(&letters, &now->box.keywords, row.flags, row.keywords,
-	    buf_str(&row.letters));
-	file_name_put(&from, buf_str(&row.base), buf_str(&row.letters));
-	file_name_put(&to, buf_str(&row.base), buf_str(&letters));
-	renamed = renameat(now->place.cur, buf_z(&from), now->place.cur, buf_z(&to)) == 0;
-	if (!renamed && errno == ENOENT &&
-	    publish_file(a, &now->place, buf_str(&row.base), buf_str(&row.letters)) == STORE_OK)
-		renamed = renameat(now->place.cur, buf_z(&from), now->place.cur, buf_z(&to)) == 0;
-	if (!renamed && files_failed(&a->log, "rename", buf_str(&from)) != STORE_GONE)
+	/* A name with a slash can only be somebody's work on the index: it is no file of ours. */
+	if (str_has_char(base, '/') || str_has_char(before, '/'))
+		return index_do(a, Q_MESSAGE_NAMED, BIND(V(before), V(0), V(p->key)));
+	buf_clear(&now->letters);
+	buf_clear(&now->from);
+	buf_clear(&now->to);
+	message_put_letters(&now->letters, &now->box.keywords, p->flags, p->keywords, before);
+	file_name_put(&now->from, base, before);
+	file_name_put(&now->to, base, buf_str(&now->letters));
+	renamed = str_eq(buf_str(&now->from), buf_str(&now->to)) || renameat(now->place.cur,
+	    buf_z(&now->from), now->place.cur, buf_z(&now->to)) == 0;
+	if (!renamed && errno == ENOENT && publish_file(a, &now->place, base, before) == STORE_OK)
+		renamed = renameat(now->place.cur, buf_z(&now->from), now->place.cur,
+		    buf_z(&now->to)) == 0;
+	if (!renamed && files_failed(&a->log, "rename", buf_str(&now->from)) != STORE_GONE)
 		return STORE_BROKEN;
 	/* A file that is not there was renamed from outside or is lost: the scan will see. */
 	return index_do(a, Q_MESSAGE_NAMED, BIND(
-	    V(buf_str(renamed ? &letters : &row.letters)), V(0), V(key)));
+	    V(renamed ? buf_str(&now->letters) : before), V(0), V(p->key)));
+}
+
+static enum store_result
+list_pending(struct account *a, struct buf *list, struct buf *names)
+{
+	sqlite3_stmt *q = index_ask(a, Q_PENDING, BIND(V(SLICE_RENAMES)));
+	struct pending p;
+
+	while (index_row(a, q)) {
+		struct str letters = index_text(q, 3), base = index_text(q, 4);
+
+		p = (struct pending){ .key = sqlite3_column_int64(q, 0),
+			.flags = (uint32_t)sqlite3_column_int64(q, 1),
+			.keywords = (uint64_t)sqlite3_column_int64(q, 2),
+			.at = names->n, .letters = letters.n, .base = base.n };
+		buf_put(names, letters);
+		buf_put(names, base);
+		buf_put(list, (struct str){ (const char *)&p, sizeof(p) });
+	}
+	return index_end(a, q);
 }
 
 void
@@ -225,24 +268,19 @@ bool
 flags_rename_slice(struct account *a)
 {
 	struct renaming now = { .place = PLACE_CLOSED };
-	scoped_buf keys = BUF_INIT;
+	scoped_buf list = BUF_INIT, names = BUF_INIT;
 	enum store_result r = txn_begin(a);
-	sqlite3_stmt *q;
-	int64_t key;
+	struct pending p;
 
 	if (r != STORE_OK)
 		return false;
-	q = index_ask(a, Q_PENDING, BIND(V(SLICE_RENAMES)));
-	while (index_row(a, q)) {
-		key = sqlite3_column_int64(q, 0);
-		buf_put(&keys, (struct str){ (const char *)&key, sizeof(key) });
-	}
-	r = index_end(a, q);
-	for (size_t i = 0; r == STORE_OK && i < keys.n; i += sizeof(key)) {
-		memcpy(&key, keys.p + i, sizeof(key));
-		r = rename_one(a, &now, key);
+	r = list_pending(a, &list, &names);
+	for (size_t i = 0; r == STORE_OK && i < list.n; i += sizeof(p)) {
+		memcpy(&p, list.p + i, sizeof(p));
+		r = rename_one(a, &now, &p, buf_str(&names));
 	}
 	r = txn_end(a, r);
 	leave(a, &now);
-	return r == STORE_OK && keys.n == SLICE_RENAMES * sizeof(key);
+	renaming_free(&now);
+	return r == STORE_OK && list.n == SLICE_RENAMES * sizeof(p);
 }

@@ -51,6 +51,8 @@ static const char *const queries[] = {
 	[Q_ROLLBACK] = "ROLLBACK",
 	[Q_STATE_GET] = "SELECT value FROM state WHERE key = ?",
 	[Q_STATE_PUT] = "INSERT OR REPLACE INTO state (key, value) VALUES (?, ?)",
+	[Q_STATE_RANGE] = "SELECT key, value FROM state WHERE key BETWEEN ? AND ?",
+	[Q_STATE_DROP] = "DELETE FROM state WHERE key BETWEEN ? AND ?",
 	[Q_BOX_ADD] = "INSERT INTO mailboxes (name, id, uidvalidity, uid_next, uid_reserve, modseq,"
 		" modseq_reserve, messages, unseen, bytes, recent_uid, special_use, subscribed,"
 		" keywords, cur_mtime, new_mtime) VALUES (?, ?, ?, ?, ?, ?, ?, 0, 0, 0, ?, ?, ?, ?, 0, 0)"
@@ -81,7 +83,11 @@ static const char *const queries[] = {
 		" internal_date, name_flags, pending) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)",
 	[Q_MESSAGE_GET] = "SELECT flags, keywords, modseq, size, internal_date, name_flags, base"
 		" FROM messages JOIN files USING (key) WHERE key = ?",
+	[Q_MESSAGE_RANGE] = "SELECT key, flags, keywords, size, internal_date, name_flags, base"
+		" FROM messages JOIN files USING (key) WHERE key BETWEEN ? AND ? ORDER BY key",
 	[Q_MESSAGE_DROP] = "DELETE FROM messages WHERE key = ?",
+	[Q_SNAPSHOT] = "SELECT take_row(key, flags, keywords, modseq, size, internal_date) FROM messages"
+		" WHERE key BETWEEN ? AND ?",
 	[Q_MESSAGES] = "SELECT key, flags, keywords, modseq, size, internal_date FROM messages"
 		" WHERE key BETWEEN ? AND ? ORDER BY key",
 	[Q_MESSAGES_SINCE] = "SELECT key, flags, keywords, modseq, size, internal_date FROM messages"
@@ -91,7 +97,8 @@ static const char *const queries[] = {
 	[Q_MESSAGE_NAMED] = "UPDATE messages SET name_flags = ?, pending = ? WHERE key = ?",
 	[Q_MESSAGES_TOUCH] = "UPDATE messages SET modseq = ? WHERE key BETWEEN ? AND ?",
 	[Q_MESSAGES_CLEAR] = "DELETE FROM messages WHERE key BETWEEN ? AND ?",
-	[Q_PENDING] = "SELECT key FROM messages WHERE pending = 1 LIMIT ?",
+	[Q_PENDING] = "SELECT key, flags, keywords, name_flags, base FROM messages JOIN files USING (key)"
+		" WHERE pending = 1 ORDER BY key LIMIT ?",
 	[Q_FILE_ADD] = "INSERT INTO files (key, base) VALUES (?, ?)",
 	[Q_FILE_GET] = "SELECT base, name_flags FROM files JOIN messages USING (key) WHERE key = ?",
 	[Q_FILE_DROP] = "DELETE FROM files WHERE key = ?",
@@ -102,6 +109,8 @@ static const char *const queries[] = {
 	[Q_CACHE_ADD] = "INSERT OR REPLACE INTO cache (key, envelope, body, bodystructure, header)"
 		" VALUES (?, ?, ?, ?, ?)",
 	[Q_CACHE_GET] = "SELECT envelope, body, bodystructure FROM cache WHERE key = ?",
+	[Q_CACHE_RANGE] = "SELECT key, envelope, body, bodystructure, header FROM cache"
+		" WHERE key BETWEEN ? AND ? ORDER BY key LIMIT ?",
 	[Q_CACHE_HEADER] = "SELECT header FROM cache WHERE key = ?",
 	[Q_CACHE_DROP] = "DELETE FROM cache WHERE key = ?",
 	[Q_CACHE_COPY] = "INSERT INTO cache (key, envelope, body, bodystructure, header)"
@@ -109,6 +118,8 @@ static const char *const queries[] = {
 	[Q_CACHE_CLEAR] = "DELETE FROM cache WHERE key BETWEEN ? AND ?",
 	[Q_EXPUNGED_ADD] = "INSERT OR REPLACE INTO expunged (mailbox, modseq, uid, base)"
 		" VALUES (?, ?, ?, ?)",
+	[Q_EXPUNGED_RANGE] = "INSERT OR REPLACE INTO expunged (mailbox, modseq, uid, base)"
+		" SELECT ?, ?, key & 4294967295, base FROM files WHERE key BETWEEN ? AND ?",
 	[Q_EXPUNGED_SINCE] = "SELECT uid, modseq FROM expunged WHERE mailbox = ? AND modseq > ?"
 		" ORDER BY modseq, uid",
 	[Q_EXPUNGED_BASE] = "SELECT base FROM expunged WHERE mailbox = ? AND uid = ?",
@@ -201,7 +212,10 @@ connect(struct account *a, int flags)
 	int code, one = 1;
 
 	index_vfs_put_path(&path, a->dir, "index.db");
-	code = sqlite3_open_v2(buf_z(&path), &a->db, flags, NULL);
+	/* One thread: nobody to be kept out. */
+	code = sqlite3_open_v2(buf_z(&path), &a->db, flags | SQLITE_OPEN_NOMUTEX, NULL);
+	if (code == SQLITE_OK)
+		code = snapshot_install(a);
 	if (code != SQLITE_OK)
 		return code;
 	sqlite3_busy_timeout(a->db, INDEX_BUSY_MS);
@@ -211,7 +225,7 @@ connect(struct account *a, int flags)
 	 */
 	sqlite3_file_control(a->db, "main", SQLITE_FCNTL_PERSIST_WAL, &one);
 	return sqlite3_exec(a->db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
-	    "PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 1000;"
+	    "PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 4000;"
 	    "PRAGMA journal_size_limit = 8388608; PRAGMA cache_size = -4096;"
 	    "PRAGMA trusted_schema = OFF", NULL, NULL, NULL);
 }
@@ -308,6 +322,7 @@ index_alive(struct account *a)
 	r = index_open(a);
 	a->generation++;
 	memset(a->known, 0, sizeof(a->known));
+	memset(a->synced, 0, sizeof(a->synced));
 	return r;
 }
 
@@ -320,6 +335,16 @@ note_unreadable(struct account *a)
 	if (a->unreadable_since == 0)
 		a->unreadable_since = clock_monotonic_ms();
 	a->index_lost |= clock_monotonic_ms() - a->unreadable_since > UNREADABLE_MS;
+}
+
+/* Memory or descriptors: it passes. */
+static bool
+is_short_of_something(struct account *a, int code)
+{
+	int error = a->db != NULL ? sqlite3_system_errno(a->db) : 0;
+
+	return (code & 0xff) == SQLITE_NOMEM || ((code & 0xff) == SQLITE_CANTOPEN &&
+	    (error == EMFILE || error == ENFILE || error == ENOMEM));
 }
 
 static enum store_result
@@ -348,6 +373,10 @@ failed(struct account *a, int code, const char *doing)
 		if (a->db != NULL && sqlite3_system_errno(a->db) == ENOSPC) {
 			log_error(&a->log, "index-full", KV("doing", doing));
 			return STORE_FULL;
+		}
+		if (is_short_of_something(a, code)) {
+			log_warn(&a->log, "index-busy", KV("doing", doing), KV("why", why));
+			return STORE_BUSY;
 		}
 		log_error(&a->log, "index-failed", KV("doing", doing), KV("code", code),
 		    KV("why", why), KV("errno", a->db ? sqlite3_system_errno(a->db) : 0));
@@ -458,9 +487,12 @@ txn_commit(struct account *a)
 void
 txn_rollback(struct account *a)
 {
-	/* Some failures have ended the transaction already; then this says so, and that is all. */
-	if (!a->rebuilding && a->db != NULL && !sqlite3_get_autocommit(a->db))
-		(void)!index_do(a, Q_ROLLBACK, BIND());
+	/* Some failures have ended the transaction already. */
+	if (a->rebuilding || a->db == NULL || sqlite3_get_autocommit(a->db))
+		return;
+	/* One that stayed open would keep everybody else out, and show us what never was. */
+	if (index_do(a, Q_ROLLBACK, BIND()) != STORE_OK && !sqlite3_get_autocommit(a->db))
+		index_close(a);
 }
 
 enum store_result

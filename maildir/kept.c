@@ -201,19 +201,22 @@ kept_names(struct str expunged_base, struct str base)
 }
 
 void
-kept_note(struct kept_batch *b, const struct message_row *row)
+kept_note(struct kept_batch *b, uint32_t flags, uint64_t keywords, struct str base, struct str letters)
 {
+	struct file_name name;
+
 	if (b->count == b->room) {
 		b->room = b->room < 16 ? 16 : b->room * 2;
 		b->files = xrealloc(b->files, b->room * sizeof(*b->files));
 	}
-	b->files[b->count].flags = row->flags;
-	b->files[b->count].keywords = row->keywords;
-	b->files[b->count].base = add_name(b, buf_str(&row->base));
-	b->files[b->count].letters = add_name(b, buf_str(&row->letters));
+	b->files[b->count].flags = flags;
+	b->files[b->count].keywords = keywords;
+	b->files[b->count].base = add_name(b, base);
+	b->files[b->count].letters = add_name(b, letters);
 	b->count++;
-	b->used |= row->keywords;
-	b->bytes += row->size;
+	b->used |= keywords;
+	if (file_name_parse(base, &name))
+		b->bytes += name.size;
 }
 
 enum store_result

@@ -23,7 +23,7 @@ struct kept_batch;
 /* NULL where nothing is kept; freed by kept_take, or kept_forget. */
 struct kept_batch *kept_batch_new(struct account *, const struct box *);
 /* One of them, with all that its row says. */
-void kept_note(struct kept_batch *, const struct message_row *);
+void kept_note(struct kept_batch *, uint32_t flags, uint64_t keywords, struct str base, struct str letters);
 /* In the transaction, when their rows are dropped, all with this modseq: those say that they are to be kept. */
 must_check enum store_result kept_mark(struct kept_batch *, int64_t box, uint64_t modseq);
 /* After the commit: their files go. False: some could not now; the next scan will find them. */

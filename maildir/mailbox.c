@@ -5,6 +5,7 @@
  */
 #include <stdlib.h>
 
+#include "maildir/filter.h"
 #include "maildir/kept.h"
 
 enum { HINT_STEPS = 64 };
@@ -59,6 +60,8 @@ mailbox_close(struct mailbox *m)
 	for (size_t i = 0; i < f->log_count; i++)
 		if (f->log[i].by == m)
 			f->log[i].by = NULL;
+	buf_free(&f->account->ahead.bytes);
+	f->account->ahead = (struct texts_ahead){ 0 };
 	TAILQ_REMOVE(&f->views, m, link);
 	if (TAILQ_EMPTY(&f->views))
 		folder_release(f);
@@ -78,6 +81,12 @@ struct account *
 mailbox_account(const struct mailbox *m)
 {
 	return m->folder->account;
+}
+
+bool
+mailbox_is_in_doubt(const struct mailbox *m)
+{
+	return m->folder->account->index_doubt;
 }
 
 struct str
@@ -339,6 +348,7 @@ mailbox_refresh(struct mailbox *m)
 		r = folder_ready(f);
 	if (r != STORE_OK)
 		return r;
+	watch_look(f);
 	if (f->look) {
 		f->look = false;
 		r = scan_mailbox(f->account, f->box.number, &f->place, SCAN_ALWAYS);

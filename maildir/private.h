@@ -12,12 +12,14 @@
  *   row, no file                removed outside, or lost            row expunged
  *   expunged row, file          expunged, not yet unlinked          unlinked, or, where the row has
  *                                                                     a mark, moved to trivet-deleted/
+ *   no row, a claimed UID       a COPY of many that died            unlinked (claims.c)
  *   no row at all, cur/ or new/ foreign                             adopted: row, then renamed
  *
  * So the index always commits first and the directory follows. A UID is committed before
  * a name with it exists. A move is a link in the target's tmp/, one transaction that adds
  * the target's row and expunges the source's, a rename and an unlink: each crash in between is
- * one of the states above.
+ * one of the states above. Of many messages the UIDs are claimed first, and the links, made in the
+ * transaction, have their last name at once.
  */
 #pragma once
 
@@ -36,7 +38,7 @@ enum {
 	HEADER_CACHE_MAX = 8 * 1024,	/* a header block above this is read from the file */
 	FLAG_DELAY_MS = 300,		/* from a flag's commit to the renaming */
 	TOUCH_DELAY_MS = 1000,		/* from a change in cur/ to its mtime in the row: one for several deliveries */
-	POLL_MS = 1000,			/* without inotify */
+	POLL_MS = 1000,			/* from a mailbox's opening to its watch; again and again without inotify */
 	UNWATCH_DELAY_MS = 5000,	/* an inotify instance without a mailbox */
 	SLICE_RENAMES = 100,		/* files renamed to their flags in one slice */
 	MESSAGE_BYTES_MAX = 1 << 30,	/* a file above this is not taken as a message */
@@ -154,6 +156,9 @@ must_check enum store_result message_add(struct account *, int64_t box,
 /* Takes it out, remembers it as expunged, counts. In a transaction; the file is the caller's. */
 must_check enum store_result message_drop(struct account *, struct box *,
     const struct message_row *, uint64_t modseq);
+/* All rows from one uid to another at once; the counts are the caller's. */
+must_check enum store_result messages_drop(struct account *, int64_t box, uint32_t first,
+    uint32_t last, uint64_t modseq);
 /*
  * Writes flags into the row; the name follows later (account_work), or has been seen to be
  * `named` already. Counts.
@@ -167,16 +172,17 @@ void message_put_letters(struct buf *out, const struct keywords *, uint32_t flag
 
 /* ---- snapshots, shared by the handles of one process ---- */
 
-/* About 40 bytes a message. */
+/* A mailbox of 100,000 is in memory for as long as a session has it selected. */
 struct row {
 	uint32_t uid;
 	uint32_t size;
 	uint64_t keywords;
 	uint64_t modseq;	/* of a dead one: its place in the log */
-	int64_t internal_date;
-	uint8_t flags;
-	bool dead;		/* expunged, but some view has not been told */
+	int64_t internal_date : 56;
+	uint64_t flags : 7;
+	uint64_t dead : 1;	/* expunged, but some view has not been told */
 };
+_Static_assert(sizeof(struct row) == 32, "a row is packed");
 
 /* Something views have to be told; folder.log, numbered from log_first. */
 struct log_entry {
@@ -198,6 +204,7 @@ struct folder {
 	bool gone;
 	struct place place;
 	bool look;		/* the directory has something that the index does not say */
+	bool watch_tried;
 	int watch_cur;
 	int watch_new;
 	struct row *rows;	/* by uid */
@@ -241,6 +248,8 @@ struct mailbox {
 	uint64_t version;	/* counts what moves sequence numbers of this view */
 };
 
+/* Tells SQLite of take_row(), by which a whole mailbox is loaded. What SQLite says. */
+must_check int snapshot_install(struct account *);
 must_check enum store_result folder_get(struct account *, struct str name, struct folder **out);
 /* Frees it with its last view. */
 void folder_release(struct folder *);
@@ -263,11 +272,42 @@ bool view_sees(const struct mailbox *, const struct row *);
 /* How many messages of the view lie before this position. */
 uint32_t view_before(struct mailbox *, size_t position);
 
+/* Walks the rows of a set that a view has and that live; over when the snapshot is refreshed. */
+struct set_walk {
+	const struct mailbox *m;
+	const struct uid_set *set;
+	size_t range;
+	size_t at;
+};
+
+struct set_walk set_walk(const struct mailbox *, const struct uid_set *);
+const struct row *set_walk_next(struct set_walk *);
+
 /* ---- accounts ---- */
 
 /* What FETCH copies, rendered from a message. */
 struct texts {
 	struct buf text[TEXT_COUNT];
+};
+
+/*
+ * Who asks for the texts of one message after the other is given them from here. A message never changes, so what
+ * was read once stays true.
+ */
+enum { AHEAD_MESSAGES = 32, AHEAD_BYTES = 32 * 1024 };
+
+struct texts_ahead {
+	int64_t box;
+	unsigned generation;
+	unsigned which;		/* bits 1 << TEXT_x */
+	uint32_t asked;		/* the uid before */
+	size_t count;
+	size_t next;
+	struct {
+		uint32_t uid;
+		struct { size_t at, n; } text[TEXT_COUNT];
+	} messages[AHEAD_MESSAGES];
+	struct buf bytes;
 };
 
 enum { KNOWN_DIRS = 16 };
@@ -277,6 +317,13 @@ struct known_dir {
 	int64_t box;	/* 0: unused */
 	int64_t mtime;
 	bool dirty;	/* the row does not say so yet */
+};
+
+/* Messages of a mailbox that are known to be on the disk (durable.c). */
+struct synced {
+	int64_t box;	/* 0: unused */
+	uint32_t uid;	/* those below are */
+	size_t singly;	/* and so many above, that are not remembered */
 };
 
 struct account {
@@ -302,10 +349,14 @@ struct account {
 	bool rebuilding;
 	int64_t root_mtime;	/* of dir, when rows and folders last agreed */
 	struct folder_list folders;
+	struct folder *loading;	/* whose rows take_row() takes */
 	struct inbox *inbox;	/* NULL: not known */
 	struct texts texts;	/* behind the views of message_texts */
+	struct texts_ahead ahead;	/* and so is this */
 	struct known_dir known[KNOWN_DIRS];
 	unsigned known_next;	/* the one that is given up next */
+	struct synced synced[KNOWN_DIRS];
+	unsigned synced_next;
 	/* watch.c */
 	int events;		/* epoll */
 	int inotify;
@@ -373,6 +424,20 @@ enum scan_mode {
 must_check enum store_result scan_mailbox(struct account *, int64_t box, const struct place *,
     enum scan_mode);
 
+/* claims.c; all but claims_get in a transaction. */
+must_check enum store_result claim_make(struct account *, int64_t box, uint32_t first, uint32_t last);
+must_check enum store_result claim_check(struct account *, int64_t box, uint32_t first, bool *there);
+must_check enum store_result claim_drop(struct account *, int64_t box, uint32_t first);
+/* Of one mailbox, an array of struct uid_range. */
+must_check enum store_result claims_get(struct account *, int64_t box, struct buf *out);
+bool claims_have(const struct buf *claims, uint32_t uid);
+must_check enum store_result claims_drop(struct account *, int64_t box);
+
+/* durable.c: the files of these messages are on the disk afterwards. */
+must_check enum store_result durable_sources(struct mailbox *, const struct uid_set *);
+/* Somebody else changed the directory: what is known of it counts no more. */
+void durable_forget(struct account *, int64_t box);
+
 /* rebuild.c */
 must_check enum store_result rebuild_index(struct account *);
 /* After an unclean boot: see DESIGN's store, UIDs and modseqs above the reserves. */
@@ -392,6 +457,8 @@ must_check enum store_result publish_file(struct account *, const struct place *
  */
 void publish_put_prefix(struct buf *out, int64_t seconds, struct str token);
 void publish_put_token(struct buf *out, struct str trace, struct str recipient);
+/* One of several that belong together: a prefix with no token, and a number for each. */
+void publish_put_numbered(struct buf *out, struct str prefix, size_t number);
 
 /*
  * Our own changes in cur/ move its mtime on, by which outside changes are noticed. Between
@@ -458,9 +525,11 @@ void watch_open(struct account *);
 void watch_close(struct account *);
 void watch_folder(struct folder *);
 void watch_forget(struct folder *);
+/* Where it is not watched, or not yet: marks it if its directories changed. */
+void watch_look(struct folder *);
 /* No mailbox has been open for a while: gives the instance back. */
 void watch_rest(struct account *);
-/* Without inotify: marks folders whose directories changed. */
+/* Watches folders that have been open for a while; without inotify, watch_look for all. */
 void watch_poll(struct account *);
 /* A byte to every other daemon's socket of this account. */
 void watch_notify(struct account *);

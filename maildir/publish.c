@@ -67,6 +67,18 @@ publish_put_prefix(struct buf *out, int64_t seconds, struct str token)
 	put_host(out);
 }
 
+void
+publish_put_numbered(struct buf *out, struct str prefix, size_t number)
+{
+	size_t seconds = str_index(prefix, '.') + 1;
+	size_t unique = seconds + str_index(str_from(prefix, seconds), '.');
+
+	buf_put(out, str_sub(prefix, 0, unique));
+	buf_put_c(out, '-');
+	buf_put_u64(out, number);
+	buf_put(out, str_from(prefix, unique));
+}
+
 enum store_result
 publish_file(struct account *a, const struct place *place, struct str base, struct str letters)
 {

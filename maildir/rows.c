@@ -429,6 +429,19 @@ message_drop(struct account *a, struct box *b, const struct message_row *m, uint
 }
 
 enum store_result
+messages_drop(struct account *a, int64_t box, uint32_t first, uint32_t last, uint64_t modseq)
+{
+	static const enum query clear[] = { Q_MESSAGES_CLEAR, Q_FILES_CLEAR, Q_CACHE_CLEAR };
+	int64_t from = message_key(box, first), to = message_key(box, last);
+	enum store_result r = index_do(a, Q_EXPUNGED_RANGE, BIND(V(box), V((int64_t)modseq), V(from),
+	    V(to)));
+
+	for (size_t i = 0; r == STORE_OK && i < countof(clear); i++)
+		r = index_do(a, clear[i], BIND(V(from), V(to)));
+	return r;
+}
+
+enum store_result
 message_set_flags(struct account *a, struct box *b, const struct message_row *m, uint32_t flags,
     uint64_t keywords, uint64_t modseq, const struct str *named)
 {

@@ -42,6 +42,7 @@ struct doubt {
 
 struct scan {
 	struct account *a;
+	int64_t number;
 	const struct place *place;
 	enum scan_mode mode;
 	struct box box;
@@ -53,6 +54,7 @@ struct scan {
 	struct map *by_prefix;
 	struct buf doubts;
 	struct buf seen;	/* behind the entries: 'n' or 'c', name, NUL */
+	struct buf claims;	/* struct uid_range */
 	bool changed;
 };
 
@@ -72,13 +74,68 @@ scan_free(struct scan *s)
 	map_free(s->by_prefix);
 	buf_free(&s->doubts);
 	buf_free(&s->seen);
+	buf_free(&s->claims);
 	box_free(&s->box);
+}
+
+static enum store_result
+settle(struct scan *s, int64_t cur, int64_t new)
+{
+	struct account *a = s->a;
+	int64_t box = s->number;
+	enum store_result r = box_get(a, box, &s->box);
+
+	if (r == STORE_OK)
+		r = claims_get(a, box, &s->claims);
+	if (r == STORE_OK)
+		r = compare_rows(s);
+	if (r == STORE_OK)
+		r = settle_doubts(s);
+	if (r == STORE_OK)
+		r = adopt_all(s);
+	if (r == STORE_OK && s->grew)
+		r = box_save_settings(a, &s->box);
+	if (r == STORE_OK && s->modseq != 0)
+		r = box_save_counts(a, &s->box);
+	if (r == STORE_OK)
+		r = index_do(a, Q_BOX_MTIMES, BIND(V(cur), V(new), V(box)));
+	return r;
+}
+
+/*
+ * Claims are done away with where the files were listed under the lock: then all that was left over is in the list.
+ * Of one that is made later its files are known, and it stays.
+ */
+static enum store_result
+compare(struct scan *s, int64_t cur, int64_t new)
+{
+	struct account *a = s->a;
+	enum store_result r = claims_get(a, s->number, &s->claims);
+	bool left_over = s->claims.n > 0, locked = false;
+
+	if (r == STORE_OK && left_over) {
+		r = txn_begin(a);
+		locked = r == STORE_OK;
+	}
+	if (r == STORE_OK)
+		r = list_files(s);
+	if (r == STORE_OK)
+		measure(s);
+	if (r == STORE_OK && !locked) {
+		r = txn_begin(a);
+		locked = r == STORE_OK;
+	}
+	if (r == STORE_OK)
+		r = settle(s, cur, new);
+	if (r == STORE_OK && left_over)
+		r = claims_drop(a, s->number);
+	return locked ? txn_end(a, r) : r;
 }
 
 enum store_result
 scan_mailbox(struct account *a, int64_t box, const struct place *place, enum scan_mode mode)
 {
-	struct scan s = { .a = a, .place = place, .mode = mode };
+	struct scan s = { .a = a, .number = box, .place = place, .mode = mode };
 	int64_t cur = files_mtime_ns(place->cur), new = files_mtime_ns(place->new);
 	enum store_result r = box_get(a, box, &s.box);
 
@@ -90,27 +147,8 @@ scan_mailbox(struct account *a, int64_t box, const struct place *place, enum sca
 		return STORE_OK;
 	}
 	box_free(&s.box);
-	r = list_files(&s);
-	if (r == STORE_OK) {
-		measure(&s);
-		r = txn_begin(a);
-	}
-	if (r == STORE_OK) {
-		r = box_get(a, box, &s.box);
-		if (r == STORE_OK)
-			r = compare_rows(&s);
-		if (r == STORE_OK)
-			r = settle_doubts(&s);
-		if (r == STORE_OK)
-			r = adopt_all(&s);
-		if (r == STORE_OK && s.grew)
-			r = box_save_settings(a, &s.box);
-		if (r == STORE_OK && s.modseq != 0)
-			r = box_save_counts(a, &s.box);
-		if (r == STORE_OK)
-			r = index_do(a, Q_BOX_MTIMES, BIND(V(cur), V(new), V(box)));
-		r = txn_end(a, r);
-	}
+	durable_forget(a, box);
+	r = compare(&s, cur, new);
 	if (r == STORE_OK)
 		r = finish(&s, cur, new);
 	scan_free(&s);
@@ -296,8 +334,11 @@ take_letters(struct scan *s, const struct message_row *row, struct str now)
 	flags = (row->flags | (is & ~was)) & ~(was & ~is);
 	keywords = (row->keywords | (words_is & ~words_was)) & ~(words_was & ~words_is);
 	r = need_modseq(s);
-	return r != STORE_OK ? r : message_set_flags(s->a, &s->box, row, flags, keywords,
-	    s->modseq, &now);
+	if (r == STORE_OK)
+		r = message_set_flags(s->a, &s->box, row, flags, keywords, s->modseq, &now);
+	/* Where their change and ours met, the name is to say both. */
+	flags_rename_later(s->a);
+	return r;
 }
 
 static enum store_result
@@ -414,6 +455,16 @@ uid_is_free(struct scan *s, uint32_t uid)
 	return index_end(s->a, q) == STORE_OK && !taken;
 }
 
+/* The link of a copy that died; what has no other name is not thrown away, whatever it is called. */
+static bool
+is_left_copy(struct scan *s, const struct entry *e)
+{
+	struct stat st;
+
+	return claims_have(&s->claims, e->name.uid) && !e->in_new &&
+	    fstatat(s->place->cur, e->text.p, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_nlink > 1;
+}
+
 /*
  * Expunged, but whoever did it had no time to remove the file. One that was put there since is somebody's wish: a
  * backup's, say. What has another name elsewhere was moved there by us.
@@ -428,6 +479,8 @@ is_leftover(struct scan *s, const struct entry *e)
 
 	if (!e->name.has_uid || e->in_new || fstatat(s->place->cur, e->text.p, &st, AT_SYMLINK_NOFOLLOW) != 0)
 		return false;
+	if (is_left_copy(s, e))
+		return true;
 	changed = (int64_t)st.st_ctim.tv_sec * 1000 + st.st_ctim.tv_nsec / 1000000;
 	q = index_ask(s->a, Q_EXPUNGED_FILE, BIND(V(s->box.number), V(e->name.uid)));
 	while (index_row(s->a, q))

@@ -79,9 +79,11 @@ search_free(struct search *s)
 
 /* What says nothing about other messages. Their files' faults are logged where they happen. */
 static bool
-is_of_one_message(enum store_result r)
+is_of_one_message(const struct search *s, enum store_result r)
 {
-	return r == STORE_GONE || r == STORE_NO_SUCH || r == STORE_BROKEN || r == STORE_TOO_LARGE;
+	if (r == STORE_BROKEN)
+		return !mailbox_is_in_doubt(s->mailbox);
+	return r == STORE_GONE || r == STORE_NO_SUCH || r == STORE_TOO_LARGE;
 }
 
 /* The message in hand, as far as the slice goes: MAYBE, and STORE_OK, means that it is over. */
@@ -105,7 +107,7 @@ examine(struct search *s, int64_t until, enum answer *answer)
 	}
 	if (r == STORE_OK && s->reading != NULL)
 		*answer = read_body(s, until);
-	if (r == STORE_OK || !is_of_one_message(r))
+	if (r == STORE_OK || !is_of_one_message(s, r))
 		return r;
 	*answer = NO;
 	return STORE_OK;

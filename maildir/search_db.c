@@ -253,7 +253,7 @@ connect(struct search_db *db, int flags)
 
 	index_vfs_install();
 	index_vfs_put_path(&path, db->account->dir, file);
-	code = sqlite3_open_v2(buf_z(&path), &db->db, flags, NULL);
+	code = sqlite3_open_v2(buf_z(&path), &db->db, flags | SQLITE_OPEN_NOMUTEX, NULL);
 	if (code != SQLITE_OK)
 		return code;
 	/* As with the index: see there. Nobody waits for a lock: what cannot be had now is done later. */

@@ -38,6 +38,7 @@ enum {
 	FLAG_DRAFT = 1 << 2,
 	FLAG_FLAGGED = 1 << 3,
 	FLAG_SEEN = 1 << 4,
+	FLAG_ALL = (1 << 5) - 1,
 };
 
 enum {

@@ -71,6 +71,83 @@ read_cache(struct account *a, enum query query, int64_t key, unsigned which, uns
 	return index_end(a, q);
 }
 
+/* ---- one message after the other ---- */
+
+static bool
+read_ahead_row(struct texts_ahead *ahead, sqlite3_stmt *q)
+{
+	struct str text;
+
+	ahead->messages[ahead->count].uid = key_uid(sqlite3_column_int64(q, 0));
+	for (unsigned t = 0; t < TEXT_COUNT; t++) {
+		if ((ahead->which >> t & 1) == 0)
+			continue;
+		/* Some are not kept: who asks for this one gets it the long way. */
+		if (sqlite3_column_type(q, (int)t + 1) == SQLITE_NULL)
+			return false;
+		text = index_text(q, (int)t + 1);
+		ahead->messages[ahead->count].text[t].at = ahead->bytes.n;
+		ahead->messages[ahead->count].text[t].n = text.n;
+		buf_put(&ahead->bytes, text);
+	}
+	return true;
+}
+
+static enum store_result
+read_ahead(struct account *a, int64_t key)
+{
+	struct texts_ahead *ahead = &a->ahead;
+	sqlite3_stmt *q = index_ask(a, Q_CACHE_RANGE, BIND(V(key),
+	    V(message_key(ahead->box, UINT32_MAX)), V(AHEAD_MESSAGES)));
+
+	ahead->count = ahead->next = 0;
+	buf_clear(&ahead->bytes);
+	while (ahead->count < AHEAD_MESSAGES && ahead->bytes.n < AHEAD_BYTES && index_row(a, q))
+		if (read_ahead_row(ahead, q))
+			ahead->count++;
+	return index_end(a, q);
+}
+
+static bool
+take_ahead(struct texts_ahead *ahead, uint32_t uid, struct str out[TEXT_COUNT])
+{
+	while (ahead->next < ahead->count && ahead->messages[ahead->next].uid < uid)
+		ahead->next++;
+	if (ahead->next == ahead->count || ahead->messages[ahead->next].uid != uid)
+		return false;
+	for (unsigned t = 0; t < TEXT_COUNT; t++)
+		if ((ahead->which >> t & 1) != 0)
+			out[t] = str_sub(buf_str(&ahead->bytes), ahead->messages[ahead->next].text[t].at,
+			    ahead->messages[ahead->next].text[t].n);
+	return true;
+}
+
+/* True: it was read before, or the one asked for last was the one before it and it has been read now. */
+static bool
+find_ahead(struct account *a, int64_t box, uint32_t uid, unsigned which,
+    struct str out[TEXT_COUNT])
+{
+	struct texts_ahead *ahead = &a->ahead;
+	bool same = ahead->box == box && ahead->generation == a->generation && ahead->which == which;
+	bool walks = same && uid > ahead->asked && uid - ahead->asked <= AHEAD_MESSAGES;
+
+	if (!same) {
+		ahead->count = ahead->next = 0;
+		ahead->box = box;
+		ahead->generation = a->generation;
+		ahead->which = which;
+	}
+	ahead->asked = uid;
+	if (!walks) {
+		ahead->count = ahead->next = 0;
+		return false;
+	}
+	if (take_ahead(ahead, uid, out))
+		return true;
+	return ahead->next == ahead->count && read_ahead(a, message_key(box, uid)) == STORE_OK &&
+	    take_ahead(ahead, uid, out);
+}
+
 enum store_result
 message_texts(struct mailbox *m, uint32_t uid, unsigned which, struct str out[TEXT_COUNT])
 {
@@ -80,6 +157,8 @@ message_texts(struct mailbox *m, uint32_t uid, unsigned which, struct str out[TE
 	int64_t key;
 
 	which &= (1u << TEXT_COUNT) - 1;
+	if (r == STORE_OK && find_ahead(a, m->folder->box.number, uid, which, out))
+		return STORE_OK;
 	for (unsigned t = 0; t < TEXT_COUNT; t++)
 		buf_clear(&a->texts.text[t]);
 	key = message_key(m->folder->box.number, uid);

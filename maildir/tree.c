@@ -245,6 +245,8 @@ tree_drop_box(struct account *a, int64_t box)
 		    V(message_key(box, UINT32_MAX))));
 	if (r == STORE_OK)
 		r = index_do(a, Q_EXPUNGED_CLEAR, BIND(V(box)));
+	if (r == STORE_OK)
+		r = claims_drop(a, box);
 	return r == STORE_OK ? index_do(a, Q_BOX_DROP, BIND(V(box))) : r;
 }
 

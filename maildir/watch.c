@@ -109,13 +109,27 @@ watch_dir(struct account *a, int dir)
 	    IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_CLOSE_WRITE | IN_ONLYDIR);
 }
 
-/* An instance only for an account with a mailbox open: there are few of them. */
+/*
+ * To watch a directory takes the kernel a look at each name of it that it remembers, 10 ms and more where there are
+ * 100,000: a session that is gone within a second does not pay for that.
+ */
 void
 watch_folder(struct folder *f)
 {
 	struct account *a = f->account;
 
 	a->unwatch_due = 0;
+	if (a->poll_due == 0)
+		a->poll_due = clock_monotonic_ms() + POLL_MS;
+}
+
+/* An instance only for an account with a mailbox open: there are few of them. */
+static void
+begin_watch(struct folder *f)
+{
+	struct account *a = f->account;
+
+	f->watch_tried = true;
 	if (a->inotify < 0) {
 		a->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 		add_to_events(a, a->inotify);
@@ -124,8 +138,6 @@ watch_folder(struct folder *f)
 		f->watch_cur = watch_dir(a, f->place.cur);
 		f->watch_new = watch_dir(a, f->place.new);
 	}
-	if ((f->watch_cur < 0 || f->watch_new < 0) && a->poll_due == 0)
-		a->poll_due = clock_monotonic_ms() + POLL_MS;
 }
 
 /* What we heard of and nobody looked at is looked at by the next to open it. */
@@ -236,22 +248,41 @@ account_on_event(struct account *a)
 		search_build_later(a);
 }
 
+static void
+look_at_times(struct folder *f)
+{
+	struct account *a = f->account;
+	scoped_box box = BOX_NONE;
+	int64_t cur = files_mtime_ns(f->place.cur);
+
+	if (f->look || f->gone || f->generation != a->generation ||
+	    box_get(a, f->box.number, &box) != STORE_OK)
+		return;
+	f->look = files_mtime_ns(f->place.new) != box.new_mtime ||
+	    (cur != box.cur_mtime && !touch_knows(a, f->box.number, cur));
+}
+
+void
+watch_look(struct folder *f)
+{
+	if (f->watch_cur < 0 || f->watch_new < 0)
+		look_at_times(f);
+}
+
 void
 watch_poll(struct account *a)
 {
 	struct folder *f;
 
 	TAILQ_FOREACH(f, &a->folders, link) {
-		scoped_box box = BOX_NONE;
-		int64_t cur = files_mtime_ns(f->place.cur);
-
 		if (f->watch_cur >= 0 && f->watch_new >= 0)
 			continue;
-		a->poll_due = clock_monotonic_ms() + POLL_MS;
-		if (f->gone || f->look || f->generation != a->generation || box_get(a, f->box.number, &box) != STORE_OK)
-			continue;
-		f->look = files_mtime_ns(f->place.new) != box.new_mtime ||
-		    (cur != box.cur_mtime && !touch_knows(a, f->box.number, cur));
+		/* Begun first: what comes while we look is told. */
+		if (!f->watch_tried)
+			begin_watch(f);
+		if (f->watch_cur < 0 || f->watch_new < 0)
+			a->poll_due = clock_monotonic_ms() + POLL_MS;
+		look_at_times(f);
 	}
 }
 

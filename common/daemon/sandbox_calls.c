@@ -122,7 +122,7 @@ static const struct sandbox_call rearranges_rows[] = {
 	CALL(renameat),
 #endif
 	IF(utimensat, NO_POINTER(1)),	/* of a descriptor */
-	CALL(umask),
+	CALL(umask), CALL(syncfs),
 };
 static const struct sandbox_group rearranges = GROUP(rearranges_rows);
 

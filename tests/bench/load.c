@@ -22,6 +22,7 @@ enum { CONNECTIONS_MAX = 1000, READ_SIZE = 256 * 1024, PATIENCE_MS = 60000 };
 
 struct session {
 	int fd;			/* -1: over */
+	unsigned number;	/* 1, 2 .. */
 	unsigned step;
 	unsigned left;		/* of what the step repeats: recipients, messages */
 	uint64_t literal;	/* octets to come that are no lines */
@@ -39,10 +40,10 @@ struct protocol {
 };
 
 static const char *host = "127.0.0.1", *port, *user = "user1", *password = "secret",
-	*domain = "example.test", *items = "(UID FLAGS)";
+	*domain = "example.test", *items = "(UID FLAGS)", *mailbox = "INBOX", *command = "NOOP";
 static unsigned connections = 1, total = 100, users = 10, size = 4096, messages = 1;
 static bool one_user;		/* SMTP: all to `user`, not to each in turn */
-static unsigned begun, done;	/* messages handed in, or sessions */
+static unsigned begun, done;	/* messages handed in, or sessions; of `each`, commands */
 static uint64_t octets;
 static struct buf body = BUF_INIT;
 static const struct protocol *protocol;
@@ -162,6 +163,53 @@ imap_say(struct session *s)
 	}
 }
 
+/* ---- IMAP: one command again and again, each connection as another user ---- */
+
+/* In the command # is how many there have been, and {} a message. */
+static void
+put_command(struct session *s)
+{
+	buf_put_z(&s->out, "t ");
+	for (const char *c = command; *c != '\0'; c++) {
+		if (*c == '#') {
+			buf_printf(&s->out, "%u", s->left);
+		} else if (c[0] == '{' && c[1] == '}') {
+			buf_printf(&s->out, "{%zu+}\r\n", body.n);
+			buf_put(&s->out, buf_str(&body));
+			c++;
+		} else {
+			buf_put_c(&s->out, *c);
+		}
+	}
+	buf_put_z(&s->out, "\r\n");
+}
+
+static bool
+each_say(struct session *s)
+{
+	switch (s->step) {
+	case 0:
+		buf_printf(&s->out, "t LOGIN user%u@%s %s\r\n", s->number, domain, password);
+		break;
+	case 1:
+		buf_printf(&s->out, "t SELECT %s\r\n", mailbox);
+		break;
+	case 2:
+		if (s->left > 0)
+			done++;
+		if (s->left++ < messages) {
+			put_command(s);
+			return true;
+		}
+		buf_put_z(&s->out, "t LOGOUT\r\n");
+		break;
+	default:
+		return false;
+	}
+	s->step++;
+	return true;
+}
+
 /* ---- POP3: whole sessions ---- */
 
 static enum parse
@@ -210,6 +258,7 @@ static const struct protocol protocols[] = {
 	{ "smtp", smtp_line, smtp_say },
 	{ "imap", imap_line, imap_say },
 	{ "pop3", pop3_line, pop3_say },
+	{ "each", imap_line, each_say },
 };
 
 /* ---- connections ---- */
@@ -236,6 +285,12 @@ is_smtp(void)
 	return protocol == &protocols[0];
 }
 
+static bool
+is_each(void)
+{
+	return protocol->say == each_say;
+}
+
 static void
 open_session(struct session *s)
 {
@@ -254,7 +309,7 @@ close_session(struct session *s)
 {
 	close(s->fd);
 	s->fd = -1;
-	if (is_smtp())
+	if (is_smtp() || is_each())
 		return;
 	done++;
 	if (begun < total)
@@ -342,8 +397,10 @@ run(void)
 	struct pollfd *polled = xcalloc(connections, sizeof(*polled));
 	bool open = true;
 
-	for (unsigned i = 0; i < connections; i++)
+	for (unsigned i = 0; i < connections; i++) {
+		sessions[i].number = i + 1;
 		open_session(&sessions[i]);
+	}
 	while (open) {
 		open = false;
 		for (unsigned i = 0; i < connections; i++) {
@@ -381,7 +438,7 @@ take_options(int argc, char **argv)
 {
 	int option;
 
-	while ((option = getopt(argc, argv, "h:c:n:u:s:m:l:p:d:f:")) != -1) {
+	while ((option = getopt(argc, argv, "h:c:n:u:s:m:l:p:d:f:b:x:")) != -1) {
 		switch (option) {
 		case 'h': host = optarg; break;
 		case 'c': connections = number(optarg); break;
@@ -393,6 +450,8 @@ take_options(int argc, char **argv)
 		case 'p': password = optarg; break;
 		case 'd': domain = optarg; break;
 		case 'f': items = optarg; break;
+		case 'b': mailbox = optarg; break;
+		case 'x': command = optarg; break;
 		default: argc = 0;
 		}
 	}
@@ -401,8 +460,8 @@ take_options(int argc, char **argv)
 			protocol = &protocols[i];
 	if (protocol == NULL)
 		stop("usage: load [-h HOST] [-c CONNECTIONS] [-n MESSAGES-OR-SESSIONS] [-u USERS] "
-			"[-s OCTETS]\n\t[-m MESSAGES-TO-RETR] [-l USER] [-p PASSWORD] [-d DOMAIN] "
-			"[-f FETCH-ITEMS] smtp|imap|pop3 PORT", STR_EMPTY);
+			"[-s OCTETS]\n\t[-m MESSAGES-TO-RETR-OR-COMMANDS] [-l USER] [-p PASSWORD] [-d DOMAIN] "
+			"[-f FETCH-ITEMS]\n\t[-b MAILBOX] [-x COMMAND] smtp|imap|pop3|each PORT", STR_EMPTY);
 	port = argv[optind + 1];
 	if (connections > CONNECTIONS_MAX)
 		stop("too many connections", STR_EMPTY);

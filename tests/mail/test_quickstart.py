@@ -111,3 +111,12 @@ def test_the_benchmark_runs():
     equal(len(re.findall("ms CPU each", done.stdout)), 7)
     equal(len(re.findall("KB each", done.stdout)), 6)
     equal(len(re.findall("ms beside them|ms without", done.stdout)), 2)
+
+
+@seconds(120)
+def test_the_benchmark_of_the_store_runs():
+    run_program("make", "-s", "tests/bench/load", cwd=build_dir(), timeout=100)
+    done = run_program(f"{TOP}/tests/bench/store", "--smoke", text=True, timeout=100)
+    assert done.returncode == 0, done.stdout + done.stderr
+    equal(len(re.findall("us CPU each", done.stdout)), 9)
+    equal(len(re.findall("octets a message|for a second of CPU", done.stdout)), 2)

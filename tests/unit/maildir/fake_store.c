@@ -202,3 +202,9 @@ filter_body(struct filter *f, struct str *out)
 	(void)out;
 	return false;
 }
+
+bool
+mailbox_is_in_doubt(const struct mailbox *m)
+{
+	return m->in_doubt;
+}

@@ -22,6 +22,7 @@ struct mailbox {
 	struct str keywords[KEYWORDS_MAX];
 	size_t keyword_count;
 	unsigned open_contents;
+	bool in_doubt;
 };
 
 struct mailbox *fake_new(void);

@@ -506,6 +506,10 @@ what_cannot_be_read_is_not_found(void **state)
 	box->messages[2]->fault = STORE_BUSY;
 	search = search_new(box, key_of("BODY body"));
 	assert_int_equal(search_step(search, &found, &done), STORE_BUSY);
+	/* Where the index is at fault, nothing is said of the message. */
+	box->messages[2]->fault = STORE_BROKEN;
+	box->in_doubt = true;
+	assert_int_equal(search_step(search, &found, &done), STORE_BROKEN);
 	box->messages[2]->fault = STORE_OK;
 	assert_int_equal(search_step(search, &found, &done), STORE_OK);
 	assert_true(done);

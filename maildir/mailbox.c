@@ -269,6 +269,8 @@ mailbox_first_unseen(const struct mailbox *m)
 {
 	const struct folder *f = m->folder;
 
+	if (f->box.unseen == 0 && f->dead_count == 0)
+		return 0;
 	for (size_t at = 0; at < f->count; at++)
 		if ((f->rows[at].flags & FLAG_SEEN) == 0 && view_sees(m, &f->rows[at]))
 			return view_before(hints_of(m), at) + 1;

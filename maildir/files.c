@@ -15,6 +15,8 @@
 
 enum {
 	BENEATH_TRIES = 20,	/* openat2 says EAGAIN when a rename ran past it */
+	PIECE = 64 * 1024,	/* compared at a time */
+	TIMES_APART = 60,	/* seconds; our own renames and links come sooner after the writing */
 	TREE_DEPTH_MAX = 3,	/* a mailbox is cur/, new/, tmp/ and their files */
 };
 
@@ -216,6 +218,25 @@ files_write(int fd, struct str bytes)
 		if (done < 0)
 			return false;
 		bytes = str_from(bytes, (size_t)done);
+	}
+	return true;
+}
+
+bool
+files_same(int one, int other)
+{
+	scoped_buf a = BUF_INIT, b = BUF_INIT;
+	struct stat st, st_other;
+	uint64_t at = 0;
+
+	if (fstat(one, &st) != 0 || fstat(other, &st_other) != 0 || st.st_size != st_other.st_size)
+		return false;
+	for (; at < (uint64_t)st.st_size; at += a.n) {
+		buf_clear(&a);
+		buf_clear(&b);
+		if (!files_read_at(one, at, PIECE, &a) || !files_read_at(other, at, PIECE, &b) || a.n == 0 ||
+		    !str_eq(buf_str(&a), buf_str(&b)))
+			return false;
 	}
 	return true;
 }

@@ -40,6 +40,9 @@ must_check bool files_read_all(int fd, size_t limit, struct buf *out);
 must_check bool files_read_at(int fd, uint64_t from, size_t n, struct buf *out);
 must_check bool files_write(int fd, struct str bytes);
 
+/* Have these open files the same octets? False where they cannot be read. */
+must_check bool files_same(int one, int other);
+
 /* Calls see for each name except "." and ".."; stops early where it says false. */
 typedef bool files_see(void *arg, struct str name);
 must_check bool files_list(int dir, files_see *see, void *arg);

@@ -412,6 +412,18 @@ uid_is_free(struct scan *s, uint32_t uid)
 	return index_end(s->a, q) == STORE_OK && !taken;
 }
 
+/* Other programs count UIDs of their own, and write them alike: but not the rest as we do. */
+static bool
+is_our_name(const struct entry *e)
+{
+	scoped_buf ours = BUF_INIT;
+
+	if (!e->name.has_uid || !e->name.has_size || !e->name.has_wire)
+		return false;
+	file_name_put_base(&ours, e->name.prefix, e->name.size, e->name.wire, e->name.uid);
+	return str_eq(e->name.base, buf_str(&ours));
+}
+
 /*
  * Expunged, but whoever did it had no time to remove the file. One that was put there since is somebody's wish: a
  * backup's, say. What has another name elsewhere was moved there by us.
@@ -432,6 +444,43 @@ is_leftover(struct scan *s, const struct entry *e)
 		left |= str_eq(index_text(q, 0), e->name.base) &&
 		    (st.st_nlink > 1 || changed <= sqlite3_column_int64(q, 1) + LEFTOVER_MS);
 	return index_end(s->a, q) == STORE_OK && left;
+}
+
+/* Of two that nobody has a row for the one that was there first stays: the other was put beside it. */
+static bool
+is_earlier(struct scan *s, const struct entry *a, const struct entry *b)
+{
+	struct stat x, y;
+
+	if (fstatat(s->place->cur, a->text.p, &x, AT_SYMLINK_NOFOLLOW) != 0 ||
+	    fstatat(s->place->cur, b->text.p, &y, AT_SYMLINK_NOFOLLOW) != 0)
+		return false;
+	if (x.st_ctim.tv_sec != y.st_ctim.tv_sec)
+		return x.st_ctim.tv_sec < y.st_ctim.tv_sec;
+	return x.st_ctim.tv_nsec != y.st_ctim.tv_nsec ? x.st_ctim.tv_nsec < y.st_ctim.tv_nsec : a < b;
+}
+
+/*
+ * A backup that is put back without removing what came since brings each message again whose flags have changed: the same
+ * name but for its letters, the same UID, the same octets. It is one message, and the name that we know stays.
+ */
+static bool
+is_twin(struct scan *s, const struct entry *e)
+{
+	const struct entry *other = e->shared && !e->in_new && is_our_name(e) ? map_get(s->by_prefix, e->name.prefix) : NULL;
+
+	for (; other != NULL; other = other->same) {
+		scoped_fd one = -1, two = -1;
+
+		if (other == e || other->in_new || !str_eq(other->name.base, e->name.base) ||
+		    (!other->matched && !is_earlier(s, other, e)))
+			continue;
+		one = files_open_message(s->place->cur, e->text.p);
+		two = files_open_message(s->place->cur, other->text.p);
+		if (one >= 0 && two >= 0 && files_same(one, two))
+			return true;
+	}
+	return false;
 }
 
 static enum store_result
@@ -488,18 +537,6 @@ adopt(struct scan *s, struct entry *e, bool trusted)
 	return message_add(s->a, s->box.number, row);
 }
 
-/* Other programs count UIDs of their own, and write them alike: but not the rest as we do. */
-static bool
-is_our_name(const struct entry *e)
-{
-	scoped_buf ours = BUF_INIT;
-
-	if (!e->name.has_uid || !e->name.has_size || !e->name.has_wire)
-		return false;
-	file_name_put_base(&ours, e->name.prefix, e->name.size, e->name.wire, e->name.uid);
-	return str_eq(e->name.base, buf_str(&ours));
-}
-
 static int64_t
 seconds_of(const struct entry *e)
 {
@@ -531,11 +568,11 @@ adopt_all(struct scan *s)
 
 		if (e->matched || (!e->measured && !(e->name.has_size && e->name.has_wire)))
 			continue;
-		if (!is_leftover(s, e)) {
+		if (!is_leftover(s, e) && !is_twin(s, e)) {
 			order[count++] = e;
 			continue;
 		}
-		log_info(&s->a->log, "expunged-file-removed", KV("mailbox", buf_str(&s->box.name)),
+		log_info(&s->a->log, "needless-file-removed", KV("mailbox", buf_str(&s->box.name)),
 		    KV("file", e->text));
 		unlinkat(s->place->cur, e->text.p, 0);
 	}

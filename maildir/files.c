@@ -172,6 +172,31 @@ files_mtime_ns(int dir)
 	return (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
 }
 
+int64_t
+files_identity(int dir, const char *name)
+{
+	struct statx st;
+
+	if (statx(dir, name, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, STATX_INO | STATX_BTIME, &st) != 0 ||
+	    (st.stx_mask & STATX_INO) == 0)
+		return 0;
+	if ((st.stx_mask & STATX_BTIME) != 0 && st.stx_btime.tv_sec > 0)
+		return st.stx_btime.tv_sec * 1000000000 + st.stx_btime.tv_nsec;
+	return -(int64_t)(st.stx_ino & INT64_MAX);
+}
+
+bool
+files_times_set(int dir, const char *name)
+{
+	struct stat st;
+	int64_t apart;
+
+	if (fstatat(dir, name, &st, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) != 0)
+		return false;
+	apart = st.st_ctim.tv_sec - st.st_mtim.tv_sec;
+	return apart > TIMES_APART || apart < -TIMES_APART;
+}
+
 bool
 files_read_all(int fd, size_t limit, struct buf *out)
 {
@@ -207,22 +232,6 @@ files_read_at(int fd, uint64_t from, size_t n, struct buf *out)
 }
 
 bool
-files_write(int fd, struct str bytes)
-{
-	ssize_t done;
-
-	while (bytes.n > 0) {
-		done = write(fd, bytes.p, bytes.n);
-		if (done < 0 && errno == EINTR)
-			continue;
-		if (done < 0)
-			return false;
-		bytes = str_from(bytes, (size_t)done);
-	}
-	return true;
-}
-
-bool
 files_same(int one, int other)
 {
 	scoped_buf a = BUF_INIT, b = BUF_INIT;
@@ -237,6 +246,22 @@ files_same(int one, int other)
 		if (!files_read_at(one, at, PIECE, &a) || !files_read_at(other, at, PIECE, &b) || a.n == 0 ||
 		    !str_eq(buf_str(&a), buf_str(&b)))
 			return false;
+	}
+	return true;
+}
+
+bool
+files_write(int fd, struct str bytes)
+{
+	ssize_t done;
+
+	while (bytes.n > 0) {
+		done = write(fd, bytes.p, bytes.n);
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done < 0)
+			return false;
+		bytes = str_from(bytes, (size_t)done);
 	}
 	return true;
 }

@@ -175,6 +175,17 @@ add_names(struct account *a, struct str rest)
 	return r;
 }
 
+/* renew.c says why. */
+static enum store_result
+renew_copy(struct tree *t, struct box *box)
+{
+	enum store_result r = renew_validity(t->a, box);
+
+	log_warn(&t->a->log, "mailbox-copied", KV("mailbox", buf_str(&box->name)), KV("uidvalidity", box->uidvalidity),
+	    KV("why", "trivet-mailbox is a copy, from a backup or another place, and the index knows nothing of it"));
+	return r == STORE_OK ? box_renew(t->a, box, box->uid_next, box->modseq) : r;
+}
+
 /* Its row was lost with the index, or it was brought here: all it knows is in its files. */
 static enum store_result
 found_known(struct tree *t, struct str name, const struct control *c)
@@ -193,11 +204,11 @@ found_known(struct tree *t, struct str name, const struct control *c)
 	box.uid_next = c->uid_reserve;
 	box.modseq = c->modseq_reserve;
 	buf_put(&t->fresh, (struct str){ (const char *)&box.number, sizeof(box.number) });
-	r = index_do(t->a, Q_BOX_RECENT, BIND(V(box.uid_next), V(box.number)));
-	if (r == STORE_OK)
-		r = box_save_counts(t->a, &box);
+	r = c->copied ? renew_copy(t, &box) : box_save_counts(t->a, &box);
 	if (r == STORE_OK)
 		r = vanished_forget(t->a, &box);
+	if (r == STORE_OK)
+		r = index_do(t->a, Q_BOX_RECENT, BIND(V(box.uid_next), V(box.number)));
 	return r == STORE_OK ? add_names(t->a, buf_str(&c->subscribed_names)) : r;
 }
 

@@ -18,6 +18,7 @@
 
 enum {
 	FIELDS_ROOM = 80,	/* ",S=..,W=..,U=..:2,LETTERS" must fit behind a prefix */
+	TICK_NS = 20 * 1000 * 1000,	/* a directory may change again without its time being another */
 	LEFTOVER_MS = 100,	/* somebody may have renamed it while it was expunged */
 };
 
@@ -75,6 +76,16 @@ scan_free(struct scan *s)
 	box_free(&s->box);
 }
 
+/* A time that is still this one: what comes in the same tick of the clock would never be seen. 0: look again. */
+static int64_t
+settled(int64_t mtime)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec - mtime < TICK_NS ? 0 : mtime;
+}
+
 enum store_result
 scan_mailbox(struct account *a, int64_t box, const struct place *place, enum scan_mode mode)
 {
@@ -108,7 +119,7 @@ scan_mailbox(struct account *a, int64_t box, const struct place *place, enum sca
 		if (r == STORE_OK && s.modseq != 0)
 			r = box_save_counts(a, &s.box);
 		if (r == STORE_OK)
-			r = index_do(a, Q_BOX_MTIMES, BIND(V(cur), V(new), V(box)));
+			r = index_do(a, Q_BOX_MTIMES, BIND(V(settled(cur)), V(settled(new)), V(box)));
 		r = txn_end(a, r);
 	}
 	if (r == STORE_OK)
@@ -647,11 +658,11 @@ finish(struct scan *s, int64_t cur, int64_t new)
 		r = txn_begin(s->a);
 		if (r == STORE_OK)
 			r = txn_end(s->a, index_do(s->a, Q_BOX_MTIMES,
-			    BIND(V(cur), V(new), V(s->box.number))));
+			    BIND(V(settled(cur)), V(settled(new)), V(s->box.number))));
 		if (r != STORE_OK)
 			return r;
 	}
-	touch_note(s->a, s->box.number, cur);
+	touch_note(s->a, s->box.number, settled(cur));
 	(void)!files_list(s->place->tmp, see_tmp, s);
 	if (s->changed)
 		watch_notify(s->a);

@@ -311,6 +311,16 @@ take_letters(struct scan *s, const struct message_row *row, struct str now)
 	    s->modseq, &now);
 }
 
+static bool
+same_letters(struct str one, struct str other)
+{
+	scoped_buf a = BUF_INIT, b = BUF_INIT;
+
+	letters_put_sorted(&a, one);
+	letters_put_sorted(&b, other);
+	return str_eq(buf_str(&a), buf_str(&b));
+}
+
 static enum store_result
 settle_file(struct scan *s, const struct message_row *row, const struct entry *e)
 {
@@ -318,14 +328,22 @@ settle_file(struct scan *s, const struct message_row *row, const struct entry *e
 	uint64_t size;
 	int64_t mtime;
 	int from = e->in_new ? s->place->new : s->place->cur;
+	struct str letters = buf_str(&row->letters);
+	enum store_result r = STORE_OK;
 
 	/* Renamed again since it was listed: the next look will be right. */
 	if (!files_stat(from, e->text.p, &size, &mtime))
 		return STORE_OK;
-	if (!e->in_new && str_eq(e->name.base, buf_str(&row->base)))
-		return take_letters(s, row, e->name.letters);
+	/* In new/ there are no flags; what lies there with its old ones was put back for other programs to see. */
+	if (!e->in_new && !same_letters(e->name.letters, letters)) {
+		letters = e->name.letters;
+		r = take_letters(s, row, letters);
+	}
+	if (r != STORE_OK || (!e->in_new && str_eq(e->name.base, buf_str(&row->base)) &&
+	    str_eq(e->name.letters, letters)))
+		return r;
 	s->changed = true;
-	file_name_put(&to, buf_str(&row->base), buf_str(&row->letters));
+	file_name_put(&to, buf_str(&row->base), letters);
 	if (renameat2(from, e->text.p, s->place->cur, buf_z(&to), RENAME_NOREPLACE) != 0 &&
 	    errno != EEXIST)
 		return files_failed(&s->a->log, "rename", e->text);

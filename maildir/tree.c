@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "maildir/private.h"
@@ -20,6 +21,15 @@ struct tree {
 static enum store_result adopt_folder(struct tree *t, struct str name);
 static enum store_result drop_missing(struct account *a);
 
+static bool
+has_cur(int root, struct str dir)
+{
+	scoped_fd fd = files_open_dir(root, dir.p);
+	struct stat st;
+
+	return fd >= 0 && fstatat(fd, "cur", &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
+}
+
 /* A directory whose name we would have written otherwise is given our name for it. */
 static bool
 see_dir(void *arg, struct str dir)
@@ -29,8 +39,14 @@ see_dir(void *arg, struct str dir)
 	scoped_fd fd = -1;
 	bool canonical;
 
-	if (dir.p[0] != '.' || !layout_name_of_dir(dir, &name, &canonical))
+	if (dir.p[0] != '.' || str_eq(dir, STR(".trivet")))
 		return true;
+	if (!layout_name_of_dir(dir, &name, &canonical)) {
+		if (has_cur(t->a->dir, dir))
+			log_warn(&t->a->log, "folder-not-taken", KV("folder", dir), KV("why", "no mailbox can have "
+			    "this name"));
+		return true;
+	}
 	fd = files_open_dir(t->a->dir, dir.p);
 	if (fd < 0) {
 		if (errno != ENOENT)
@@ -39,8 +55,12 @@ see_dir(void *arg, struct str dir)
 	}
 	if (!canonical) {
 		layout_put_dir(&right, buf_str(&name));
-		if (renameat2(t->a->dir, dir.p, t->a->dir, buf_z(&right), RENAME_NOREPLACE) != 0)
+		if (renameat2(t->a->dir, dir.p, t->a->dir, buf_z(&right), RENAME_NOREPLACE) != 0) {
+			/* Two directories of one name: the other is the mailbox. */
+			log_warn(&t->a->log, "folder-not-taken", KV("folder", dir), KV("name", buf_str(&name)),
+			    KV("errno", errno));
 			return true;
+		}
 	}
 	buf_put(&t->names, buf_str(&name));
 	buf_put_c(&t->names, '\0');

@@ -129,7 +129,7 @@ mailbox_status(struct account *a, struct str given, struct arena *arena,
 		return r;
 	if (!layout_name(given, &name))
 		return STORE_NO_SUCH;
-	r = box_find(a, buf_str(&name), &box);
+	r = tree_find(a, buf_str(&name), &box);
 	if (r == STORE_OK)
 		r = place_open(a, buf_str(&name), &place);
 	if (r == STORE_OK)

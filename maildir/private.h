@@ -335,6 +335,8 @@ must_check enum store_result quota_check(struct account *, uint64_t bytes, uint6
 
 /* tree.c: the folders of the disk and the rows say the same afterwards. */
 must_check enum store_result tree_sync(struct account *);
+/* box_find, not in a transaction; a folder that another program made is looked for. */
+must_check enum store_result tree_find(struct account *, struct str name, struct box *out);
 must_check enum store_result tree_make_defaults(struct account *);
 /* Removes what deleted mailboxes left. */
 void tree_sweep(struct account *);

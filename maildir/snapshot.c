@@ -25,7 +25,7 @@ folder_get(struct account *a, struct str name, struct folder **out)
 {
 	struct folder *f;
 	scoped_box box = BOX_NONE;
-	enum store_result r = box_find(a, name, &box);
+	enum store_result r = tree_find(a, name, &box);
 
 	if (r != STORE_OK)
 		return r;

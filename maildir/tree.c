@@ -123,6 +123,17 @@ tree_sync(struct account *a)
 }
 
 enum store_result
+tree_find(struct account *a, struct str name, struct box *out)
+{
+	enum store_result r = box_find(a, name, out);
+
+	if (r != STORE_NO_SUCH || files_mtime_ns(a->dir) == a->root_mtime)
+		return r;
+	r = tree_sync(a);
+	return r == STORE_OK ? box_find(a, name, out) : r;
+}
+
+enum store_result
 state_get(struct account *a, const char *key, int64_t *out)
 {
 	sqlite3_stmt *q = index_ask(a, Q_STATE_GET, BIND(V(str_of(key))));

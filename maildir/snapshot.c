@@ -29,11 +29,15 @@ folder_get(struct account *a, struct str name, struct folder **out)
 
 	if (r != STORE_OK)
 		return r;
-	TAILQ_FOREACH(f, &a->folders, link)
-		if (!f->gone && f->generation == a->generation && f->box.number == box.number) {
+	TAILQ_FOREACH(f, &a->folders, link) {
+		/* One of before a rebuild would not be known again: there is one of each. */
+		if (!f->gone && f->generation != a->generation && folder_ready(f) != STORE_OK)
+			continue;
+		if (!f->gone && f->box.number == box.number) {
 			*out = f;
 			return STORE_OK;
 		}
+	}
 	f = xcalloc(1, sizeof(*f));
 	f->account = a;
 	f->generation = a->generation;

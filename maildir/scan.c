@@ -682,7 +682,10 @@ finish(struct scan *s, int64_t cur, int64_t new)
 	}
 	touch_note(s->a, s->box.number, settled(cur));
 	(void)!files_list(s->place->tmp, see_tmp, s);
-	if (s->changed)
-		watch_notify(s->a);
+	if (!s->changed)
+		return STORE_OK;
+	/* Flags of theirs and of ours came together: the name is to say both. */
+	flags_rename_later(s->a);
+	watch_notify(s->a);
 	return STORE_OK;
 }

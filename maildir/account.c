@@ -117,7 +117,7 @@ look_at_boot(struct account *a)
 	if (r != STORE_OK || now == 0 || now == then)
 		return r;
 	if (then != 0)
-		r = rebuild_after_boot(a);
+		r = renew_account(a, RENEW_BOOT);
 	if (r == STORE_OK)
 		r = txn_begin(a);
 	return r == STORE_OK ? txn_end(a, state_put(a, "boot", now)) : r;

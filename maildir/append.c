@@ -140,7 +140,7 @@ find_target(struct append *p, struct str given, bool may_create)
 	}
 	if (kept_has_name(p->account, buf_str(&name), &inner))
 		return STORE_NOT_ALLOWED;
-	r = box_find(p->account, buf_str(&name), &box);
+	r = tree_find(p->account, buf_str(&name), &box);
 	if (r == STORE_NO_SUCH && may_create) {
 		r = mailbox_create(p->account, buf_str(&name), 0);
 		if (r == STORE_OK || r == STORE_EXISTS)

@@ -28,6 +28,7 @@ static const struct {
 };
 
 static bool read_line(struct control *c, struct str line);
+static bool is_copy(int fd, int64_t said);
 static void put(struct buf *out, const struct control *c);
 
 void
@@ -70,6 +71,8 @@ control_read(const struct log *log, int dir, struct control *out)
 	ok = str_cut(&rest, '\n', &line) && str_eq(line, STR("trivet-mailbox 1"));
 	while (ok && str_cut(&rest, '\n', &line))
 		ok = read_line(&c, line);
+	c.copied = is_copy(fd, c.file);
+	c.file = files_identity(fd, "");
 	if (!ok || c.uidvalidity == 0 || c.id[0] == '\0' || c.uid_reserve == 0) {
 		log_error(log, "mailbox-file-bad", KV("file", file_name), KV("line", line));
 		control_free(&c);
@@ -77,6 +80,15 @@ control_read(const struct log *log, int dir, struct control *out)
 	}
 	*out = c;
 	return STORE_OK;
+}
+
+/* It names the very file that it was written to: what was copied, or put back from a backup, says another. */
+static bool
+is_copy(int fd, int64_t said)
+{
+	int64_t is = files_identity(fd, "");
+
+	return is == 0 || is != said || (is < 0 && files_times_set(fd, ""));
 }
 
 static unsigned
@@ -110,6 +122,18 @@ read_keyword(struct control *c, struct str rest)
 	return true;
 }
 
+/* Whatever else stands there is no file's. */
+static int64_t
+read_identity(struct str value)
+{
+	bool negative = str_starts(value, STR("-"));
+	uint64_t n = 0;
+
+	if (!str_to_u64(str_from(value, negative), &n) || n > INT64_MAX)
+		return 0;
+	return negative ? -(int64_t)n : (int64_t)n;
+}
+
 /* Lines that a later version may add are passed over. */
 static bool
 read_line(struct control *c, struct str line)
@@ -122,7 +146,9 @@ read_line(struct control *c, struct str line)
 		return str_to_u32(value, &c->uid_reserve);
 	if (str_eq(key, STR("modseq_reserve")))
 		return str_to_u64(value, &c->modseq_reserve);
-	if (str_eq(key, STR("subscribed")))
+	if (str_eq(key, STR("file")))
+		c->file = read_identity(value);
+	else if (str_eq(key, STR("subscribed")))
 		c->subscribed = true;
 	else if (str_eq(key, STR("special_use")))
 		c->special_use |= use_of_word(value);
@@ -146,19 +172,20 @@ take_name(const struct log *log, int dir, const char *tmp)
 }
 
 enum store_result
-control_write(const struct log *log, int dir, const struct control *c)
+control_write(const struct log *log, int dir, struct control *c)
 {
 	scoped_buf text = BUF_INIT, tmp = BUF_INIT;
 	scoped_fd fd = -1;
 	bool ok;
 
-	put(&text, c);
 	buf_put_z(&tmp, "trivet-mailbox.");
 	id_put_new(&tmp);
 	fd = files_open(dir, buf_z(&tmp), O_WRONLY | O_CREAT | O_EXCL, 0600);
 	if (fd < 0)
 		return files_failed(log, "create", buf_str(&tmp)) == STORE_FULL ?
 		    STORE_FULL : STORE_BROKEN;
+	c->file = files_identity(fd, "");
+	put(&text, c);
 	ok = files_write(fd, buf_str(&text)) && fsync(fd) == 0 &&
 	    take_name(log, dir, buf_z(&tmp)) && fsync(dir) == 0;
 	if (!ok) {
@@ -178,6 +205,7 @@ put(struct buf *out, const struct control *c)
 	buf_printf(out, "trivet-mailbox 1\nuidvalidity %u\nid %s\nuid_reserve %u\n"
 	    "modseq_reserve %llu\n", c->uidvalidity, c->id, c->uid_reserve,
 	    (unsigned long long)c->modseq_reserve);
+	buf_printf(out, "file %lld\n", (long long)c->file);
 	if (c->subscribed)
 		buf_put_z(out, "subscribed\n");
 	for (size_t i = 0; i < countof(use_words); i++)

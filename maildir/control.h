@@ -13,6 +13,7 @@ enum {
 	UID_RESERVE_STEP = 1000,
 	MODSEQ_RESERVE_STEP = 100000,
 	CONTROL_BYTES_MAX = 4 * 1024 * 1024,	/* of a file that is read */
+	UID_JUMP = 1 << 22,		/* more than a mailbox has been given between a backup and its return */
 	SUBSCRIBED_NAMES_MAX = 10000,	/* names subscribed without a mailbox */
 };
 
@@ -33,6 +34,8 @@ struct control {
 	bool subscribed;
 	struct keywords keywords;
 	struct buf subscribed_names;	/* INBOX only: names, each followed by '\n' */
+	int64_t file;			/* files_identity of what was read or written */
+	bool copied;			/* the file that was read is a copy: of when, nobody knows */
 };
 
 void control_free(struct control *);
@@ -43,7 +46,7 @@ void control_new(struct control *, uint32_t above);
 /* STORE_GONE: there is no such file; STORE_BROKEN: it is not one of ours. */
 must_check enum store_result control_read(const struct log *, int dir, struct control *out);
 /* Replaces the file: written, synced, renamed, directory synced. */
-must_check enum store_result control_write(const struct log *, int dir, const struct control *);
+must_check enum store_result control_write(const struct log *, int dir, struct control *);
 
 /* -1 where there is none; compared without case. */
 int keywords_find(const struct keywords *, struct str name);

@@ -15,6 +15,8 @@
 
 enum {
 	BENEATH_TRIES = 20,	/* openat2 says EAGAIN when a rename ran past it */
+	PIECE = 64 * 1024,	/* compared at a time */
+	TIMES_APART = 60,	/* seconds; our own renames and links come sooner after the writing */
 	TREE_DEPTH_MAX = 3,	/* a mailbox is cur/, new/, tmp/ and their files */
 };
 
@@ -170,6 +172,31 @@ files_mtime_ns(int dir)
 	return (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
 }
 
+int64_t
+files_identity(int dir, const char *name)
+{
+	struct statx st;
+
+	if (statx(dir, name, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, STATX_INO | STATX_BTIME, &st) != 0 ||
+	    (st.stx_mask & STATX_INO) == 0)
+		return 0;
+	if ((st.stx_mask & STATX_BTIME) != 0 && st.stx_btime.tv_sec > 0)
+		return st.stx_btime.tv_sec * 1000000000 + st.stx_btime.tv_nsec;
+	return -(int64_t)(st.stx_ino & INT64_MAX);
+}
+
+bool
+files_times_set(int dir, const char *name)
+{
+	struct stat st;
+	int64_t apart;
+
+	if (fstatat(dir, name, &st, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) != 0)
+		return false;
+	apart = st.st_ctim.tv_sec - st.st_mtim.tv_sec;
+	return apart > TIMES_APART || apart < -TIMES_APART;
+}
+
 bool
 files_read_all(int fd, size_t limit, struct buf *out)
 {
@@ -200,6 +227,25 @@ files_read_at(int fd, uint64_t from, size_t n, struct buf *out)
 		buf_added(out, (size_t)got);
 		from += (uint64_t)got;
 		n -= (size_t)got;
+	}
+	return true;
+}
+
+bool
+files_same(int one, int other)
+{
+	scoped_buf a = BUF_INIT, b = BUF_INIT;
+	struct stat st, st_other;
+	uint64_t at = 0;
+
+	if (fstat(one, &st) != 0 || fstat(other, &st_other) != 0 || st.st_size != st_other.st_size)
+		return false;
+	for (; at < (uint64_t)st.st_size; at += a.n) {
+		buf_clear(&a);
+		buf_clear(&b);
+		if (!files_read_at(one, at, PIECE, &a) || !files_read_at(other, at, PIECE, &b) || a.n == 0 ||
+		    !str_eq(buf_str(&a), buf_str(&b)))
+			return false;
 	}
 	return true;
 }

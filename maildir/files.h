@@ -35,10 +35,25 @@ bool files_stat(int dir, const char *name, uint64_t *size, int64_t *mtime);
 /* Modification time of an open directory in ns; 0 where it cannot be had. */
 int64_t files_mtime_ns(int dir);
 
+/*
+ * A number by which a file (of this plain name, or the descriptor itself where name is "") is told from its copies: it
+ * stays over a rename and over writes, and no copy has it. When it was made, in ns; or, negative, its inode's number where
+ * the file system does not know that, which another file may have had before. 0: cannot be had.
+ */
+int64_t files_identity(int dir, const char *name);
+/*
+ * Has somebody set its times, as who puts a backup back over a file does? Writing sets both alike. False where it cannot
+ * be told.
+ */
+bool files_times_set(int dir, const char *name);
+
 /* Whole content, at most limit bytes. False with errno. */
 must_check bool files_read_all(int fd, size_t limit, struct buf *out);
 must_check bool files_read_at(int fd, uint64_t from, size_t n, struct buf *out);
 must_check bool files_write(int fd, struct str bytes);
+
+/* Have these open files the same octets? False where they cannot be read. */
+must_check bool files_same(int one, int other);
 
 /* Calls see for each name except "." and ".."; stops early where it says false. */
 typedef bool files_see(void *arg, struct str name);

@@ -20,7 +20,8 @@ static const char schema[] =
 	" uid_reserve INTEGER NOT NULL, modseq INTEGER NOT NULL, modseq_reserve INTEGER NOT NULL,"
 	" messages INTEGER NOT NULL, unseen INTEGER NOT NULL, bytes INTEGER NOT NULL,"
 	" recent_uid INTEGER NOT NULL, special_use INTEGER NOT NULL, subscribed INTEGER NOT NULL,"
-	" keywords TEXT NOT NULL, cur_mtime INTEGER NOT NULL, new_mtime INTEGER NOT NULL) STRICT;"
+	" keywords TEXT NOT NULL, cur_mtime INTEGER NOT NULL, new_mtime INTEGER NOT NULL,"
+	" control INTEGER NOT NULL) STRICT;"
 	"CREATE TABLE names (name TEXT PRIMARY KEY) WITHOUT ROWID;"
 	"CREATE TABLE messages (key INTEGER PRIMARY KEY, mailbox INTEGER NOT NULL,"
 	" modseq INTEGER NOT NULL, flags INTEGER NOT NULL, keywords INTEGER NOT NULL,"
@@ -43,7 +44,7 @@ static const char schema[] =
 
 #define BOX_COLUMNS "number, name, id, uidvalidity, uid_next, uid_reserve, modseq," \
 	" modseq_reserve, messages, unseen, bytes, recent_uid, special_use, subscribed, keywords," \
-	" cur_mtime, new_mtime"
+	" cur_mtime, new_mtime, control"
 
 static const char *const queries[] = {
 	[Q_BEGIN] = "BEGIN IMMEDIATE",
@@ -55,7 +56,7 @@ static const char *const queries[] = {
 	[Q_STATE_DROP] = "DELETE FROM state WHERE key BETWEEN ? AND ?",
 	[Q_BOX_ADD] = "INSERT INTO mailboxes (name, id, uidvalidity, uid_next, uid_reserve, modseq,"
 		" modseq_reserve, messages, unseen, bytes, recent_uid, special_use, subscribed,"
-		" keywords, cur_mtime, new_mtime) VALUES (?, ?, ?, ?, ?, ?, ?, 0, 0, 0, ?, ?, ?, ?, 0, 0)"
+		" keywords, cur_mtime, new_mtime, control) VALUES (?, ?, ?, ?, ?, ?, ?, 0, 0, 0, ?, ?, ?, ?, 0, 0, ?)"
 		" RETURNING number",
 	[Q_BOX_GET] = "SELECT " BOX_COLUMNS " FROM mailboxes WHERE number = ?",
 	[Q_BOX_FIND] = "SELECT " BOX_COLUMNS " FROM mailboxes WHERE name = ?",
@@ -68,6 +69,7 @@ static const char *const queries[] = {
 		" bytes = ? WHERE number = ?",
 	[Q_BOX_SETTINGS] = "UPDATE mailboxes SET special_use = ?, subscribed = ?, keywords = ?"
 		" WHERE number = ?",
+	[Q_BOX_CONTROL] = "UPDATE mailboxes SET control = ? WHERE number = ?",
 	[Q_BOX_RESERVE] = "UPDATE mailboxes SET uid_reserve = ?, modseq_reserve = ? WHERE number = ?",
 	[Q_BOX_RECENT] = "UPDATE mailboxes SET recent_uid = ? WHERE number = ?",
 	[Q_BOX_MTIMES] = "UPDATE mailboxes SET cur_mtime = ?, new_mtime = ? WHERE number = ?",
@@ -140,6 +142,8 @@ const char *const index_files[INDEX_FILES] = { "index.db", "index.db-wal", "inde
 static enum store_result failed(struct account *a, int code, const char *doing);
 static enum store_result open_file(struct account *a);
 static bool note_inode(struct account *a, uint64_t *device, uint64_t *inode);
+static bool index_is_copied(struct account *a);
+static enum store_result heed_copy(struct account *a);
 
 enum store_result
 index_open(struct account *a)
@@ -153,10 +157,10 @@ index_open(struct account *a)
 		r = open_file(a);
 		if (r != STORE_OK && !a->index_lost)
 			index_close(a);		/* SQLite never uses it again: the next to come opens it anew */
-		if (!a->index_lost)
+		if (!a->index_lost && (r != STORE_OK || !index_is_copied(a)))
 			return r;
 	}
-	/* Missing or broken. Two processes may see it at once: one rebuilds, one waits. */
+	/* Missing, broken or put back. Two processes may see it at once: one rebuilds, one waits. */
 	index_close(a);
 	r = lock_take(a);
 	if (r != STORE_OK)
@@ -168,6 +172,8 @@ index_open(struct account *a)
 	} else if (inode != corrupt) {
 		r = open_file(a);
 	}
+	if (r == STORE_OK && !a->index_lost)
+		r = heed_copy(a);
 	if (a->index_lost) {
 		index_close(a);
 		r = rebuild_index(a);
@@ -203,6 +209,65 @@ note_inode(struct account *a, uint64_t *device, uint64_t *inode)
 	*device = st.st_dev;
 	*inode = st.st_ino;
 	return true;
+}
+
+static bool
+state_is(struct account *a, const char *key, int64_t value)
+{
+	int64_t known;
+
+	return state_get(a, key, &known) == STORE_OK && known == value;
+}
+
+static int64_t
+index_ctime(struct account *a)
+{
+	struct stat st;
+
+	return fstatat(a->ours, "index.db", &st, AT_SYMLINK_NOFOLLOW) != 0 ? 0 :
+	    (int64_t)st.st_ctim.tv_sec * 1000000000 + st.st_ctim.tv_nsec;
+}
+
+/*
+ * A copy in the place of the index, or a backup written over it: it may be older than what clients were told. SQLite
+ * writes into the file, so only its times tell of the latter.
+ */
+static bool
+index_is_copied(struct account *a)
+{
+	if (!state_is(a, "index_file", files_identity(a->ours, "index.db")))
+		return true;
+	return files_times_set(a->ours, "index.db") && !state_is(a, "index_ctime", index_ctime(a));
+}
+
+enum store_result
+index_note_file(struct account *a)
+{
+	enum store_result r = state_put(a, "index_file", files_identity(a->ours, "index.db"));
+
+	return r == STORE_OK ? state_put(a, "index_ctime", index_ctime(a)) : r;
+}
+
+/* What was put back may be half of one thing and half of another. */
+static bool
+is_sound(struct account *a)
+{
+	sqlite3_stmt *q = NULL;
+	bool sound = sqlite3_prepare_v2(a->db, "PRAGMA quick_check(1)", -1, &q, NULL) == SQLITE_OK &&
+	    sqlite3_step(q) == SQLITE_ROW && str_eq(index_text(q, 0), STR("ok"));
+
+	sqlite3_finalize(q);
+	return sound;
+}
+
+/* Within the lock: somebody may have seen to it already. */
+static enum store_result
+heed_copy(struct account *a)
+{
+	if (!index_is_copied(a))
+		return STORE_OK;
+	a->index_lost = !is_sound(a);
+	return a->index_lost ? STORE_OK : renew_account(a, RENEW_COPY);
 }
 
 static int
@@ -256,11 +321,11 @@ open_file(struct account *a)
 	if (code == SQLITE_ROW)
 		found = sqlite3_column_int(version, 0);
 	sqlite3_finalize(version);
-	/* Somebody who makes it anew has just moved it aside. */
-	if ((code & 0xff) == SQLITE_CANTOPEN && !note_inode(a, &device, &inode) && errno == ENOENT)
+	/* Somebody who makes it anew has moved it aside meanwhile: to be waited for. */
+	if (code != SQLITE_ROW && (note_inode(a, &device, &inode) ? inode != a->index_inode : errno == ENOENT)) {
 		a->index_lost = true;
-	if (a->index_lost)
 		return STORE_OK;
+	}
 	/* What cannot be read now is not lost. */
 	if (code != SQLITE_ROW)
 		return failed(a, code, "open");
@@ -294,7 +359,7 @@ index_create(struct account *a)
 		return failed(a, code, "create");
 	a->index_lost = false;
 	(void)note_inode(a, &a->index_device, &a->index_inode);
-	return STORE_OK;
+	return index_note_file(a);
 }
 
 enum store_result

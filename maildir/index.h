@@ -22,7 +22,7 @@ enum query {
 	Q_BEGIN, Q_COMMIT, Q_ROLLBACK,
 	Q_STATE_GET, Q_STATE_PUT, Q_STATE_RANGE, Q_STATE_DROP,
 	Q_BOX_ADD, Q_BOX_GET, Q_BOX_FIND, Q_BOX_BY_ID, Q_BOX_LIST, Q_BOX_NUMBERS, Q_BOX_DROP,
-	Q_BOX_RENAME, Q_BOX_COUNTS, Q_BOX_SETTINGS, Q_BOX_RESERVE, Q_BOX_RECENT, Q_BOX_MTIMES,
+	Q_BOX_RENAME, Q_BOX_COUNTS, Q_BOX_SETTINGS, Q_BOX_CONTROL, Q_BOX_RESERVE, Q_BOX_RECENT, Q_BOX_MTIMES,
 	Q_BOX_CUR_MTIME, 	Q_BOX_IDENTITY, Q_BOX_SEEN, Q_MESSAGE_COUNT,
 	Q_USAGE,
 	Q_NAME_ADD, Q_NAME_DROP, Q_NAME_LIST,
@@ -86,6 +86,8 @@ must_check enum store_result index_look(struct account *);
 void index_close(struct account *);
 /* For rebuild_index: an empty index, with a transaction begun. */
 must_check enum store_result index_create(struct account *);
+/* In a transaction: the file there is the index, whatever it was copied from. */
+must_check enum store_result index_note_file(struct account *);
 /*
  * Is the index still the file of that name, and whole? If not, it is opened anew; numbers
  * of mailboxes have changed then (account.generation says so).

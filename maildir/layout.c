@@ -6,6 +6,9 @@
  */
 #include "maildir/layout.h"
 
+#include <stdlib.h>
+#include <uninorm.h>
+
 #include "common/base/utf8.h"
 #include "maildir/store.h"
 
@@ -15,12 +18,36 @@ static bool level_ok(struct str level);
 static void put_level(struct buf *out, struct str level, bool hide_first);
 static bool take_level(struct str text, struct buf *out);
 
+/* RFC 6855 3, RFC 5198 2: one text has one form, whatever a client's keyboard makes of it. */
+static bool
+put_composed(struct buf *out, struct str name)
+{
+	uint8_t *composed;
+	size_t n = 0;
+
+	composed = u8_normalize(UNINORM_NFC, (const uint8_t *)name.p, name.n, NULL, &n);
+	if (composed == NULL)
+		return false;
+	buf_put(out, (struct str){ (const char *)composed, n });
+	free(composed);
+	return true;
+}
+
+static bool
+is_ascii(struct str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if ((unsigned char)s.p[i] >= 0x80)
+			return false;
+	return true;
+}
+
 bool
 layout_name(struct str given, struct buf *out)
 {
 	struct str rest, level;
 	size_t depth = 0;
-	scoped_buf dir = BUF_INIT;
+	scoped_buf dir = BUF_INIT, composed = BUF_INIT;
 
 	buf_clear(out);
 	if (given.n > 1 && given.p[given.n - 1] == '/')
@@ -28,6 +55,11 @@ layout_name(struct str given, struct buf *out)
 	if (given.n == 0 || given.n > MAILBOX_NAME_MAX || !utf8_valid(given) ||
 	    given.p[given.n - 1] == '/')
 		return false;
+	if (!is_ascii(given)) {
+		if (!put_composed(&composed, given) || composed.n > MAILBOX_NAME_MAX)
+			return false;
+		given = buf_str(&composed);
+	}
 	for (rest = given; str_cut(&rest, '/', &level); depth++) {
 		if (!level_ok(level))
 			return false;
@@ -48,7 +80,7 @@ level_ok(struct str level)
 	if (level.n == 0)
 		return false;
 	while (utf8_next(&level, &c))
-		if (c < 0x20 || (c >= 0x7f && c < 0xa0) || c == '%' || c == '*')
+		if (c < 0x20 || (c >= 0x7f && c < 0xa0) || c == '%' || c == '*' || c == 0x2028 || c == 0x2029)
 			return false;
 	return true;
 }

@@ -15,7 +15,7 @@ enum {
 
 /*
  * The form names are kept in: one trailing '/' dropped, a first level "inbox" of any case
- * becomes INBOX. False: no mailbox can have this name (bad UTF-8, control characters,
+ * becomes INBOX, normalization form C. False: no mailbox can have this name (bad UTF-8, control characters,
  * empty levels, '%' or '*', over a limit, longer than the disk takes). out is emptied first.
  */
 must_check bool layout_name(struct str given, struct buf *out);

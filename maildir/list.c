@@ -131,7 +131,7 @@ mailbox_status(struct account *a, struct str given, struct arena *arena,
 		return STORE_NO_SUCH;
 	if (kept_has_name(a, buf_str(&name), &inner))
 		return kept_status(a, buf_str(&inner), arena, out);
-	r = box_find(a, buf_str(&name), &box);
+	r = tree_find(a, buf_str(&name), &box);
 	if (r == STORE_OK)
 		r = place_open(a, buf_str(&name), &place);
 	if (r == STORE_OK)

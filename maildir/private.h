@@ -98,6 +98,7 @@ struct box {
 	struct keywords keywords;
 	int64_t cur_mtime;	/* of the directories when the index last agreed with them */
 	int64_t new_mtime;
+	int64_t control;	/* files_identity of its trivet-mailbox */
 };
 
 void box_free(struct box *);
@@ -121,6 +122,8 @@ must_check enum store_result box_take_modseq(struct account *, struct box *, uin
 /* UIDs first .. first+count-1 belong to the caller. STORE_FULL: there are no more. */
 must_check enum store_result box_take_uids(struct account *, struct box *, uint32_t count,
     uint32_t *first);
+/* What is given out from now on; uid_next is at least a step below the last one there is. All is saved, file first. */
+must_check enum store_result box_renew(struct account *, struct box *, uint32_t uid_next, uint64_t modseq);
 /* Writes counts, uid_next and modseq back. */
 must_check enum store_result box_save_counts(struct account *, const struct box *);
 /* Subscription, special use and keywords changed: file first, then the row. */
@@ -393,6 +396,8 @@ must_check enum store_result quota_check(struct account *, uint64_t bytes, uint6
 
 /* tree.c: the folders of the disk and the rows say the same afterwards. */
 must_check enum store_result tree_sync(struct account *);
+/* box_find, not in a transaction; a folder that another program made is looked for. */
+must_check enum store_result tree_find(struct account *, struct str name, struct box *out);
 must_check enum store_result tree_make_defaults(struct account *);
 /* Removes what deleted mailboxes left. */
 /* In .trivet/: what account_work empties, and what stays for as long as a DELETE may take. */
@@ -440,8 +445,26 @@ void durable_forget(struct account *, int64_t box);
 
 /* rebuild.c */
 must_check enum store_result rebuild_index(struct account *);
-/* After an unclean boot: see DESIGN's store, UIDs and modseqs above the reserves. */
-must_check enum store_result rebuild_after_boot(struct account *);
+
+/* renew.c: numbers that nobody can have been told, where what we know may be older than what clients know. */
+
+enum renew_why {
+	RENEW_BOOT,	/* the machine went down: the last transactions may be lost */
+	RENEW_COPY,	/* the index is a copy, put back from a backup or brought from elsewhere */
+};
+
+must_check enum store_result renew_account(struct account *, enum renew_why);
+/*
+ * In a transaction: uid_next and modseq of a mailbox become what nobody was told, above what its trivet-mailbox says,
+ * and far above where that is a copy itself. All of its messages changed then, and what was expunged before is forgotten.
+ */
+must_check enum store_result renew_box(struct account *, struct box *, const struct control *);
+/* In a transaction: under another UIDVALIDITY no number was ever given. */
+must_check enum store_result renew_validity(struct account *, struct box *);
+/* In a transaction: mailboxes made from now on have one that none can have had, whatever we know of them. */
+must_check enum store_result renew_validities(struct account *);
+/* The mailbox's trivet-mailbox is not the one that we wrote last: somebody changed it or put it back. */
+must_check enum store_result renew_control(struct account *, int64_t box, const struct place *);
 
 /* publish.c: from a committed row and a file in tmp/ to a name in cur/. */
 

@@ -147,6 +147,7 @@ box_read(sqlite3_stmt *q, struct box *b)
 		.subscribed = sqlite3_column_int(q, 13) != 0,
 		.cur_mtime = sqlite3_column_int64(q, 15),
 		.new_mtime = sqlite3_column_int64(q, 16),
+		.control = sqlite3_column_int64(q, 17),
 	};
 	buf_put(&b->name, index_text(q, 1));
 	memcpy(b->id, id.p, id.n < sizeof(b->id) ? id.n : sizeof(b->id) - 1);
@@ -211,14 +212,16 @@ box_add(struct account *a, struct str name, const struct control *c, struct box 
 	sqlite3_stmt *q;
 	struct box b = { .uidvalidity = c->uidvalidity, .uid_next = 1,
 		.uid_reserve = c->uid_reserve, .modseq = 1, .modseq_reserve = c->modseq_reserve,
-		.recent_uid = 1, .special_use = c->special_use, .subscribed = c->subscribed };
+		.recent_uid = 1, .special_use = c->special_use, .subscribed = c->subscribed,
+		.control = c->file };
 	enum store_result r;
 
 	memcpy(b.id, c->id, sizeof(b.id));
 	keywords_put(&words, &c->keywords);
 	q = index_ask(a, Q_BOX_ADD, BIND(V(name), V(str_of(b.id)), V(b.uidvalidity),
 	    V(b.uid_next), V(b.uid_reserve), V((int64_t)b.modseq), V((int64_t)b.modseq_reserve),
-	    V(b.recent_uid), V(b.special_use), V(b.subscribed), V(buf_str(&words))));
+	    V(b.recent_uid), V(b.special_use), V(b.subscribed), V(buf_str(&words)),
+	    V(b.control)));
 	while (index_row(a, q))
 		b.number = sqlite3_column_int64(q, 0);
 	r = index_end(a, q);
@@ -256,7 +259,9 @@ write_control(struct account *a, const struct box *b)
 	keywords_copy(&c.keywords, &b->keywords);
 	if (r == STORE_OK && layout_is_inbox(buf_str(&b->name)))
 		r = put_name(a, &c.subscribed_names);
-	return r == STORE_OK ? control_write(&a->log, place.dir, &c) : r;
+	if (r == STORE_OK)
+		r = control_write(&a->log, place.dir, &c);
+	return r == STORE_OK ? index_do(a, Q_BOX_CONTROL, BIND(V(c.file), V(b->number))) : r;
 }
 
 /*
@@ -289,6 +294,21 @@ reserve(struct account *a, struct box *b, uint64_t uids, uint64_t modseqs)
 		b->modseq_reserve = before.modseq_reserve;
 	}
 	return r;
+}
+
+enum store_result
+box_renew(struct account *a, struct box *b, uint32_t uid_next, uint64_t modseq)
+{
+	enum store_result r;
+
+	b->uid_next = uid_next;
+	b->uid_reserve = uid_next + UID_RESERVE_STEP;
+	b->modseq = modseq;
+	b->modseq_reserve = modseq + MODSEQ_RESERVE_STEP;
+	r = write_control(a, b);
+	if (r == STORE_OK)
+		r = index_do(a, Q_BOX_RESERVE, BIND(V(b->uid_reserve), V((int64_t)b->modseq_reserve), V(b->number)));
+	return r == STORE_OK ? box_save_counts(a, b) : r;
 }
 
 enum store_result

@@ -18,6 +18,7 @@
 
 enum {
 	FIELDS_ROOM = 80,	/* ",S=..,W=..,U=..:2,LETTERS" must fit behind a prefix */
+	TICK_NS = 20 * 1000 * 1000,	/* a directory may change again without its time being another */
 	LEFTOVER_MS = 100,	/* somebody may have renamed it while it was expunged */
 };
 
@@ -78,6 +79,16 @@ scan_free(struct scan *s)
 	box_free(&s->box);
 }
 
+/* A time that is still this one: what comes in the same tick of the clock would never be seen. 0: look again. */
+static int64_t
+settled(int64_t mtime)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec - mtime < TICK_NS ? 0 : mtime;
+}
+
 static enum store_result
 settle(struct scan *s, int64_t cur, int64_t new)
 {
@@ -98,7 +109,7 @@ settle(struct scan *s, int64_t cur, int64_t new)
 	if (r == STORE_OK && s->modseq != 0)
 		r = box_save_counts(a, &s->box);
 	if (r == STORE_OK)
-		r = index_do(a, Q_BOX_MTIMES, BIND(V(cur), V(new), V(box)));
+		r = index_do(a, Q_BOX_MTIMES, BIND(V(settled(cur)), V(settled(new)), V(box)));
 	return r;
 }
 
@@ -341,6 +352,16 @@ take_letters(struct scan *s, const struct message_row *row, struct str now)
 	return r;
 }
 
+static bool
+same_letters(struct str one, struct str other)
+{
+	scoped_buf a = BUF_INIT, b = BUF_INIT;
+
+	letters_put_sorted(&a, one);
+	letters_put_sorted(&b, other);
+	return str_eq(buf_str(&a), buf_str(&b));
+}
+
 static enum store_result
 settle_file(struct scan *s, const struct message_row *row, const struct entry *e)
 {
@@ -348,14 +369,22 @@ settle_file(struct scan *s, const struct message_row *row, const struct entry *e
 	uint64_t size;
 	int64_t mtime;
 	int from = e->in_new ? s->place->new : s->place->cur;
+	struct str letters = buf_str(&row->letters);
+	enum store_result r = STORE_OK;
 
 	/* Renamed again since it was listed: the next look will be right. */
 	if (!files_stat(from, e->text.p, &size, &mtime))
 		return STORE_OK;
-	if (!e->in_new && str_eq(e->name.base, buf_str(&row->base)))
-		return take_letters(s, row, e->name.letters);
+	/* In new/ there are no flags; what lies there with its old ones was put back for other programs to see. */
+	if (!e->in_new && !same_letters(e->name.letters, letters)) {
+		letters = e->name.letters;
+		r = take_letters(s, row, letters);
+	}
+	if (r != STORE_OK || (!e->in_new && str_eq(e->name.base, buf_str(&row->base)) &&
+	    str_eq(e->name.letters, letters)))
+		return r;
 	s->changed = true;
-	file_name_put(&to, buf_str(&row->base), buf_str(&row->letters));
+	file_name_put(&to, buf_str(&row->base), letters);
 	if (renameat2(from, e->text.p, s->place->cur, buf_z(&to), RENAME_NOREPLACE) != 0 &&
 	    errno != EEXIST)
 		return files_failed(&s->a->log, "rename", e->text);
@@ -465,6 +494,18 @@ is_left_copy(struct scan *s, const struct entry *e)
 	    fstatat(s->place->cur, e->text.p, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_nlink > 1;
 }
 
+/* Other programs count UIDs of their own, and write them alike: but not the rest as we do. */
+static bool
+is_our_name(const struct entry *e)
+{
+	scoped_buf ours = BUF_INIT;
+
+	if (!e->name.has_uid || !e->name.has_size || !e->name.has_wire)
+		return false;
+	file_name_put_base(&ours, e->name.prefix, e->name.size, e->name.wire, e->name.uid);
+	return str_eq(e->name.base, buf_str(&ours));
+}
+
 /*
  * Expunged, but whoever did it had no time to remove the file. One that was put there since is somebody's wish: a
  * backup's, say. What has another name elsewhere was moved there by us.
@@ -487,6 +528,43 @@ is_leftover(struct scan *s, const struct entry *e)
 		left |= str_eq(index_text(q, 0), e->name.base) &&
 		    (st.st_nlink > 1 || changed <= sqlite3_column_int64(q, 1) + LEFTOVER_MS);
 	return index_end(s->a, q) == STORE_OK && left;
+}
+
+/* Of two that nobody has a row for the one that was there first stays: the other was put beside it. */
+static bool
+is_earlier(struct scan *s, const struct entry *a, const struct entry *b)
+{
+	struct stat x, y;
+
+	if (fstatat(s->place->cur, a->text.p, &x, AT_SYMLINK_NOFOLLOW) != 0 ||
+	    fstatat(s->place->cur, b->text.p, &y, AT_SYMLINK_NOFOLLOW) != 0)
+		return false;
+	if (x.st_ctim.tv_sec != y.st_ctim.tv_sec)
+		return x.st_ctim.tv_sec < y.st_ctim.tv_sec;
+	return x.st_ctim.tv_nsec != y.st_ctim.tv_nsec ? x.st_ctim.tv_nsec < y.st_ctim.tv_nsec : a < b;
+}
+
+/*
+ * A backup that is put back without removing what came since brings each message again whose flags have changed: the same
+ * name but for its letters, the same UID, the same octets. It is one message, and the name that we know stays.
+ */
+static bool
+is_twin(struct scan *s, const struct entry *e)
+{
+	const struct entry *other = e->shared && !e->in_new && is_our_name(e) ? map_get(s->by_prefix, e->name.prefix) : NULL;
+
+	for (; other != NULL; other = other->same) {
+		scoped_fd one = -1, two = -1;
+
+		if (other == e || other->in_new || !str_eq(other->name.base, e->name.base) ||
+		    (!other->matched && !is_earlier(s, other, e)))
+			continue;
+		one = files_open_message(s->place->cur, e->text.p);
+		two = files_open_message(s->place->cur, other->text.p);
+		if (one >= 0 && two >= 0 && files_same(one, two))
+			return true;
+	}
+	return false;
 }
 
 static enum store_result
@@ -543,18 +621,6 @@ adopt(struct scan *s, struct entry *e, bool trusted)
 	return message_add(s->a, s->box.number, row);
 }
 
-/* Other programs count UIDs of their own, and write them alike: but not the rest as we do. */
-static bool
-is_our_name(const struct entry *e)
-{
-	scoped_buf ours = BUF_INIT;
-
-	if (!e->name.has_uid || !e->name.has_size || !e->name.has_wire)
-		return false;
-	file_name_put_base(&ours, e->name.prefix, e->name.size, e->name.wire, e->name.uid);
-	return str_eq(e->name.base, buf_str(&ours));
-}
-
 static int64_t
 seconds_of(const struct entry *e)
 {
@@ -588,11 +654,11 @@ adopt_all(struct scan *s)
 			continue;
 		if (kept_take_leftover(s->a, &s->box, s->place, &e->name, e->in_new))
 			continue;
-		if (!is_leftover(s, e)) {
+		if (!is_leftover(s, e) && !is_twin(s, e)) {
 			order[count++] = e;
 			continue;
 		}
-		log_info(&s->a->log, "expunged-file-removed", KV("mailbox", buf_str(&s->box.name)),
+		log_info(&s->a->log, "needless-file-removed", KV("mailbox", buf_str(&s->box.name)),
 		    KV("file", e->text));
 		unlinkat(s->place->cur, e->text.p, 0);
 	}
@@ -667,13 +733,16 @@ finish(struct scan *s, int64_t cur, int64_t new)
 		r = txn_begin(s->a);
 		if (r == STORE_OK)
 			r = txn_end(s->a, index_do(s->a, Q_BOX_MTIMES,
-			    BIND(V(cur), V(new), V(s->box.number))));
+			    BIND(V(settled(cur)), V(settled(new)), V(s->box.number))));
 		if (r != STORE_OK)
 			return r;
 	}
-	touch_note(s->a, s->box.number, cur);
+	touch_note(s->a, s->box.number, settled(cur));
 	(void)!files_list(s->place->tmp, see_tmp, s);
-	if (s->changed)
-		watch_notify(s->a);
+	if (!s->changed)
+		return STORE_OK;
+	/* Flags of theirs and of ours came together: the name is to say both. */
+	flags_rename_later(s->a);
+	watch_notify(s->a);
 	return STORE_OK;
 }

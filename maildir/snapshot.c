@@ -28,15 +28,19 @@ folder_get(struct account *a, struct str name, struct folder **out)
 {
 	struct folder *f;
 	scoped_box box = BOX_NONE;
-	enum store_result r = box_find(a, name, &box);
+	enum store_result r = tree_find(a, name, &box);
 
 	if (r != STORE_OK)
 		return r;
-	TAILQ_FOREACH(f, &a->folders, link)
-		if (!f->gone && f->generation == a->generation && f->box.number == box.number) {
+	TAILQ_FOREACH(f, &a->folders, link) {
+		/* One of before a rebuild would not be known again: there is one of each. */
+		if (!f->gone && f->generation != a->generation && folder_ready(f) != STORE_OK)
+			continue;
+		if (!f->gone && f->box.number == box.number) {
 			*out = f;
 			return STORE_OK;
 		}
+	}
 	f = xcalloc(1, sizeof(*f));
 	f->account = a;
 	f->generation = a->generation;
@@ -47,6 +51,9 @@ folder_get(struct account *a, struct str name, struct folder **out)
 	r = place_open(a, name, &f->place);
 	if (r == STORE_OK) {
 		watch_folder(f);
+		r = renew_control(a, box.number, &f->place);
+	}
+	if (r == STORE_OK) {
 		r = scan_mailbox(a, box.number, &f->place, SCAN_CHANGED);
 	}
 	if (r == STORE_OK)
@@ -345,6 +352,22 @@ load_changes(struct folder *f, uint64_t since, const struct mailbox *by)
 	return load_expunged(f, since, by);
 }
 
+/* After a backup was put back there may be messages below those that views were told of: no view can show them. */
+static bool
+came_back(const struct folder *f, const struct folder *fresh)
+{
+	uint32_t last = f->count > 0 ? f->rows[f->count - 1].uid : 0;
+	size_t at = 0;
+
+	for (size_t i = 0; i < fresh->count && fresh->rows[i].uid <= last; i++) {
+		while (f->rows[at].uid < fresh->rows[i].uid)
+			at++;
+		if (f->rows[at].uid != fresh->rows[i].uid || f->rows[at].dead)
+			return true;
+	}
+	return false;
+}
+
 /*
  * The index was rebuilt: numbers of mailboxes are new, modseqs above all that were, UIDs
  * the same. What is no longer there is expunged to our views.
@@ -365,6 +388,10 @@ find_again(struct folder *f)
 		return r == STORE_NO_SUCH ? STORE_GONE : r;
 	fresh.box.number = box.number;
 	r = load(&fresh);
+	if (r == STORE_OK && (box.uidvalidity != f->box.uidvalidity || came_back(f, &fresh))) {
+		f->gone = true;
+		r = STORE_GONE;
+	}
 	for (size_t i = 0; r == STORE_OK && i < f->count; i++) {
 		while (at < fresh.count && fresh.rows[at].uid < f->rows[i].uid)
 			at++;

@@ -24,6 +24,15 @@ struct tree {
 static enum store_result adopt_folder(struct tree *t, struct str name);
 static enum store_result drop_missing(struct account *a);
 
+static bool
+has_cur(int root, struct str dir)
+{
+	scoped_fd fd = files_open_dir(root, dir.p);
+	struct stat st;
+
+	return fd >= 0 && fstatat(fd, "cur", &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
+}
+
 /* A directory whose name we would have written otherwise is given our name for it. */
 static bool
 see_dir(void *arg, struct str dir)
@@ -33,8 +42,14 @@ see_dir(void *arg, struct str dir)
 	scoped_fd fd = -1;
 	bool canonical;
 
-	if (dir.p[0] != '.' || !layout_name_of_dir(dir, &name, &canonical))
+	if (dir.p[0] != '.' || str_eq(dir, STR(".trivet")))
 		return true;
+	if (!layout_name_of_dir(dir, &name, &canonical)) {
+		if (has_cur(t->a->dir, dir))
+			log_warn(&t->a->log, "folder-not-taken", KV("folder", dir), KV("why", "no mailbox can have "
+			    "this name"));
+		return true;
+	}
 	fd = files_open_dir(t->a->dir, dir.p);
 	if (fd < 0) {
 		if (errno != ENOENT)
@@ -43,8 +58,12 @@ see_dir(void *arg, struct str dir)
 	}
 	if (!canonical) {
 		layout_put_dir(&right, buf_str(&name));
-		if (renameat2(t->a->dir, dir.p, t->a->dir, buf_z(&right), RENAME_NOREPLACE) != 0)
+		if (renameat2(t->a->dir, dir.p, t->a->dir, buf_z(&right), RENAME_NOREPLACE) != 0) {
+			/* Two directories of one name: the other is the mailbox. */
+			log_warn(&t->a->log, "folder-not-taken", KV("folder", dir), KV("name", buf_str(&name)),
+			    KV("errno", errno));
 			return true;
+		}
 	}
 	buf_put(&t->names, buf_str(&name));
 	buf_put_c(&t->names, '\0');
@@ -104,6 +123,17 @@ tree_sync(struct account *a)
 	buf_free(&t.names);
 	buf_free(&t.fresh);
 	return r;
+}
+
+enum store_result
+tree_find(struct account *a, struct str name, struct box *out)
+{
+	enum store_result r = box_find(a, name, out);
+
+	if (r != STORE_NO_SUCH || files_mtime_ns(a->dir) == a->root_mtime)
+		return r;
+	r = tree_sync(a);
+	return r == STORE_OK ? box_find(a, name, out) : r;
 }
 
 enum store_result
@@ -179,6 +209,17 @@ add_names(struct account *a, struct str rest)
 	return r;
 }
 
+/* renew.c says why. */
+static enum store_result
+renew_copy(struct tree *t, struct box *box)
+{
+	enum store_result r = renew_validity(t->a, box);
+
+	log_warn(&t->a->log, "mailbox-copied", KV("mailbox", buf_str(&box->name)), KV("uidvalidity", box->uidvalidity),
+	    KV("why", "trivet-mailbox is a copy, from a backup or another place, and the index knows nothing of it"));
+	return r == STORE_OK ? box_renew(t->a, box, box->uid_next, box->modseq) : r;
+}
+
 /* Its row was lost with the index, or it was brought here: all it knows is in its files. */
 static enum store_result
 found_known(struct tree *t, struct str name, const struct control *c)
@@ -197,11 +238,11 @@ found_known(struct tree *t, struct str name, const struct control *c)
 	box.uid_next = c->uid_reserve;
 	box.modseq = c->modseq_reserve;
 	buf_put(&t->fresh, (struct str){ (const char *)&box.number, sizeof(box.number) });
-	r = index_do(t->a, Q_BOX_RECENT, BIND(V(box.uid_next), V(box.number)));
-	if (r == STORE_OK)
-		r = box_save_counts(t->a, &box);
+	r = c->copied ? renew_copy(t, &box) : box_save_counts(t->a, &box);
 	if (r == STORE_OK)
 		r = vanished_forget(t->a, &box);
+	if (r == STORE_OK)
+		r = index_do(t->a, Q_BOX_RECENT, BIND(V(box.uid_next), V(box.number)));
 	return r == STORE_OK ? add_names(t->a, buf_str(&c->subscribed_names)) : r;
 }
 

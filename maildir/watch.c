@@ -151,6 +151,19 @@ doubt(struct folder *f)
 		(void)!txn_end(a, touch_doubt(a, f->box.number));
 }
 
+/* Two of one directory, whose mailbox was deleted and made anew meanwhile, have one watch. */
+static void
+unwatch(const struct folder *f, int watch)
+{
+	const struct folder *other;
+
+	TAILQ_FOREACH(other, &f->account->folders, link)
+		if (other != f && (other->watch_cur == watch || other->watch_new == watch))
+			return;
+	if (watch >= 0)
+		inotify_rm_watch(f->account->inotify, watch);
+}
+
 void
 watch_forget(struct folder *f)
 {
@@ -159,10 +172,8 @@ watch_forget(struct folder *f)
 	take_events(a);
 	if (f->look && !f->gone && f->generation == a->generation)
 		doubt(f);
-	if (f->watch_cur >= 0)
-		inotify_rm_watch(a->inotify, f->watch_cur);
-	if (f->watch_new >= 0)
-		inotify_rm_watch(a->inotify, f->watch_new);
+	unwatch(f, f->watch_cur);
+	unwatch(f, f->watch_new);
 	/* To close an instance takes the kernel 15 ms, too long for the next session to wait for. */
 	if (TAILQ_FIRST(&a->folders) == f && TAILQ_NEXT(f, link) == NULL && a->inotify >= 0)
 		a->unwatch_due = clock_monotonic_ms() + UNWATCH_DELAY_MS;

@@ -63,6 +63,15 @@ turn_letters(struct str before, const char *turned, struct buf *out)
 }
 
 static void
+note_letters(struct answer *a, struct str was, struct str is)
+{
+	a->flags_on = letters_flags(is) & ~letters_flags(was);
+	a->flags_off = letters_flags(was) & ~letters_flags(is);
+	a->words_on = str_has_char(is, 'P') && !str_has_char(was, 'P');
+	a->words_off = !str_has_char(is, 'P') && str_has_char(was, 'P');
+}
+
+static void
 rename_flags(const struct op *op, struct answer *a, int cur, const struct buf *name, const struct file_name *parsed)
 {
 	scoped_buf from = BUF_INIT, to = BUF_INIT, letters = BUF_INIT;
@@ -73,10 +82,7 @@ rename_flags(const struct op *op, struct answer *a, int cur, const struct buf *n
 	buf_put(&from, buf_str(name));
 	file_name_put(&to, parsed->base, is);
 	a->done = renameat(cur, buf_z(&from), cur, buf_z(&to)) == 0;
-	a->flags_on = letters_flags(is) & ~letters_flags(parsed->letters);
-	a->flags_off = letters_flags(parsed->letters) & ~letters_flags(is);
-	a->words_on = str_has_char(is, 'P') && !str_has_char(parsed->letters, 'P');
-	a->words_off = !str_has_char(is, 'P') && str_has_char(parsed->letters, 'P');
+	note_letters(a, parsed->letters, is);
 }
 
 static bool
@@ -172,14 +178,16 @@ carry_file(const struct op *op, struct answer *a, int cur, const struct buf *nam
 static void
 rename_file(const struct op *op, struct answer *a, int cur, const struct buf *name, const struct file_name *parsed)
 {
-	scoped_buf from = BUF_INIT, to = BUF_INIT;
+	scoped_buf from = BUF_INIT, to = BUF_INIT, letters = BUF_INIT;
 
 	buf_put(&from, buf_str(name));
 	buf_put(&to, parsed->prefix);
 	if (op->to[0] != '\0')
 		buf_printf(&to, ",U=%u", op->trace);
-	buf_printf(&to, ":2,%.*s", STR_ARG(parsed->letters));
+	turn_letters(parsed->letters, op->letters, &letters);
+	buf_printf(&to, ":2,%.*s", STR_ARG(buf_str(&letters)));
 	a->done = renameat(cur, buf_z(&from), cur, buf_z(&to)) == 0;
+	note_letters(a, parsed->letters, buf_str(&letters));
 }
 
 static void

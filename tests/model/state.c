@@ -361,7 +361,7 @@ do_outside(struct state *s, const struct op *op, const struct answer *a)
 	if (m == NULL)
 		return;
 	from = *m;
-	if (op->kind == OUT_FLAGS) {
+	if (op->kind == OUT_FLAGS || op->kind == OUT_RENAME) {
 		m->flags = (m->flags | a->flags_on) & ~a->flags_off;
 		m->words = (m->words | a->words_on) & ~a->words_off;
 		m->touched = true;

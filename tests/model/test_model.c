@@ -6,8 +6,9 @@
  * is lost or doubled, what clients were told is all there is to know (worker.c), the files say what the index says.
  * Processes are killed with -9 in the midst of it, and indexes removed.
  *
- *	tests/model/test_model [--operations N] [--seed N] [--keep]
+ *	tests/model/test_model [--operations N] [--seed N | --from N] [--keep]
  *
+ * --seed: with this seed alone; --from: with this one and those after it. Each is done with 2500 operations at most.
  * make check runs 2500 operations. The long run is 100,000, in a build with --enable-sanitizers:
  *	TRIVET_MODEL_OPERATIONS=100000 make check TESTS=tests/model/test_model
  */
@@ -59,6 +60,7 @@ static struct {
 	uint64_t seed, random, step, done, batches, killed, busy, rebuilt;
 	unsigned with;
 	bool keep;
+	bool tell;	/* how far a long run is */
 	char path[64];
 	struct actor actor[ACTORS];
 	struct op op[ACTORS];
@@ -914,6 +916,9 @@ run_seed(uint64_t seed, uint64_t operations)
 	}
 	end();
 	c.done += c.step;
+	if (c.tell)
+		fprintf(stderr, "model: seed %llu done, %llu operations so far\n", (unsigned long long)seed,
+		    (unsigned long long)c.done);
 }
 
 int
@@ -928,6 +933,8 @@ main(int argc, char **argv)
 			operations = strtoull(argv[++i], NULL, 10);
 		else if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc)
 			first = strtoull(argv[++i], NULL, 10), one = true;
+		else if (strcmp(argv[i], "--from") == 0 && i + 1 < argc)
+			first = strtoull(argv[++i], NULL, 10);
 		else if (strcmp(argv[i], "--keep") == 0)
 			c.keep = true;
 		else
@@ -935,6 +942,7 @@ main(int argc, char **argv)
 	}
 	log_set_sink(quiet);
 	signal(SIGPIPE, SIG_IGN);
+	c.tell = operations > OPERATIONS;
 	each = operations / 8 < SEED_OPERATIONS ? operations / 8 : SEED_OPERATIONS;
 	for (uint64_t seed = first; c.done < operations; seed++)
 		run_seed(seed, one ? operations : each);

@@ -465,10 +465,10 @@ sync_views(void)
 {
 	account_on_event(w.account);
 	/* Without inotify it looks each second: that second is over. */
-	if (w.account->poll_due != 0) {
+	if (w.account->poll_due != 0)
 		w.account->poll_due = 1;
+	while (w.account->poll_due == 1)
 		(void)account_work(w.account);
-	}
 	for (int i = 0; i < HANDLES; i++)
 		if (w.view[i].m != NULL)
 			sync_view(&w.view[i], i);

@@ -50,16 +50,29 @@ open_account(const char *path, const char *daemon, uint64_t quota)
 }
 
 static inline struct site *
-site_new(void)
+site_new_in(const char *folder)
 {
 	struct site *s = calloc(1, sizeof(*s));
 
 	log_set_sink(quiet_log);
-	snprintf(s->path, sizeof(s->path), "/tmp/trivet-test-XXXXXX");
+	snprintf(s->path, sizeof(s->path), "%s/trivet-test-XXXXXX", folder);
 	assert_non_null(mkdtemp(s->path));
 	s->account = open_account(s->path, "imapd", 0);
 	s->arena = arena_new();
 	return s;
+}
+
+static inline struct site *
+site_new(void)
+{
+	return site_new_in("/tmp");
+}
+
+/* Where syncs cost nothing. */
+static inline struct site *
+site_new_in_memory(void)
+{
+	return site_new_in(access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
 }
 
 static inline void

@@ -28,7 +28,17 @@ static const struct {
 
 static const char *const bad_names[] = {
 	"", "/", "//", "/a", "a//b", "a//", "a%b", "a*", "a\nb", "\x7f", "a\xff", "\xc2\x85",
-	"a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p/q/r/s/t/u/v",
+	"a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p/q/r/s/t/u/v", "\xe2\x80\xa8", "a\xe2\x80\xa9z", "\xed\xa0\x80", "\xc0\xaf",
+	"\xf4\x90\x80\x80", "\xc2\x9f", "a\rb", "a\tb", "a/\x01/b",
+};
+
+/* What looks dangerous and is not: the disk never sees it so. */
+static const char *const odd_names[] = {
+	"..", "../..", "../../../etc/passwd", ".", "./.", "...", "a.", ".a", "a..b", "a/..", "../INBOX", "INBOX/..",
+	"INBOX/INBOX", "cur", "new", "tmp", "cur/new", "trivet", "trivet/index.db", "trivet-mailbox", " ", " a ", "a b", "-rf",
+	"$(id)", "`id`", "|", ";", "'", "\"", "\\", "a\\/b", "&", "&&", "&-", "&AC8-", "&AAA-", "~", "~root", "#news", "NIL",
+	"(", ")", "{3}", "[x]", "<>", "!", "?", "+", "=", "@", ":2,S", "\xf0\x9f\x93\xa7/\xf0\x9f\x91\xa9", "\xe2\x80\xae", "e\xcc\x81x",
+	"\xef\xbb\xbf", "\xef\xbf\xbd",
 };
 
 static void
@@ -55,6 +65,73 @@ names_have_one_directory_and_back(void **state)
 	for (size_t i = 0; i < countof(bad_names); i++)
 		assert_false(layout_name(str_of(bad_names[i]), &name));
 	assert_false(layout_name((struct str){ "a\0b", 3 }, &name));
+}
+
+/* RFC 6855 3: in normalization form C, and so one mailbox however it is typed. */
+static void
+a_name_has_one_form(void **state)
+{
+	struct site *s = site_new();
+	scoped_buf name = BUF_INIT;
+
+	(void)state;
+	assert_true(layout_name(STR("Entwu\xcc\x88rfe/e\xcc\x81"), &name));
+	assert_str(buf_str(&name), STR("Entw\xc3\xbcrfe/\xc3\xa9"));
+	/* Jamo become syllables. */
+	assert_true(layout_name(STR("\xe1\x84\x92\xe1\x85\xa1\xe1\x86\xab"), &name));
+	assert_str(buf_str(&name), STR("\xed\x95\x9c"));
+	assert_ok(mailbox_create(s->account, STR("Entwu\xcc\x88rfe"), 0));
+	assert_int_equal(mailbox_create(s->account, STR("Entw\xc3\xbcrfe"), 0), STORE_EXISTS);
+	put_mail(s->account, "Entw\xc3\xbcrfe");
+	put_mail(s->account, "Entwu\xcc\x88rfe");
+	assert_int_equal(count_files(s, ".Entw&APw-rfe/cur"), 2);
+	/* Of another program's two directories one is the mailbox, and nothing is lost of the other. */
+	shell(s, "mkdir -p '.Entwu&Awg-rfe/cur' '.e&AwE-/cur'; printf 'a: b\n\n' > '.Entwu&Awg-rfe/cur/1.x.y:2,'");
+	put_mail(s->account, "\xc3\xa9");
+	assert_int_equal(count_files(s, ".&AOk-/cur"), 1);
+	assert_int_equal(count_files(s, ".Entw&APw-rfe/cur"), 2);
+	assert_int_equal(count_files(s, ".Entwu&Awg-rfe/cur"), 1);
+	site_free(s);
+}
+
+/* Made, filled, renamed, listed and deleted; and all of it inside. */
+static void
+odd_names_do_no_harm(void **state)
+{
+	struct site *s = site_new();
+	scoped_buf to = BUF_INIT;
+
+	(void)state;
+	shell(s, "mkdir ../$(basename $PWD).outside && touch ../$(basename $PWD).outside/f");
+	for (size_t i = 0; i < countof(odd_names); i++) {
+		enum store_result r = mailbox_create(s->account, str_of(odd_names[i]), 0);
+
+		assert_true(r == STORE_OK || r == STORE_EXISTS);
+		put_mail(s->account, odd_names[i]);
+		assert_ok(mailbox_subscribe(s->account, str_of(odd_names[i]), true));
+		buf_clear(&to);
+		buf_printf(&to, "moved %zu", i);
+		assert_ok(mailbox_rename(s->account, str_of(odd_names[i]), buf_str(&to)));
+		assert_ok(mailbox_rename(s->account, buf_str(&to), str_of(odd_names[i])));
+	}
+	site_reopen(s);
+	for (size_t i = 0; i < countof(odd_names); i++)
+		put_mail(s->account, odd_names[i]);
+	account_close(s->account);
+	shell(s, "rm -r .trivet");
+	s->account = open_account(s->path, "imapd", 0);
+	for (size_t i = countof(odd_names); i-- > 0;) {
+		struct mailbox_info info;
+
+		assert_ok(mailbox_status(s->account, str_of(odd_names[i]), s->arena, &info));
+		assert_int_equal(info.messages, 2);
+		assert_true(info.subscribed);
+		if (strcmp(odd_names[i], "INBOX") != 0)
+			assert_ok(mailbox_delete(s->account, str_of(odd_names[i])));
+	}
+	shell(s, "test -z \"$(ls -A | grep -v -x -e cur -e new -e tmp -e trivet-mailbox -e '\\..*')\"");
+	shell(s, "test -f ../$(basename $PWD).outside/f && rm -r ../$(basename $PWD).outside");
+	site_free(s);
 }
 
 static void
@@ -236,6 +313,49 @@ rename_takes_the_tree_along(void **state)
 	site_free(s);
 }
 
+/* As clients delete: into Trash, where one of that name may be already. */
+static void
+trees_go_into_trash_and_come_back(void **state)
+{
+	struct site *s = site_new();
+	struct mailbox_info before, after;
+
+	(void)state;
+	assert_ok(mailbox_create(s->account, STR("p/q/r"), 0));
+	assert_ok(mailbox_subscribe(s->account, STR("p/q"), true));
+	put_mail(s->account, "p/q/r");
+	assert_ok(mailbox_status(s->account, STR("p/q/r"), s->arena, &before));
+	assert_ok(mailbox_rename(s->account, STR("p"), STR("Trash/p")));
+	assert_ok(mailbox_create(s->account, STR("p/q"), 0));
+	put_mail(s->account, "p/q");
+	assert_int_equal(mailbox_rename(s->account, STR("p"), STR("Trash/p")), STORE_EXISTS);
+	assert_ok(mailbox_rename(s->account, STR("p"), STR("Trash/p-2")));
+	/* A level that is no mailbox itself is renamed all the same. */
+	assert_ok(mailbox_delete(s->account, STR("Trash/p")));
+	assert_ok(mailbox_rename(s->account, STR("Trash/p"), STR("p")));
+	assert_false(listed(s, "p")->selectable);
+	assert_true(listed(s, "p/q")->subscribed);
+	assert_ok(mailbox_status(s->account, STR("p/q/r"), s->arena, &after));
+	assert_int_equal(after.messages, 1);
+	assert_int_equal(after.uidvalidity, before.uidvalidity);
+	assert_str(after.id, before.id);
+	/* INBOX has children of its own, which stay. */
+	assert_ok(mailbox_create(s->account, STR("INBOX/sub"), 0));
+	put_mail(s->account, "INBOX");
+	assert_ok(mailbox_rename(s->account, STR("INBOX"), STR("Trash/inbox")));
+	assert_true(listed(s, "INBOX/sub")->selectable);
+	assert_int_equal(mailbox_rename(s->account, STR("INBOX"), STR("Trash/inbox")), STORE_EXISTS);
+	assert_int_equal(mailbox_rename(s->account, STR("Trash/inbox"), STR("INBOX")), STORE_EXISTS);
+	assert_ok(mailbox_rename(s->account, STR("INBOX/sub"), STR("inbox/other")));
+	assert_true(listed(s, "INBOX/other")->selectable);
+	/* Too long, or too deep, only with its children: nothing moves. */
+	assert_ok(mailbox_create(s->account, STR("1/2/3/4/5/6/7/8/9/10"), 0));
+	assert_ok(mailbox_create(s->account, STR("d/d/d/d/d/d/d/d/d/d/d"), 0));
+	assert_int_equal(mailbox_rename(s->account, STR("1"), STR("d/d/d/d/d/d/d/d/d/d/d/1")), STORE_BAD_NAME);
+	assert_true(listed(s, "1/2/3")->selectable);
+	site_free(s);
+}
+
 static void
 renaming_inbox_moves_its_messages(void **state)
 {
@@ -321,12 +441,15 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(names_have_one_directory_and_back),
+		cmocka_unit_test(a_name_has_one_form),
+		cmocka_unit_test(odd_names_do_no_harm),
 		cmocka_unit_test(directories_of_others_are_understood),
 		cmocka_unit_test(file_names_are_taken_apart),
 		cmocka_unit_test(bad_names_are_refused),
 		cmocka_unit_test(create_makes_the_levels_above),
 		cmocka_unit_test(deleting_leaves_children_and_makes_a_new_uidvalidity),
 		cmocka_unit_test(rename_takes_the_tree_along),
+		cmocka_unit_test(trees_go_into_trash_and_come_back),
 		cmocka_unit_test(renaming_inbox_moves_its_messages),
 		cmocka_unit_test(subscriptions_outlive_mailboxes),
 		cmocka_unit_test(folders_that_others_made_are_taken_over),

@@ -6,6 +6,7 @@
 #include "tests/unit/maildir/test.h"
 
 #include <poll.h>
+#include <sys/wait.h>
 
 #include "maildir/private.h"
 
@@ -258,7 +259,7 @@ what_a_dead_writer_left_is_finished(void **state)
 	set_flags(s, m, 3, FLAGS_ADD, FLAG_DELETED, NULL);
 	assert_ok(mailbox_expunge(m, NULL));
 	assert_string_equal(changes(m, false), "X3");
-	shell(s, "mv keep $(cat name)");
+	shell(s, "ln keep $(cat name)");
 	assert_string_equal(idle(s, m), "");
 	assert_int_equal(count_files(s, "cur"), 2);
 	mailbox_close(m);
@@ -287,6 +288,240 @@ a_lost_file_is_gone_for_readers(void **state)
 	shell(s, "for f in cur/*U=2:2,; do printf x >> $f; done");
 	assert_int_equal(content_open(m, 2, &c), STORE_GONE);
 	mailbox_close(m);
+	site_free(s);
+}
+
+/* As the manual says a message is restored: the old name does not matter. */
+static void
+what_is_put_back_is_a_message_again(void **state)
+{
+	struct site *s = site_new();
+	struct mailbox *m;
+
+	(void)state;
+	for (int i = 0; i < 2; i++)
+		put_mail(s->account, "INBOX");
+	shell(s, "mkdir backup; cp -a cur/* backup/");
+	m = open_box(s->account, "INBOX");
+	set_flags(s, m, 1, FLAGS_ADD, FLAG_DELETED, NULL);
+	set_flags(s, m, 2, FLAGS_ADD, FLAG_DELETED, NULL);
+	assert_ok(mailbox_expunge(m, NULL));
+	assert_string_equal(changes(m, false), "X1 X1");
+	shell(s, "cp -a backup/*U=1:2, new/");
+	assert_string_equal(idle(s, m), "E1");
+	usleep(200 * 1000);
+	shell(s, "cp -a backup/*U=2:2, cur/");
+	assert_string_equal(idle(s, m), "E2");
+	assert_int_equal(message_of(m, 1).uid, 3);
+	assert_int_equal(message_of(m, 2).uid, 4);
+	/* Moved away and back: also where we saw it go. */
+	shell(s, "mv cur/*U=3:2, away");
+	assert_string_equal(idle(s, m), "X1");
+	shell(s, "mv away cur/1.away.x,S=129,W=129,U=3:2,S");
+	assert_string_equal(idle(s, m), "E2");
+	mailbox_close(m);
+	site_free(s);
+}
+
+/* Others write the fields that they know, and count for themselves. */
+static void
+a_name_that_is_changed_otherwise_changes_flags_too(void **state)
+{
+	struct site *s = site_new();
+	struct mailbox *m;
+
+	(void)state;
+	put_mail(s->account, "INBOX");
+	m = open_box(s->account, "INBOX");
+	set_flags(s, m, 1, FLAGS_ADD, FLAG_ANSWERED, "word");
+	s->account->rename_due = 1;
+	while (account_work(s->account))
+		continue;
+	(void)idle(s, m);
+	shell(s, "f=$(ls cur | grep U=1:2,); mv cur/$f \"cur/${f%%,S=*},U=77:2,Sa\"");
+	assert_string_equal(idle(s, m), "F1");
+	assert_int_equal(message_of(m, 1).flags, FLAG_SEEN);
+	assert_int_equal(message_of(m, 1).keywords, 1);
+	assert_non_null(strstr(find_name(s, "cur", ""), ",U=1:2,Sa"));
+	assert_string_equal(idle(s, m), "");
+	mailbox_close(m);
+	site_free(s);
+}
+
+static void
+a_folder_lacks_directories(void **state)
+{
+	struct site *s = site_new();
+	struct mailbox *m;
+
+	(void)state;
+	put_mail(s->account, "Sent");
+	put_mail(s->account, "Sent");
+	shell(s, "rmdir .Sent/new .Sent/tmp; mkdir .Half; rm -r .Junk/cur; rm -r new tmp");
+	m = open_box(s->account, "Sent");
+	assert_int_equal(mailbox_exists(m), 2);
+	put_mail(s->account, "Sent");
+	assert_ok(mailbox_refresh(m));
+	assert_string_equal(changes(m, false), "E3");
+	mailbox_close(m);
+	put_mail(s->account, "Junk");
+	put_mail(s->account, "INBOX");
+	put_mail(s->account, "Half");
+	shell(s, "rm -r .Sent/cur; test -d .Half/new -a -d .Junk/cur -a -d new");
+	m = open_box(s->account, "Sent");
+	assert_int_equal(mailbox_exists(m), 0);
+	assert_int_equal(mailbox_uid_next(m), 4);
+	mailbox_close(m);
+	site_free(s);
+}
+
+static const char *const odd_names[] = {
+	"17.\xff\xfe\x80.h", "17.a b\tc.h", "17.new\nline.h", "-rf", "17.colon:1,x.h", "17.twice:2,F:2,S", "17.comma,,.h",
+	"17.S=x,S=y.h", "17.quote'\"\\.h", "17.percent%s%n.h", "x", "17.\xea\xb0\x80.h", "999999999999999999999999.x.h",
+	"17.u,U=0,S=129,W=129", "17.minus,S=-1,W=-1",
+};
+
+/* In cur/ with flags and in new/; and 255 octets long. */
+static void
+names_may_have_any_octets(void **state)
+{
+	struct site *s = site_new();
+	char path[400], longest[256];
+	struct mailbox *m;
+	struct content *c;
+	struct copied copied;
+	struct uid_set all = one_range(s->arena, 1, UINT32_MAX);
+	uint32_t count = countof(odd_names) + 1, validity;
+
+	(void)state;
+	for (size_t i = 0; i < countof(odd_names); i++) {
+		snprintf(path, sizeof(path), "%s/%s%s", i % 2 ? "cur" : "new", odd_names[i],
+		    i % 2 && strstr(odd_names[i], ":2,") == NULL ? ":2,S" : "");
+		write_file(s, path, STR(MAIL));
+	}
+	memset(longest, 'y', sizeof(longest) - 1);
+	longest[255] = '\0';
+	snprintf(path, sizeof(path), "new/%s", longest);
+	write_file(s, path, STR(MAIL));
+	m = open_box(s->account, "INBOX");
+	assert_int_equal(mailbox_exists(m), count);
+	assert_int_equal(count_files(s, "new"), 0);
+	for (uint32_t i = 1; i <= count; i++) {
+		assert_ok(content_open(m, i, &c));
+		assert_int_equal(content_size(c), sizeof(MAIL) - 1);
+		content_close(c);
+		set_flags(s, m, i, FLAGS_ADD, FLAG_FLAGGED, NULL);
+	}
+	assert_ok(mailbox_copy(m, &all, STR("Trash"), s->arena, &copied));
+	assert_int_equal(copied.count, count);
+	validity = mailbox_uidvalidity(m);
+	mailbox_close(m);
+	account_close(s->account);
+	shell(s, "rm .trivet/index.db");
+	s->account = open_account(s->path, "imapd", 0);
+	m = open_box(s->account, "INBOX");
+	assert_int_equal(mailbox_exists(m), count);
+	assert_int_equal(mailbox_uidvalidity(m), validity);
+	for (uint32_t i = 1; i <= count; i++) {
+		assert_int_equal(message_of(m, i).uid, i);
+		assert_true((message_of(m, i).flags & FLAG_FLAGGED) != 0);
+		set_flags(s, m, i, FLAGS_ADD, FLAG_DELETED, NULL);
+	}
+	assert_ok(mailbox_expunge(m, NULL));
+	assert_int_equal(count_files(s, "cur"), 0);
+	mailbox_close(m);
+	site_free(s);
+}
+
+/* 26 have letters; the others live in the index, also over a move; 64 is the end. */
+static void
+more_keywords_than_there_are_letters(void **state)
+{
+	struct site *s = site_new();
+	struct mailbox *m = open_box(s->account, "INBOX");
+	struct uid_set one = one_range(s->arena, 1, 1), modified;
+	struct str word = STR("one-too-many");
+	struct copied copied;
+	char name[8];
+
+	(void)state;
+	put_mail(s->account, "INBOX");
+	assert_ok(mailbox_refresh(m));
+	assert_string_equal(changes(m, false), "E1");
+	for (int i = 0; i < KEYWORDS_MAX; i++) {
+		snprintf(name, sizeof(name), "k%d", i);
+		set_flags(s, m, 1, FLAGS_ADD, 0, name);
+	}
+	assert_int_equal(mailbox_store(m, &one, FLAGS_ADD, &(struct flags){ 0, &word, 1 }, 0, s->arena, &modified),
+	    STORE_TOO_LARGE);
+	assert_false(mailbox_takes_keywords(m));
+	mailbox_close(m);
+	site_reopen(s);
+	assert_non_null(strstr(find_name(s, "cur", "U=1"), ":2,abcdefghijklmnopqrstuvwxyz"));
+	m = open_box(s->account, "INBOX");
+	assert_true(message_of(m, 1).keywords == UINT64_MAX);
+	/* A letter that somebody takes away takes away its keyword, and no other. */
+	shell(s, "f=$(ls cur); mv cur/$f cur/${f%z}");
+	assert_string_equal(idle(s, m), "F1");
+	assert_true(message_of(m, 1).keywords == (UINT64_MAX & ~((uint64_t)1 << 25)));
+	assert_ok(mailbox_move(m, &one, STR("Trash"), s->arena, &copied));
+	mailbox_close(m);
+	m = open_box(s->account, "Trash");
+	assert_int_equal(mailbox_keyword_count(m), KEYWORDS_MAX - 1);
+	assert_true(message_of(m, 1).keywords == UINT64_MAX >> 1);
+	mailbox_close(m);
+	site_free(s);
+}
+
+static void
+as_somebody(const char *path)
+{
+	struct account *a;
+	struct mailbox *m;
+	struct content *c;
+	struct str text[TEXT_COUNT];
+
+	if (setgid(12345) != 0 || setuid(12345) != 0)
+		_exit(9);
+	a = open_account(path, "imapd", 0);
+	m = open_box(a, "INBOX");
+	/* The one that says its size is there and cannot be read; of the other nothing is known. */
+	if (mailbox_exists(m) != 2)
+		_exit(1);
+	if (content_open(m, message_of(m, 2).uid, &c) != STORE_BROKEN ||
+	    message_texts(m, message_of(m, 2).uid, 1 << TEXT_HEADER, text) != STORE_BROKEN)
+		_exit(2);
+	if (content_open(m, message_of(m, 1).uid, &c) != STORE_OK)
+		_exit(3);
+	content_close(c);
+	mailbox_close(m);
+	account_close(a);
+	_exit(0);
+}
+
+/* Only root can make it so for another user; for others it is their own file that nobody may read. */
+static void
+a_file_that_may_not_be_read_harms_no_other(void **state)
+{
+	struct site *s = site_new();
+	int status;
+	pid_t pid;
+
+	(void)state;
+	if (geteuid() == 0) {
+		account_close(s->account);
+		shell(s, "rm -rf .trivet; printf 'Subject: a\r\n\r\n' > cur/1.good.h,S=14,W=14:2,;"
+		    "cp cur/1.good* cur/2.says.h,S=14,W=14:2,; cp cur/1.good* cur/3.not.h:2,; cp cur/1.good* new/4.not.h;"
+		    "chmod 000 cur/2* cur/3* new/4*; chown -R 12345:12345 .");
+		pid = fork();
+		if (pid == 0)
+			as_somebody(s->path);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_true(WIFEXITED(status));
+		assert_int_equal(WEXITSTATUS(status), 0);
+		shell(s, "test -e cur/3.not.h:2, -a -e new/4.not.h; chown -R 0:0 .; chmod 600 cur/* new/*");
+		s->account = open_account(s->path, "imapd", 0);
+	}
 	site_free(s);
 }
 
@@ -355,6 +590,12 @@ main(void)
 		cmocka_unit_test(another_users_file_that_was_linked_here_is_no_message),
 		cmocka_unit_test(what_a_dead_writer_left_is_finished),
 		cmocka_unit_test(a_lost_file_is_gone_for_readers),
+		cmocka_unit_test(what_is_put_back_is_a_message_again),
+		cmocka_unit_test(a_name_that_is_changed_otherwise_changes_flags_too),
+		cmocka_unit_test(a_folder_lacks_directories),
+		cmocka_unit_test(names_may_have_any_octets),
+		cmocka_unit_test(more_keywords_than_there_are_letters),
+		cmocka_unit_test(a_file_that_may_not_be_read_harms_no_other),
 		cmocka_unit_test(without_inotify_the_directories_are_looked_at),
 		cmocka_unit_test(files_that_nobody_finished_are_removed_after_a_while),
 		cmocka_unit_test(only_the_owner_may_read_what_is_made),

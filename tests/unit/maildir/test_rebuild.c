@@ -198,6 +198,28 @@ after_an_unclean_boot_no_uid_and_no_modseq_comes_twice(void **state)
 	boot_uncleanly(": > .trivet/index.db-wal");
 }
 
+/* There is one snapshot of a mailbox, and one watch, also for who opens it after a rebuild that others slept through. */
+static void
+a_session_hears_of_others_after_a_rebuild(void **state)
+{
+	struct site *s = site_new();
+	struct mailbox *one, *two;
+
+	(void)state;
+	put_mail(s->account, "INBOX");
+	one = open_box(s->account, "INBOX");
+	shell(s, "rm .trivet/index.db");
+	two = open_box(s->account, "INBOX");
+	mailbox_close(two);
+	usleep(50 * 1000);
+	shell(s, "printf 'a: b\n\nc\n' > new/1.2.3");
+	account_on_event(s->account);
+	assert_ok(mailbox_refresh(one));
+	assert_string_equal(changes(one, false), "E2");
+	mailbox_close(one);
+	site_free(s);
+}
+
 static void
 a_foreign_maildir_is_taken_over(void **state)
 {
@@ -232,6 +254,7 @@ main(void)
 		cmocka_unit_test(a_deleted_index_comes_back_whole),
 		cmocka_unit_test(a_corrupt_index_is_rebuilt_under_an_open_handle),
 		cmocka_unit_test(after_an_unclean_boot_no_uid_and_no_modseq_comes_twice),
+		cmocka_unit_test(a_session_hears_of_others_after_a_rebuild),
 		cmocka_unit_test(a_foreign_maildir_is_taken_over),
 	};
 

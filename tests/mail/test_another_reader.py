@@ -143,13 +143,29 @@ def test_what_is_kept_is_a_maildir_of_the_same_kind(site):
     c.logout()
 
 
-def test_a_restored_copy_without_our_folder_is_what_it_was(fresh):
-    use(fresh, 1)
-    account = fresh.maildir("user1")
+def used(site):
+    use(site, 1)
+    account = site.maildir("user1")
     wait_until("names say the flags", lambda: any("other" in f for _, rows in by_files(account).values()
                                                   for f, _, _ in rows.values()))
-    before = by_imap(fresh, 1)
-    fresh.stop()
-    os.system(f"cp -a {account} {account}.copy && rm -rf {account} {account}.copy/.trivet && mv {account}.copy {account}")
+    before = by_imap(site, 1)
+    site.stop()
+    return account, before
+
+
+def test_a_restored_copy_is_what_it_was(fresh):
+    account, before = used(fresh)
+    os.system(f"cp -a {account} {account}.copy && rm -rf {account} && mv {account}.copy {account}")
     fresh.start()
     equal(by_imap(fresh, 1), before)
+
+
+def test_a_restored_copy_without_our_folder_has_all_mail_under_another_uidvalidity(fresh):
+    account, before = used(fresh)
+    os.system(f"cp -a {account} {account}.copy && rm -rf {account} {account}.copy/.trivet && mv {account}.copy {account}")
+    fresh.start()
+    after = by_imap(fresh, 1)
+    equal({name: rows for name, (_, rows) in after.items()}, {name: rows for name, (_, rows) in before.items()})
+    for name, (validity, _) in after.items():
+        if validity <= before[name][0]:
+            raise AssertionError(f"{name}: UIDVALIDITY {before[name][0]}, then {validity}")

@@ -115,8 +115,6 @@ kept_finish_delete(struct account *a, const char *dir, struct buf *path, bool de
 
 struct arrival {
 	struct account *a;
-	int top;
-	struct buf waiting;	/* names of arriving-*, each with a NUL behind */
 	int from;		/* cur/ or new/ of what is in one of them */
 	int to;
 	struct control control;
@@ -125,28 +123,19 @@ struct arrival {
 	size_t left;		/* could not be moved */
 };
 
-/* Left by a process that died: its mailbox is gone, whether the row was, or went because of that. */
-static bool
-was_left_deleting(const struct arrival *v, struct str name)
-{
-	struct timespec now;
-	struct stat st;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return str_starts(name, str_of(deleting)) && fstatat(v->top, name.p, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	    now.tv_sec - st.st_ctim.tv_sec > DELETING_SECONDS_MAX;
-}
+struct gather {
+	struct str start;
+	struct buf names;	/* that begin so, each with a NUL behind */
+};
 
 static bool
-see_arriving(void *arg, struct str name)
+see_start(void *arg, struct str name)
 {
-	struct arrival *v = arg;
+	struct gather *g = arg;
 
-	if (was_left_deleting(v, name))
-		(void)!rename_arriving(v->top, name.p);
-	if (str_starts(name, str_of(arriving))) {
-		buf_put(&v->waiting, name);
-		buf_put_c(&v->waiting, '\0');
+	if (str_starts(name, g->start)) {
+		buf_put(&g->names, name);
+		buf_put_c(&g->names, '\0');
 	}
 	return true;
 }
@@ -225,21 +214,72 @@ take_arrival(struct arrival *v, int top, const char *waiting)
 	return files_remove_tree(top, waiting);
 }
 
+static bool
+is_old(int top, const char *name)
+{
+	struct timespec now;
+	struct stat st;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return fstatat(top, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    now.tv_sec - st.st_ctim.tv_sec > DELETING_SECONDS_MAX;
+}
+
+/*
+ * Was the DELETE committed by one that died, or could not go on? Nobody is within it while we have the write lock: so
+ * the row tells. With the row, and without its directory, the mailbox is gone at the next look at the root.
+ */
+static bool
+was_deleted(struct account *a, int top, const char *name)
+{
+	scoped_fd outer = files_open_dir(top, name), dir = -1;
+	scoped_control c = { 0 };
+	scoped_box box = BOX_NONE;
+	scoped_buf inner = BUF_INIT;
+	enum store_result r = STORE_OK;
+
+	if (outer >= 0 && files_list(outer, see_first, &inner) && inner.n > 0)
+		dir = files_open_dir(outer, buf_z(&inner));
+	if (dir < 0 || control_read(&a->log, dir, &c) != STORE_OK)
+		return is_old(top, name);
+	if (txn_begin(a) != STORE_OK)
+		return false;
+	r = box_by_id(a, str_of(c.id), &box);
+	txn_rollback(a);
+	return r == STORE_NO_SUCH || is_old(top, name);
+}
+
+static void
+finish_deletes(struct account *a, int top)
+{
+	struct gather g = { .start = str_of(deleting) };
+	struct str rest, name;
+
+	(void)!files_list(top, see_start, &g);
+	rest = buf_str(&g.names);
+	while (str_cut(&rest, '\0', &name))
+		if (was_deleted(a, top, name.p))
+			(void)!rename_arriving(top, name.p);
+	buf_free(&g.names);
+}
+
 /* One slice; true while there is more that can be done now. */
 static bool
 take_arrivals(struct account *a, int top)
 {
-	struct arrival v = { .a = a, .top = top, .from = -1, .to = -1 };
+	struct arrival v = { .a = a, .from = -1, .to = -1 };
+	struct gather g = { .start = str_of(arriving) };
 	struct str rest, waiting;
 	bool any = false;
 
-	(void)!files_list(top, see_arriving, &v);
-	rest = buf_str(&v.waiting);
+	finish_deletes(a, top);
+	(void)!files_list(top, see_start, &g);
+	rest = buf_str(&g.names);
 	while (v.moved < SLICE_FILES && str_cut(&rest, '\0', &waiting)) {
 		v.left = 0;
 		any |= take_arrival(&v, top, waiting.p);
 	}
-	buf_free(&v.waiting);
+	buf_free(&g.names);
 	return any;
 }
 

@@ -343,6 +343,18 @@ load_changes(struct folder *f, uint64_t since, const struct mailbox *by)
 	return load_expunged(f, since, by);
 }
 
+void
+folder_changed(struct folder *f, struct box *box, struct str rows, const struct mailbox *by)
+{
+	struct row row;
+
+	for (size_t i = 0; i < rows.n; i += sizeof(row)) {
+		memcpy(&row, rows.p + i, sizeof(row));
+		(void)update_row(f, &row, by);
+	}
+	take_box(f, box);
+}
+
 /*
  * The index was rebuilt: numbers of mailboxes are new, modseqs above all that were, UIDs
  * the same. What is no longer there is expunged to our views.

@@ -141,7 +141,7 @@ mark_seen(struct session *s, struct fetch *f)
 	/* The body is there all the same; a store that is full or busy must not withhold it. */
 	if (result != STORE_OK)
 		return result == STORE_GONE ? result : STORE_OK;
-	room_changed(s);
+	room_flags_changed(s);
 	f->became_seen = mailbox_message(s->mailbox, f->message.seq, &f->message) &&
 	    (f->message.flags & FLAG_SEEN);
 	return STORE_OK;

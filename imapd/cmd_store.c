@@ -34,7 +34,7 @@ cmd_store(struct session *s)
 	    s->arena, &modified);
 	if (result != STORE_OK)
 		return finish_result(s, result, ABOUT_MESSAGES);
-	room_changed(s);
+	room_flags_changed(s);
 	/* New words go before the first message that has them. */
 	sync_put_new_keywords(s);
 	if (arguments->silent)

@@ -233,6 +233,8 @@ struct account *room_account(const struct session *);
  * waits.
  */
 void room_changed(struct session *);
+/* The same where the account holds as much as before. */
+void room_flags_changed(struct session *);
 /* After a session has run. */
 void room_settle(struct room *);
 void keeper_start(struct process *, const struct keeper_grant *, int maildir_fd);

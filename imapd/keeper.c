@@ -16,6 +16,7 @@ struct room {
 	struct usage reported;
 	TAILQ_HEAD(, session) sessions;
 	bool changed;
+	bool usage_changed;
 	bool settling;
 };
 
@@ -106,6 +107,13 @@ void
 room_changed(struct session *s)
 {
 	s->room->changed = true;
+	s->room->usage_changed = true;
+}
+
+void
+room_flags_changed(struct session *s)
+{
+	s->room->changed = true;
 }
 
 void
@@ -116,7 +124,9 @@ room_settle(struct room *room)
 	room->settling = true;
 	room->changed = false;
 	tell_idlers(room);
-	report_usage(room);
+	if (room->usage_changed)
+		report_usage(room);
+	room->usage_changed = false;
 	keeper_work_soon(room->process);
 	room->settling = false;
 }

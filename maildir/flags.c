@@ -18,6 +18,7 @@ struct store_job {
 	struct box box;
 	uint64_t modseq;	/* 0: nothing has changed yet */
 	struct buf modified;	/* struct uid_range */
+	struct buf changed;	/* struct row, as they are to be */
 };
 
 static enum store_result store(struct mailbox *m, const struct uid_set *set, enum flag_change change,
@@ -69,8 +70,7 @@ store(struct mailbox *m, const struct uid_set *set, enum flag_change change,
 	r = txn_end(a, r);
 	if (r == STORE_OK && job.modseq != 0) {
 		m->stored_modseq = job.modseq;
-		/* It is done; a snapshot that cannot be read now is read at the next refresh. */
-		(void)!folder_refresh(f, m);
+		folder_changed(f, &job.box, buf_str(&job.changed), m);
 		flags_rename_later(a);
 		watch_notify(a);
 	}
@@ -81,6 +81,7 @@ store(struct mailbox *m, const struct uid_set *set, enum flag_change change,
 			buf_str(&job.modified)).p;
 	}
 	buf_free(&job.modified);
+	buf_free(&job.changed);
 	box_free(&job.box);
 	return r;
 }
@@ -128,6 +129,7 @@ store_one(struct store_job *job, const struct row *row)
 	struct message_row before = { .uid = row->uid, .flags = row->flags };
 	uint32_t flags = job->system;
 	uint64_t keywords = job->keywords;
+	struct row now;
 	enum store_result r = STORE_OK;
 
 	/* RFC 7162 3.1.3. */
@@ -148,8 +150,14 @@ store_one(struct store_job *job, const struct row *row)
 		return STORE_OK;
 	if (job->modseq == 0)
 		r = box_take_modseq(a, &job->box, &job->modseq);
-	return r != STORE_OK ? r :
-	    message_set_flags(a, &job->box, &before, flags, keywords, job->modseq, NULL);
+	if (r == STORE_OK)
+		r = message_set_flags(a, &job->box, &before, flags, keywords, job->modseq, NULL);
+	now = *row;
+	now.flags = flags & FLAG_ALL;
+	now.keywords = keywords;
+	now.modseq = job->modseq;
+	buf_put(&job->changed, (struct str){ (const char *)&now, sizeof(now) });
+	return r;
 }
 
 /* ---- names follow ---- */

@@ -262,6 +262,11 @@ void folder_release(struct folder *);
  */
 must_check enum store_result folder_refresh(struct folder *, const struct mailbox *by);
 /*
+ * The same without reading them again: `by` has just committed these (an array of struct row), and the mailbox's
+ * row as it is now; the snapshot was refreshed in the same transaction. box is swapped.
+ */
+void folder_changed(struct folder *, struct box *box, struct str rows, const struct mailbox *by);
+/*
  * After a rebuild the mailbox has another number: to be called before box.number is used
  * outside a refresh. STORE_GONE: it is no more.
  */

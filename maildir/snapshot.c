@@ -368,6 +368,18 @@ came_back(const struct folder *f, const struct folder *fresh)
 	return false;
 }
 
+void
+folder_changed(struct folder *f, struct box *box, struct str rows, const struct mailbox *by)
+{
+	struct row row;
+
+	for (size_t i = 0; i < rows.n; i += sizeof(row)) {
+		memcpy(&row, rows.p + i, sizeof(row));
+		(void)update_row(f, &row, by);
+	}
+	take_box(f, box);
+}
+
 /*
  * The index was rebuilt: numbers of mailboxes are new, modseqs above all that were, UIDs
  * the same. What is no longer there is expunged to our views.

@@ -509,8 +509,11 @@ static bool
 was_expunged(struct account *a, int64_t box, uint32_t uid)
 {
 	sqlite3_stmt *q = index_ask(a, Q_EXPUNGED_BASE, BIND(V(box), V(uid)));
-	bool found = index_row(a, q);
+	bool found = false;
 
+	/* Without a name it is one whose file was lost, by a loss of power, say: nobody expunged it. */
+	while (index_row(a, q))
+		found |= index_text(q, 0).n > 0;
 	return index_end(a, q) == STORE_OK && found;
 }
 

@@ -252,8 +252,7 @@ static const char *const ways[] = {
 	"mv .trivet ../t$$; cp -a $B/. .; rm -r .trivet; mv ../t$$ .trivet",	/* all but the index */
 	"cp -a $B/. .; rm .trivet/index.db*",		/* the index did not survive */
 	"find . -mindepth 1 -delete; cp -a $B/. .; rm -r .trivet",
-	"find . -mindepth 1 -delete; cp -a $B/. .; dd if=/dev/zero of=.trivet/index.db bs=4096 seek=2 count=9 "
-	    "conv=notrunc 2>/dev/null",
+	"find . -mindepth 1 -delete; cp -a $B/. .; dd if=/dev/zero of=.trivet/index.db bs=4k seek=2 count=9 conv=notrunc 2>/dev/null",
 	"rsync -a $B/ .",
 	"rsync -a --delete $B/ .",
 	"rsync -a --inplace --delete $B/ .",

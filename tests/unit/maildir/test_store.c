@@ -212,6 +212,31 @@ what_was_expunged_does_not_come_back_when_copies_are_made_anew(void **state)
 	site_free(s);
 }
 
+/* The power took the file, not the row, and the next look let go of the row: nobody expunged that. */
+static void
+a_delivery_whose_file_was_lost_comes_back(void **state)
+{
+	struct site *s = site_new();
+	struct mailbox *m;
+	uint32_t lost;
+	bool there;
+
+	(void)state;
+	lost = deliver(s, "a@b", false, &there);
+	account_close(s->account);
+	shell(s, "rm .Lists.c/cur/*");
+	s->account = open_account(s->path, "imapd", 0);
+	m = open_box(s->account, "Lists/c");
+	assert_int_equal(mailbox_exists(m), 0);
+	assert_true(deliver_again(s, "a@b", true, true, &there) > lost);
+	assert_false(there);
+	assert_int_equal(deliver_again(s, "a@b", true, true, &there), lost + 1);
+	assert_true(there);
+	mailbox_close(m);
+	assert_int_equal(count_files(s, ".Lists.c/cur"), 1);
+	site_free(s);
+}
+
 static void
 a_delivery_is_published_once(void **state)
 {
@@ -597,6 +622,7 @@ main(void)
 		cmocka_unit_test(bare_line_feeds_are_sent_as_crlf),
 		cmocka_unit_test(a_large_message_goes_through_its_file),
 		cmocka_unit_test(abandoned_appends_leave_nothing),
+		cmocka_unit_test(a_delivery_whose_file_was_lost_comes_back),
 		cmocka_unit_test(a_delivery_is_published_once),
 		cmocka_unit_test(what_was_expunged_does_not_come_back_when_copies_are_made_anew),
 		cmocka_unit_test(a_delivery_cut_off_is_finished_by_the_next),

@@ -159,6 +159,18 @@ double_file(const struct op *op, struct answer *a, int cur, const struct buf *na
 	a->done = renameat(tmp, buf_z(&to), new, buf_z(&to)) == 0;
 }
 
+/* A backup that is put back beside what is there: the same file with the flags it had then. */
+static void
+twin_file(const struct op *op, struct answer *a, int cur, const struct buf *name, const struct file_name *parsed)
+{
+	scoped_buf from = BUF_INIT, to = BUF_INIT, letters = BUF_INIT;
+
+	turn_letters(parsed->letters, op->letters, &letters);
+	buf_put(&from, buf_str(name));
+	file_name_put(&to, parsed->base, buf_str(&letters));
+	a->done = copy_file(cur, buf_z(&from), cur, buf_z(&to));
+}
+
 static void
 carry_file(const struct op *op, struct answer *a, int cur, const struct buf *name)
 {
@@ -205,6 +217,8 @@ touch_message(const struct op *op, struct answer *a)
 		a->done = unlinkat(cur, buf_z(&name), 0) == 0;
 	else if (op->kind == OUT_DOUBLE)
 		double_file(op, a, cur, &name);
+	else if (op->kind == OUT_TWIN)
+		twin_file(op, a, cur, &name, &parsed);
 	else if (op->kind == OUT_CARRY)
 		carry_file(op, a, cur, &name);
 	else if (op->kind == OUT_RENAME)

@@ -411,7 +411,7 @@ state_do(struct state *s, const struct op *op, const struct answer *a, int alter
 	case DO_RENAME:
 		return agrees(a, rename_folder(s, op->name, op->to, a->killed ? alternative : 2));
 	case OUT_FLAGS: case OUT_REMOVE: case OUT_ADD_NEW: case OUT_ADD_CUR: case OUT_DOUBLE:
-	case OUT_BACK_TO_NEW: case OUT_RENAME: case OUT_CARRY: case OUT_TORN:
+	case OUT_BACK_TO_NEW: case OUT_RENAME: case OUT_CARRY: case OUT_TWIN: case OUT_TORN:
 		do_outside(s, op, a);
 		return true;
 	case ASK_SYNC: case ASK_DUMP: case ASK_LIST: case ASK_SETTLE: case ASK_REOPEN: case KINDS:

@@ -689,6 +689,10 @@ choose_outside(struct op *op)
 		c.carried = m->uid;
 		snprintf(c.carried_from, sizeof(c.carried_from), "%s", f->name);
 	}
+	if (op->kind == OUT_TWIN) {
+		c.carried = m->uid;
+		snprintf(c.carried_from, sizeof(c.carried_from), "%s", f->name);
+	}
 	if (op->kind == OUT_CARRY) {
 		if (to == f || to->count > FULL || !is_open_somewhere(to))
 			return false;

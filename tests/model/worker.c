@@ -583,7 +583,7 @@ obey(const struct op *op)
 		reopen();
 		break;
 	case OUT_FLAGS: case OUT_REMOVE: case OUT_ADD_NEW: case OUT_ADD_CUR: case OUT_DOUBLE:
-	case OUT_BACK_TO_NEW: case OUT_RENAME: case OUT_CARRY: case OUT_TORN: case KINDS:
+	case OUT_BACK_TO_NEW: case OUT_RENAME: case OUT_CARRY: case OUT_TWIN: case OUT_TORN: case KINDS:
 		fatal("model: not for a worker: %d", (int)op->kind);
 	}
 }

@@ -139,6 +139,8 @@ _Static_assert(countof(queries) == QUERY_COUNT, "each query has its text");
 
 const char *const index_files[INDEX_FILES] = { "index.db", "index.db-wal", "index.db-shm" };
 
+enum { CONNECT_AGAIN_MS = 10 };
+
 static enum store_result failed(struct account *a, int code, const char *doing);
 static enum store_result open_file(struct account *a);
 static bool note_inode(struct account *a, uint64_t *device, uint64_t *inode);
@@ -273,8 +275,13 @@ heed_copy(struct account *a)
 static int
 connect(struct account *a, int flags)
 {
+	static const char settings[] = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
+	    "PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 4000;"
+	    "PRAGMA journal_size_limit = 8388608; PRAGMA cache_size = -4096;"
+	    "PRAGMA trusted_schema = OFF";
 	scoped_buf path = BUF_INIT;
 	int code, one = 1;
+	int64_t until;
 
 	index_vfs_put_path(&path, a->dir, "index.db");
 	/* One thread: nobody to be kept out. */
@@ -289,10 +296,15 @@ connect(struct account *a, int flags)
 	 * which was moved aside would otherwise remove the WAL of the new one.
 	 */
 	sqlite3_file_control(a->db, "main", SQLITE_FCNTL_PERSIST_WAL, &one);
-	return sqlite3_exec(a->db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
-	    "PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 4000;"
-	    "PRAGMA journal_size_limit = 8388608; PRAGMA cache_size = -4096;"
-	    "PRAGMA trusted_schema = OFF", NULL, NULL, NULL);
+	/*
+	 * While another makes the index, or takes it back from a crash, SQLite says BUSY to the first of these without
+	 * waiting.
+	 */
+	until = clock_monotonic_ms() + INDEX_BUSY_MS;
+	while ((code = sqlite3_exec(a->db, settings, NULL, NULL, NULL)) == SQLITE_BUSY &&
+	    clock_monotonic_ms() < until)
+		sqlite3_sleep(CONNECT_AGAIN_MS);
+	return code;
 }
 
 /* Opens what is there. index_lost is set where there is no whole index of our version. */

@@ -152,6 +152,10 @@ supervise(struct ctl *ctl, struct daemons *daemons, int signal_fd)
 			.started_ms = clock_monotonic_ms() };
 	while (!s.ending)
 		wait_and_act(&s);
+	/* One that took longer to start than we waited for it ends as well. */
+	for (size_t i = 0; i < DAEMON_COUNT; i++)
+		if (daemons->all[i].pid == 0)
+			(void)daemon_find(&daemons->all[i], daemons->all[i].name, ctl->settings);
 	daemons_stop(daemons);
 	return daemons_running(daemons) == 0 ? CTL_OK : CTL_FAILED;
 }

@@ -146,7 +146,9 @@ renew_one(struct account *a, int64_t number, const struct place *place, enum ren
 		c.copied = true;
 	}
 	*mode = why == RENEW_COPY && c.copied ? SCAN_ALWAYS : SCAN_TRUST_UIDS;
-	return renew_box(a, &b, &c);
+	/* What an old index claimed has long been somebody's. */
+	r = why == RENEW_COPY ? claims_drop(a, number) : STORE_OK;
+	return r == STORE_OK ? renew_box(a, &b, &c) : r;
 }
 
 static enum store_result

@@ -84,6 +84,7 @@ class Runner:
         self.stand = Stand(settings=["undelete_days = 30"] if self.keeps else ())
         self.stand.start()
         Line.wait_less = lambda: self.stand.machine.hurry(1, everybody=True)
+        Round(self.stand.site).sow()
         self.play("warm").check()
 
     # -- counting --

@@ -20,6 +20,7 @@ HEALED = 30             # seconds until the server must be in service again
 KEPT = 40               # seconds until what was promised must be there
 IMPATIENT = 0.25
 SMALL, MIDDLE, LARGE = 900, 70_000, 300_000
+SEEDS = 12              # copied with one command: more than what the store does one by one
 
 # What may be said of a fault that passes, by the codes of IMAP and POP3.
 PASSING_IMAP = re.compile(rb"\S+ NO \[(UNAVAILABLE|SERVERBUG|INUSE|OVERQUOTA|LIMIT|TRYCREATE)[ \]]")
@@ -235,6 +236,8 @@ class Round:
         self.uids = {}          # (user, folder, Message-ID) to the UID that was told
         self.flags = {}         # (user, folder, uid) to flags that were answered OK
         self.folders = {}       # (user, folder) to "yes", "no" or "perhaps"
+        self.counts = {}        # folder of user1 to how many may be in it: all that were copied there, or none
+        self.counted = {}
         self.refused = []
         self.acted = set()      # (user, Message-ID) that something was done to
         self.again = []         # (Message-ID, users, octets) that were not answered with 250
@@ -349,7 +352,41 @@ class Round:
             self.promise()
             if outcome == "gone":
                 return outcome
-        return self.folder_work(c, user)
+        outcome = self.many_work(c, user)
+        return outcome if outcome == "gone" else self.folder_work(c, user)
+
+    def sow(self):
+        """What many_work copies."""
+        c = Imap(self.site, "user1")
+        c.ask("CREATE Seed", there_is_one=True)
+        for n in range(SEEDS):
+            c.ask("APPEND Seed", self.octets(f"seed{n}", SMALL))
+        c.close()
+
+    def many_work(self, c, user):
+        """COPY and MOVE of many do all or nothing."""
+        copied, moved = f"Copied-{self.name}", f"Moved-{self.name}"
+        outcome, answer = self.tried(lambda: c.ask('LIST "" Seed'))
+        if outcome != "ok" or not answer[0]:
+            return outcome
+        for folder in (copied, moved):
+            outcome, _ = self.tried(lambda f=folder: c.ask(f"CREATE {f}"))
+            if outcome != "ok":
+                return outcome
+        outcome, _ = self.tried(lambda: c.select("Seed"))
+        if outcome != "ok":
+            return outcome
+        outcome, _ = self.tried(lambda: c.ask(f"UID COPY 1:* {copied}"))
+        self.counts[copied] = {"ok": {SEEDS}, "no": {0}, "gone": {0, SEEDS}}[outcome]
+        if outcome != "ok":
+            return outcome
+        outcome, _ = self.tried(lambda: c.select(copied))
+        if outcome != "ok":
+            return outcome
+        outcome, _ = self.tried(lambda: c.ask(f"UID MOVE 1:* {moved}"))
+        self.counts[copied] = {"ok": {0}, "no": {SEEDS}, "gone": {0, SEEDS}}[outcome]
+        self.counts[moved] = {"ok": {SEEDS}, "no": {0}, "gone": {0, SEEDS}}[outcome]
+        return outcome
 
     def search_work(self, c, found):
         """Nothing is too many and nothing is missing, whatever of search.db could not be read or written."""
@@ -511,7 +548,9 @@ class Round:
                 places = {name: name for name in {"INBOX", *names} if name in ("INBOX", "Box") or name.endswith(self.name)}
                 for real, folder in {**places, **self.kept_places(c)}.items():
                     c.select(f'"{real}"')
-                    for mid, copies in c.messages().items():
+                    found = c.messages()
+                    self.counted[folder] = sum(len(copies) for copies in found.values())
+                    for mid, copies in found.items():
                         if not mid.endswith(self.name):
                             continue
                         where[user, mid] = tuple(sorted(where.get((user, mid), ()) + (folder,) * len(copies)))
@@ -546,6 +585,9 @@ class Round:
         for key, its in self.flags.items():
             if key in flags and not its <= flags[key]:
                 found.append(f"{key} has the flags {flags[key]}, was told {its}")
+        for folder, numbers in self.counts.items():
+            if self.counted.get(folder, 0) not in numbers:
+                found.append(f"{folder} has {self.counted.get(folder, 0)} messages, not {sorted(numbers)}")
         for key, word in self.folders.items():
             if word != "perhaps" and (key in folders) != (word == "yes"):
                 found.append(f"the folder {key}: there {key in folders}, was told {word}")
@@ -575,6 +617,8 @@ class Round:
             lines, _ = c.ask('LIST "" *')
             for line in lines:
                 folder = line.split()[-1].strip(b'"').decode()
+                if folder == "Seed":
+                    continue
                 if folder in ("INBOX", "Box"):
                     c.select(folder)
                     c.ask("UID STORE 1:* +FLAGS.SILENT (\\Deleted)")

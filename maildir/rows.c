@@ -490,8 +490,10 @@ message_put_letters(struct buf *out, const struct keywords *words, uint32_t flag
 
 	letters_put_flags(&all, flags);
 	keywords_put_letters(&all, words, keywords);
+	/* One of a-z that means nothing here would come to mean the keyword that gets it one day. */
 	for (size_t i = 0; i < before.n; i++)
-		if (!letter_is_flag(before.p[i]) && !keywords_has_letter(words, before.p[i]))
+		if (!letter_is_flag(before.p[i]) && !keywords_has_letter(words, before.p[i]) &&
+		    !(before.p[i] >= 'a' && before.p[i] <= 'z'))
 			buf_put_c(&all, before.p[i]);
 	letters_put_sorted(out, buf_str(&all));
 }

@@ -184,7 +184,8 @@ account_work(struct account *a)
 		do
 			more = flags_rename_slice(a);
 		while (more && clock_monotonic_ms() < until);
-		a->rename_due = more ? clock_monotonic_ms() : 0;
+		if (more)
+			a->rename_due = clock_monotonic_ms();
 		a->checkpoint_due = clock_monotonic_ms() + CHECKPOINT_DELAY_MS;
 		return more;
 	}

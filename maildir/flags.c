@@ -9,6 +9,11 @@
 #include "common/base/clock.h"
 #include "maildir/private.h"
 
+enum {
+	RENAME_SOON_MS = 1000,		/* after a failure that passes */
+	RENAME_LATER_MS = 60 * 1000,
+};
+
 struct store_job {
 	struct mailbox *m;
 	enum flag_change change;
@@ -272,6 +277,15 @@ flags_rename_later(struct account *a)
 		a->rename_due = clock_monotonic_ms() + FLAG_DELAY_MS;
 }
 
+/* What is pending stays so. Somebody else has the index, or the disk is full: that passes soon. */
+static bool
+rename_again(struct account *a, enum store_result why)
+{
+	a->rename_due = clock_monotonic_ms() + (why == STORE_BUSY || why == STORE_FULL ?
+	    RENAME_SOON_MS : RENAME_LATER_MS);
+	return false;
+}
+
 bool
 flags_rename_slice(struct account *a)
 {
@@ -281,7 +295,7 @@ flags_rename_slice(struct account *a)
 	struct pending p;
 
 	if (r != STORE_OK)
-		return false;
+		return rename_again(a, r);
 	r = list_pending(a, &list, &names);
 	for (size_t i = 0; r == STORE_OK && i < list.n; i += sizeof(p)) {
 		memcpy(&p, list.p + i, sizeof(p));
@@ -290,5 +304,5 @@ flags_rename_slice(struct account *a)
 	r = txn_end(a, r);
 	leave(a, &now);
 	renaming_free(&now);
-	return r == STORE_OK && list.n == SLICE_RENAMES * sizeof(p);
+	return r == STORE_OK ? list.n == SLICE_RENAMES * sizeof(p) : rename_again(a, r);
 }

@@ -144,7 +144,7 @@ class Runner:
         try:
             self.set_scene(point.scene)
             stand.machine.arm(point.role, point.kind, point.what, point.error, point.at, point.times)
-            work = self.play(point.scene, blind=point.kind == "read")
+            work = self.play(point.scene, blind=point.kind in ("read", "open"))
             fired = stand.machine.disarm()
             if fired:
                 stand.machine.hurry(20)

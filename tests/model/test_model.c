@@ -676,7 +676,8 @@ choose_outside(struct op *op)
 	if (f->count == 0)
 		return false;
 	/* Without the index nobody can tell a message from its copy, or that it is a message at all. */
-	if (c.index_lost && (op->kind == OUT_DOUBLE || op->kind == OUT_CARRY || op->kind == OUT_RENAME))
+	if (c.index_lost && (op->kind == OUT_DOUBLE || op->kind == OUT_CARRY || op->kind == OUT_RENAME ||
+	    op->kind == OUT_BACK_TO_NEW))
 		return false;
 	m = &f->message[random_below(f->count)];
 	op->mail = m->mail;

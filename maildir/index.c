@@ -75,7 +75,6 @@ static const char *const queries[] = {
 	[Q_BOX_MTIMES] = "UPDATE mailboxes SET cur_mtime = ?, new_mtime = ? WHERE number = ?",
 	[Q_BOX_CUR_MTIME] = "UPDATE mailboxes SET cur_mtime = ? WHERE number = ?",
 	[Q_BOX_IDENTITY] = "UPDATE mailboxes SET id = ?, uidvalidity = ? WHERE number = ?",
-	[Q_BOX_SEEN] = "SELECT modseq, uid_next, recent_uid, name FROM mailboxes WHERE number = ?",
 	[Q_MESSAGE_COUNT] = "SELECT count(*) FROM messages WHERE key BETWEEN ? AND ?",
 	[Q_USAGE] = "SELECT coalesce(sum(bytes), 0), coalesce(sum(messages), 0) FROM mailboxes",
 	[Q_NAME_ADD] = "INSERT OR IGNORE INTO names (name) VALUES (?)",
@@ -107,7 +106,6 @@ static const char *const queries[] = {
 	[Q_FILES] = "SELECT key, base, name_flags FROM files JOIN messages USING (key)"
 		" WHERE key BETWEEN ? AND ? ORDER BY key",
 	[Q_FILES_CLEAR] = "DELETE FROM files WHERE key BETWEEN ? AND ?",
-	[Q_FILE_RENAME] = "UPDATE files SET base = ? WHERE key = ?",
 	[Q_CACHE_ADD] = "INSERT OR REPLACE INTO cache (key, envelope, body, bodystructure, header)"
 		" VALUES (?, ?, ?, ?, ?)",
 	[Q_CACHE_GET] = "SELECT envelope, body, bodystructure FROM cache WHERE key = ?",

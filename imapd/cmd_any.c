@@ -45,13 +45,37 @@ cmd_id(struct session *s)
 	return finish_done(s);
 }
 
-/*
- * RFC 5161 3.1: what is not known is passed over. Nothing of ours needs to be enabled yet, so
- * the answer is an empty list, and OK.
- */
+/* ---- ENABLE ---- */
+
+struct enabling {
+	const char *word;
+	unsigned bits;			/* what it turns on, what it implies too */
+};
+
+static const struct enabling enablings[] = {
+	{ "CONDSTORE", ENABLED_CONDSTORE },
+	{ "QRESYNC", ENABLED_QRESYNC | ENABLED_CONDSTORE },	/* RFC 7162 3.2.3 */
+};
+
+/* RFC 5161 3.1: what is not known is passed over; told is what was not enabled before. */
 enum next
 cmd_enable(struct session *s)
 {
-	untagged(s, "ENABLED");
+	const struct enable_arguments *arguments = &s->req.enable;
+	struct buf *out = out_of(s);
+
+	buf_put_z(out, "* ENABLED");
+	for (size_t i = 0; i < arguments->count; i++) {
+		for (size_t k = 0; k < countof(enablings); k++) {
+			const struct enabling *e = &enablings[k];
+
+			if (!str_eq_nocase(arguments->words[i], str_of(e->word)) ||
+			    (s->enabled & e->bits) == e->bits)
+				continue;
+			s->enabled |= e->bits;
+			buf_printf(out, " %s", e->word);
+		}
+	}
+	buf_put_z(out, "\r\n");
 	return finish_done(s);
 }

@@ -30,6 +30,14 @@ enum next { GO, WAIT, END };
 
 enum state { GUEST = 1, USER = 2, SELECTED = 4, KNOWN = USER | SELECTED, ANY = GUEST | KNOWN };
 
+/* What the client said it understands (RFC 5161), or showed by using it. */
+enum enabled {
+	ENABLED_CONDSTORE = 1 << 0,	/* RFC 7162 3.1 */
+	ENABLED_QRESYNC = 1 << 1,	/* RFC 7162 3.2 */
+	ENABLED_UTF8 = 1 << 2,		/* RFC 9755 */
+	ENABLED_REV2 = 1 << 3,		/* RFC 9051 */
+};
+
 struct session;
 struct guest;
 struct room;
@@ -75,6 +83,7 @@ struct session {
 	bool broken;			/* nothing can be sent either */
 	bool leaving;			/* BYE was said: end after the tagged answer */
 	bool idling;
+	unsigned enabled;		/* enum enabled bits */
 
 	/* the command under way */
 	struct frame frame;

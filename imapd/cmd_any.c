@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* CAPABILITY NOOP CHECK LOGOUT (RFC 3501 6.1, 6.4.1), ID (RFC 2971), ENABLE (RFC 5161). */
+/* CAPABILITY NOOP CHECK LOGOUT (RFC 3501 6.1, 6.4.1), ID (RFC 2971), COMPRESS (RFC 4978), ENABLE (RFC 5161). */
 #include "imapd/imapd.h"
 
 enum next
@@ -43,6 +43,18 @@ cmd_id(struct session *s)
 	else
 		untagged(s, "ID (\"name\" \"Trivet\" \"version\" \"%s\")", PACKAGE_VERSION);
 	return finish_done(s);
+}
+
+/* RFC 4978 3: the tagged answer is the last thing that goes as it is. */
+enum next
+cmd_compress(struct session *s)
+{
+	if (!str_eq(s->req.compress.mechanism, STR("DEFLATE")))
+		return finish_bad(s, "Only DEFLATE is known here");
+	if (s->compresses)
+		return finish(s, "NO [COMPRESSIONACTIVE] It is on already");
+	s->compresses = true;
+	return finish(s, "OK From here on it is DEFLATE");
 }
 
 /* ---- ENABLE ---- */

@@ -226,6 +226,7 @@ hand_over(struct guest *guest, int keeper_fd)
 
 	s->stream = NULL;
 	guest->session = NULL;
+	front_know(guest->process, guest->place);
 	guest->handover = handover_new(guest->process, stream, keeper_fd,
 	    buf_str(&guest->sid), s->req.tag, on_handover_ended, guest);
 	session_end(s);

@@ -51,6 +51,8 @@ cmd_compress(struct session *s)
 {
 	if (!str_eq(s->req.compress.mechanism, STR("DEFLATE")))
 		return finish_bad(s, "Only DEFLATE is known here");
+	if (!capability_is_offered(s, STR("COMPRESS=DEFLATE")))
+		return finish(s, "NO [CANNOT] Compression is switched off here");
 	if (s->compresses)
 		return finish(s, "NO [COMPRESSIONACTIVE] It is on already");
 	s->compresses = true;
@@ -82,7 +84,7 @@ cmd_enable(struct session *s)
 			const struct enabling *e = &enablings[k];
 
 			if (!str_eq_nocase(arguments->words[i], str_of(e->word)) ||
-			    (s->enabled & e->bits) == e->bits)
+			    (s->enabled & e->bits) == e->bits || !capability_is_offered(s, str_of(e->word)))
 				continue;
 			s->enabled |= e->bits;
 			buf_printf(out, " %s", e->word);

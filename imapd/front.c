@@ -48,6 +48,7 @@ front_start(struct process *process)
 
 	TAILQ_INIT(guests);
 	process->state = guests;
+	capability_check_setting(process->settings);
 	front_run(process, &frame);
 }
 

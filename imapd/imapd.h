@@ -211,6 +211,10 @@ enum next finish_bad_name(struct session *);
 
 /* "CAPABILITY IMAP4rev1 ...", as this session may see it. */
 void put_capabilities(struct buf *, const struct session *);
+/* Is it in that list? */
+bool capability_is_offered(const struct session *, struct str name);
+/* Logs names that are none. */
+void capability_check_setting(const struct settings *);
 
 /* ---- sync.c ---- */
 
@@ -261,6 +265,8 @@ must_check enum store_result section_find(struct content *, struct str header,
 /* ---- keeper.c ---- */
 
 struct account *room_account(const struct session *);
+/* user@domain */
+struct str room_address(const struct session *);
 /*
  * This session changed the store: the account's other sessions and auth are told when it
  * waits.

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* "$" (RFC 5182), over a view in which message n has the uid 10 n. */
+/* "$" (RFC 5182 2.1, 2.5, 4), over a view in which message n has the uid 10 n. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

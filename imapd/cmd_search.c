@@ -156,6 +156,7 @@ search_slice(struct session *s)
 {
 	struct answer *answer = s->work.own;
 	enum store_result result;
+	uint32_t so_far, all;
 	bool done = false;
 	uint32_t *uids;
 	size_t count;
@@ -165,8 +166,11 @@ search_slice(struct session *s)
 	result = search_step(s->work.search, &s->work.found, &done);
 	if (result != STORE_OK)
 		return give_up(s, words_of(result, ABOUT_MESSAGES));
-	if (!done)
+	if (!done) {
+		search_progress(s->work.search, &so_far, &all);
+		session_progress(s, so_far, all);
 		return GO;
+	}
 	uids = uids_found(s, &count);
 	if (answer->extent.backwards) {
 		turn_around(uids + answer->before, count - answer->before);
@@ -220,8 +224,11 @@ order_slice(struct session *s)
 	result = order_step(s->work.order, &done);
 	if (result != STORE_OK)
 		return give_up(s, words_of(result, ABOUT_MESSAGES));
-	if (!done)
+	if (!done) {
+		session_progress(s, order_progress(s->work.order),
+		    (uint32_t)(s->work.found.n / sizeof(uint32_t)));
 		return GO;
+	}
 	if (answer->results != 0) {
 		answer->uids = order_uids(s->work.order, &answer->count);
 		return esearch_answer(s, answer->results, answer->uids, answer->count);

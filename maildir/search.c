@@ -187,6 +187,16 @@ search_step(struct search *s, struct buf *found, bool *done)
 	return r;
 }
 
+void
+search_progress(const struct search *s, uint32_t *done, uint32_t *all)
+{
+	*all = mailbox_exists(s->mailbox);
+	/* What is left out is done with, too. */
+	*done = s->extent.backwards ?
+	    mailbox_seq_from_uid(s->mailbox, s->extent.above + 1) - 1 + *all - next_seq(s) :
+	    next_seq(s) - 1;
+}
+
 /* ---- what search.db knows ---- */
 
 static bool

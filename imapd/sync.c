@@ -107,8 +107,8 @@ largest_uid(const struct mailbox *mailbox)
 	return mailbox_message(mailbox, mailbox_exists(mailbox), &message) ? message.uid : 0;
 }
 
-bool
-walk_begin(struct session *s, const struct sequence_set *sent, bool by_uid, struct walk *out)
+static bool
+walk_numbers(struct session *s, const struct sequence_set *sent, bool by_uid, struct walk *out)
 {
 	uint32_t exists = mailbox_exists(s->mailbox);
 	uint32_t max = by_uid ? largest_uid(s->mailbox) : exists;
@@ -121,6 +121,20 @@ walk_begin(struct session *s, const struct sequence_set *sent, bool by_uid, stru
 	if (!by_uid && set.count > 0 && set.ranges[set.count - 1].last > exists)
 		return false;
 	*out = (struct walk){ .set = set, .by_uid = by_uid };
+	return true;
+}
+
+bool
+walk_begin(struct session *s, const struct sequence_set *sent, bool by_uid, struct walk *out)
+{
+	struct uid_set uids;
+
+	if (!sent->saved)
+		return walk_numbers(s, sent, by_uid, out);
+	/* RFC 5182 2.1: "$" is the same messages before UID and without. */
+	if (!set_to_uids(s, sent, by_uid, &uids))
+		return false;
+	*out = (struct walk){ .set = uids, .by_uid = true };
 	return true;
 }
 
@@ -151,15 +165,15 @@ walk_next(const struct mailbox *mailbox, struct walk *walk, struct message *out)
 	}
 }
 
-bool
-set_to_uids(struct session *s, const struct sequence_set *sent, bool by_uid,
+static bool
+numbers_to_uids(struct session *s, const struct sequence_set *sent, bool by_uid,
     struct uid_set *out)
 {
 	struct walk walk;
 	struct uid_range *ranges;
 	struct message first, last;
 
-	if (!walk_begin(s, sent, by_uid, &walk))
+	if (!walk_numbers(s, sent, by_uid, &walk))
 		return false;
 	if (by_uid) {
 		*out = walk.set;
@@ -174,5 +188,17 @@ set_to_uids(struct session *s, const struct sequence_set *sent, bool by_uid,
 		ranges[i] = (struct uid_range){ first.uid, last.uid };
 	}
 	*out = (struct uid_set){ ranges, walk.set.count };
+	return true;
+}
+
+bool
+set_to_uids(struct session *s, const struct sequence_set *sent, bool by_uid,
+    struct uid_set *out)
+{
+	struct uid_set uids;
+
+	if (!numbers_to_uids(s, sent, by_uid, &uids))
+		return false;
+	*out = sent->saved ? uid_set_join(uids, saved_uids(s), s->arena) : uids;
 	return true;
 }

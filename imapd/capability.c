@@ -22,6 +22,8 @@ static const char *const capabilities[] = {
 	"UIDPLUS",			/* RFC 4315 */
 	"MOVE",				/* RFC 6851 */
 	"UNSELECT",			/* RFC 3691 */
+	"CONDSTORE",			/* RFC 7162 */
+	"QRESYNC",
 	"SORT",				/* RFC 5256 */
 	"SORT=DISPLAY",			/* RFC 5957 */
 	"THREAD=ORDEREDSUBJECT",	/* RFC 5256 */

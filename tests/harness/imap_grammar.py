@@ -2,7 +2,7 @@
 """What an IMAP server may say, and nothing else: a strict reader of RFC 3501 section 9, "greeting" and "response".
 
 Extensions: RFC 2342 NAMESPACE, 2971 ID, 4315 UIDPLUS, 5161 ENABLE, 5258 and 3348 LIST, 6154 SPECIAL-USE, 5530 and
-others' response codes, 9208 QUOTA. The methods of Response are named as the ABNF's rules. Stricter than the ABNF
+others' response codes, 7162 CONDSTORE and QRESYNC, 9208 QUOTA. The methods of Response are named as the ABNF's rules. Stricter than the ABNF
 where it says more in prose: INBOX's spelling, modified UTF-7, codes that nobody registered, items told twice.
 
     check(octets)       one response with its literals and its CRLF; raises Violation
@@ -48,7 +48,7 @@ BARE_CODES = {
     b"CONTACTADMIN", b"NOPERM", b"INUSE", b"EXPUNGEISSUED", b"CORRUPTION", b"SERVERBUG", b"CLIENTBUG",
     b"CANNOT", b"LIMIT", b"OVERQUOTA", b"ALREADYEXISTS", b"NONEXISTENT",                        # 5530
     b"USEATTR", b"TOOBIG", b"HASCHILDREN", b"CLOSED"}                                           # 6154, 4469, 9051, 7162
-STATUS_ITEMS = {b"MESSAGES", b"RECENT", b"UIDNEXT", b"UIDVALIDITY", b"UNSEEN"}
+STATUS_ITEMS = {b"MESSAGES", b"RECENT", b"UIDNEXT", b"UIDVALIDITY", b"UNSEEN", b"HIGHESTMODSEQ"}
 ENCODINGS = {b"7BIT", b"8BIT", b"BINARY", b"BASE64", b"QUOTED-PRINTABLE"}
 FIELDS_OF_ID_MAX, FIELD_OF_ID_MAX, VALUE_OF_ID_MAX = 30, 30, 1024       # RFC 2971 3.3
 
@@ -140,6 +140,9 @@ class Response:
 
     def number64(self):
         return self.number_of(1 << 63, 0)
+
+    def mod_sequence_value(self):
+        return self.number_of(1 << 63, 1)
 
     def string(self):
         quoted = self.find(QUOTED)
@@ -260,6 +263,10 @@ class Response:
             self.uid_set()
         elif name == b"COPYUID":
             self.code_copyuid()
+        elif name == b"HIGHESTMODSEQ":
+            self.items["modseq"] = self.mod_sequence_value()
+        elif name == b"MODIFIED":
+            self.uid_set()
         else:
             self.fail("a registered response code before")
 
@@ -306,7 +313,10 @@ class Response:
         if name not in STATUS_ITEMS:
             self.fail("an item of STATUS before")
         self.sp()
-        self.nz_number() if name in (b"UIDNEXT", b"UIDVALIDITY") else self.a_number()
+        if name == b"HIGHESTMODSEQ":
+            self.number64()
+        else:
+            self.nz_number() if name in (b"UIDNEXT", b"UIDVALIDITY") else self.a_number()
         return name
 
     def status(self):
@@ -474,6 +484,8 @@ class Response:
             return self.a_number()
         if name == b"UID":
             return self.nz_number()
+        if name == b"MODSEQ":
+            return self.parenthesised(self.mod_sequence_value, may_be_empty=False)[0]
         if name in (b"BODY", b"BODYSTRUCTURE"):
             return self.body(name == b"BODYSTRUCTURE")
         return self.fail("an item of FETCH before")
@@ -540,15 +552,28 @@ class Response:
             while self.take(b" "):
                 self.atom()
         elif word in (b"SEARCH", b"SORT"):
-            numbers = []
-            while self.take(b" "):
-                numbers.append(self.nz_number())
-            self.no_twins(numbers, "number")
+            self.found()
         elif word == b"THREAD":
             self.threads()
         else:
             self.sp()
             self.untagged_data(word)
+
+    def found(self):
+        """*(SP nz-number) [SP search-sort-mod-seq]"""
+        numbers = []
+        while self.take(b" "):
+            if numbers and self.take(b"(MODSEQ "):
+                self.mod_sequence_value()
+                self.need(b")")
+                break
+            numbers.append(self.nz_number())
+        self.no_twins(numbers, "number")
+
+    def vanished(self):
+        if self.take(b"(EARLIER)"):
+            self.sp()
+        self.uid_set()
 
     def threads(self):
         """RFC 5256 5: [SP 1*thread-list], without recursion, as threads are deep."""
@@ -584,6 +609,8 @@ class Response:
             self.mailbox_list(XLIST_FLAGS)
         elif word == b"STATUS":
             self.status()
+        elif word == b"VANISHED":
+            self.vanished()
         elif word == b"QUOTA":
             self.astring()
             self.sp()

@@ -18,6 +18,7 @@ static const struct command commands[] = {
 	[COMMAND_LOGIN] = { "LOGIN", GUEST, parse_login, cmd_login },
 	/* 6.3 */
 	[COMMAND_ENABLE] = { "ENABLE", KNOWN, parse_enable, cmd_enable },
+	[COMMAND_COMPRESS] = { "COMPRESS", KNOWN, parse_compress, cmd_compress },	/* RFC 4978 */
 	[COMMAND_NAMESPACE] = { "NAMESPACE", KNOWN, parse_nothing, cmd_namespace },
 	[COMMAND_SELECT] = { "SELECT", KNOWN, parse_select, cmd_select },
 	[COMMAND_EXAMINE] = { "EXAMINE", KNOWN, parse_select, cmd_examine },

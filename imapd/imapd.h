@@ -107,6 +107,8 @@ struct session {
 	uint64_t bytes_in;
 	uint64_t bytes_out;
 	size_t unsent;			/* of the output, counted already */
+	struct compression *compression;	/* NULL: what comes and goes is plain */
+	bool compresses;		/* from the next answer on (RFC 4978 3) */
 
 	/* of the front: NULL after login */
 	struct guest *guest;
@@ -138,6 +140,8 @@ session_step read_command;
 /* Must this step wait: for room in the output, or for the others' turn? */
 bool session_must_wait(struct session *);
 void session_flush(struct session *);
+/* What the client said and nobody took yet. */
+struct buf *session_input(struct session *);
 /* Takes octets off the input. */
 void session_take(struct session *, size_t n);
 /*
@@ -153,6 +157,26 @@ enum next finish(struct session *, const char *format, ...) printf_like(2, 3);
 /* "OK NAME completed" */
 enum next finish_done(struct session *);
 enum next finish_bad(struct session *, const char *why);
+
+/* ---- compression.c: RFC 4978 ---- */
+
+struct compression *compression_new(void);
+void compression_free(struct compression *);	/* takes NULL */
+struct buf *compression_input(struct compression *);
+struct buf *compression_output(struct compression *);
+/* So much is said and not deflated yet that it should be. */
+bool compression_is_full(const struct compression *);
+
+enum inflated {
+	INFLATED_SOME,
+	INFLATED_NOTHING,
+	INFLATED_LAST,		/* the client's half has ended, or cannot be read: told once */
+};
+
+/* Takes what it can off `from`, up to `limit` octets of plain input. */
+enum inflated compression_receive(struct compression *, struct buf *from, size_t limit);
+/* Appends all that was said to `to`, flushed. */
+void compression_send(struct compression *, struct buf *to);
 
 /* ---- response.c ---- */
 
@@ -198,6 +222,10 @@ enum next finish_bad_name(struct session *);
 
 /* "CAPABILITY IMAP4rev1 ...", as this session may see it. */
 void put_capabilities(struct buf *, const struct session *);
+/* Is it in that list? */
+bool capability_is_offered(const struct session *, struct str name);
+/* Logs names that are none. */
+void capability_check_setting(const struct settings *);
 
 /* ---- sync.c ---- */
 
@@ -258,6 +286,8 @@ must_check enum store_result section_find(struct content *, struct str header,
 /* ---- keeper.c ---- */
 
 struct account *room_account(const struct session *);
+/* user@domain */
+struct str room_address(const struct session *);
 /*
  * This session changed the store: the account's other sessions and auth are told when it
  * waits.
@@ -285,7 +315,7 @@ struct sasl *guest_sasl(struct session *);
 
 /* ---- the handlers ---- */
 
-session_step cmd_capability, cmd_noop, cmd_logout, cmd_id, cmd_enable;
+session_step cmd_capability, cmd_noop, cmd_logout, cmd_id, cmd_enable, cmd_compress;
 session_step cmd_starttls, cmd_authenticate, cmd_login;
 session_step cmd_create, cmd_delete, cmd_rename, cmd_subscribe, cmd_unsubscribe, cmd_status;
 session_step cmd_list, cmd_lsub, cmd_namespace;

@@ -24,6 +24,7 @@ parse_arguments parse_authenticate;
 parse_arguments parse_id;
 parse_arguments parse_enable;
 parse_arguments parse_getquota;
+parse_arguments parse_compress;
 parse_arguments parse_mailbox;		/* DELETE SUBSCRIBE UNSUBSCRIBE GETQUOTAROOT */
 parse_arguments parse_select;		/* SELECT EXAMINE */
 parse_arguments parse_create;

@@ -27,7 +27,7 @@ enum {
 enum command_name {
 	COMMAND_CAPABILITY, COMMAND_NOOP, COMMAND_LOGOUT, COMMAND_ID,
 	COMMAND_STARTTLS, COMMAND_AUTHENTICATE, COMMAND_LOGIN,
-	COMMAND_ENABLE, COMMAND_NAMESPACE,
+	COMMAND_ENABLE, COMMAND_NAMESPACE, COMMAND_COMPRESS,
 	COMMAND_SELECT, COMMAND_EXAMINE, COMMAND_CREATE, COMMAND_DELETE, COMMAND_RENAME,
 	COMMAND_SUBSCRIBE, COMMAND_UNSUBSCRIBE, COMMAND_LIST, COMMAND_XLIST, COMMAND_LSUB,
 	COMMAND_STATUS, COMMAND_APPEND, COMMAND_IDLE,
@@ -125,6 +125,10 @@ struct id_arguments {			/* RFC 2971; count 0 for NIL */
 struct enable_arguments {		/* RFC 5161; as sent */
 	struct str *words;
 	size_t count;
+};
+
+struct compress_arguments {		/* RFC 4978 */
+	struct str mechanism;		/* in capitals */
 };
 
 struct quota_arguments {		/* GETQUOTA: RFC 9208 4.1.2 */
@@ -280,6 +284,7 @@ struct request {
 		struct status_arguments status;
 		struct list_arguments list;
 		struct quota_arguments quota;
+		struct compress_arguments compress;
 		struct append_arguments append;
 		struct fetch_arguments fetch;
 		struct store_arguments store;

@@ -11,7 +11,8 @@ enum { QUOTED_MAX = 1000 };	/* longer strings go as literals, for readers with s
 struct buf *
 out_of(struct session *s)
 {
-	return stream_output(s->stream);
+	return s->compression != NULL ? compression_output(s->compression) :
+	    stream_output(s->stream);
 }
 
 void

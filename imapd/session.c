@@ -46,6 +46,25 @@ session_begin(struct session *s, struct process *process, struct stream *stream,
 
 /* ---- the driver ---- */
 
+/* Is there something new for the step that waits? */
+static bool
+inflated_more(struct session *s)
+{
+	if (s->compression == NULL)
+		return false;
+	switch (compression_receive(s->compression, stream_input(s->stream), s->limits->command)) {
+	case INFLATED_SOME:
+		return true;
+	case INFLATED_NOTHING:
+		return false;
+	case INFLATED_LAST:
+		break;
+	}
+	log_debug(&s->log, "compression_ended");
+	s->eof = true;
+	return true;
+}
+
 void
 session_run(struct session *s)
 {
@@ -56,7 +75,7 @@ session_run(struct session *s)
 	s->unsent = out_of(s)->n;
 	do
 		next = s->step(s);
-	while (next == GO);
+	while (next == GO || (next == WAIT && inflated_more(s)));
 
 	if (next == END)
 		s->on_end(s);
@@ -120,7 +139,8 @@ on_patience(void *context)
 bool
 session_must_wait(struct session *s)
 {
-	if (stream_is_full(s->stream)) {
+	if (stream_is_full(s->stream) ||
+	    (s->compression != NULL && compression_is_full(s->compression))) {
 		session_flush(s);
 		if (stream_is_full(s->stream))
 			return true;
@@ -137,14 +157,23 @@ session_flush(struct session *s)
 	struct buf *out = out_of(s);
 
 	s->bytes_out += out->n - s->unsent;
+	if (s->compression != NULL)
+		compression_send(s->compression, stream_output(s->stream));
 	stream_flush(s->stream);
 	s->unsent = out->n;
+}
+
+struct buf *
+session_input(struct session *s)
+{
+	return s->compression != NULL ? compression_input(s->compression) :
+	    stream_input(s->stream);
 }
 
 void
 session_take(struct session *s, size_t n)
 {
-	struct buf *input = stream_input(s->stream);
+	struct buf *input = session_input(s);
 
 	s->bytes_in += n;
 	/* Before login nearly every line may hold a password. */
@@ -156,7 +185,7 @@ session_take(struct session *s, size_t n)
 enum parse
 session_line(struct session *s, struct str *line, size_t *octets)
 {
-	struct str input = buf_str(stream_input(s->stream));
+	struct str input = buf_str(session_input(s));
 	size_t n = str_index(str_sub(input, 0, CONTINUATION_MAX), '\n');
 
 	if (n == CONTINUATION_MAX)
@@ -179,7 +208,7 @@ read_command(struct session *s)
 
 	if (session_must_wait(s))
 		return WAIT;
-	framed = frame_next(&s->frame, s->limits, buf_str(stream_input(s->stream)));
+	framed = frame_next(&s->frame, s->limits, buf_str(session_input(s)));
 	switch (framed) {
 	case FRAME_MORE:
 		return s->eof ? END : WAIT;
@@ -242,7 +271,7 @@ understand(struct session *s)
 static enum next
 start_command(struct session *s, bool message_due)
 {
-	struct str input = buf_str(stream_input(s->stream));
+	struct str input = buf_str(session_input(s));
 	const char *wrong;
 
 	s->message_due = message_due;
@@ -298,6 +327,11 @@ conclude(struct session *s)
 	buf_put_z(out, "\r\n");
 	session_drop_work(s);
 	s->step = read_command;
+	if (s->compresses && s->compression == NULL) {
+		session_flush(s);
+		s->compression = compression_new();
+		s->unsent = 0;
+	}
 	if (s->bad_commands >= BAD_COMMANDS_MAX && !s->leaving) {
 		untagged(s, "BYE Too many commands that are none");
 		return END;
@@ -392,6 +426,9 @@ session_end(struct session *s)
 	lease_free(s->lease);
 	timer_free(s->wake);
 	timer_free(s->patience);
+	if (s->compression != NULL && s->stream != NULL && !s->broken)
+		compression_send(s->compression, stream_output(s->stream));
+	compression_free(s->compression);
 	if (s->stream != NULL && !s->broken)
 		stream_finish(s->stream);
 	else

@@ -44,6 +44,9 @@ static const char *host = "127.0.0.1", *port, *user = "user1", *password = "secr
 static unsigned connections = 1, total = 100, users = 10, size = 4096, messages = 1;
 static bool one_user;		/* SMTP: all to `user`, not to each in turn */
 static unsigned begun, done;	/* messages handed in, or sessions; of `each`, commands */
+static unsigned selected;	/* of `each`: sessions that wait for the others to be ready too */
+static bool started;
+static int64_t started_at;
 static uint64_t octets;
 static struct buf body = BUF_INIT;
 static const struct protocol *protocol;
@@ -163,7 +166,7 @@ imap_say(struct session *s)
 	}
 }
 
-/* ---- IMAP: one command again and again, each connection as another user ---- */
+/* ---- IMAP: one command again and again, each connection as another user, all from the same moment on ---- */
 
 /* In the command # is how many there have been, and {} a message. */
 static void
@@ -195,6 +198,10 @@ each_say(struct session *s)
 		buf_printf(&s->out, "t SELECT %s\r\n", mailbox);
 		break;
 	case 2:
+		if (!started) {
+			selected++;
+			return true;
+		}
 		if (s->left > 0)
 			done++;
 		if (s->left++ < messages) {
@@ -391,6 +398,17 @@ read_some(struct session *s)
 }
 
 static void
+start_each(struct session *sessions)
+{
+	started = true;
+	started_at = clock_monotonic_ms();
+	for (unsigned i = 0; i < connections; i++) {
+		(void)each_say(&sessions[i]);
+		flush(&sessions[i]);
+	}
+}
+
+static void
 run(void)
 {
 	struct session *sessions = xcalloc(connections, sizeof(*sessions));
@@ -412,6 +430,8 @@ run(void)
 		for (unsigned i = 0; open && i < connections; i++)
 			if (sessions[i].fd >= 0 && polled[i].revents != 0)
 				read_some(&sessions[i]);
+		if (is_each() && !started && selected == connections)
+			start_each(sessions);
 	}
 	for (unsigned i = 0; i < connections; i++) {
 		buf_free(&sessions[i].in);
@@ -472,13 +492,11 @@ take_options(int argc, char **argv)
 int
 main(int argc, char **argv)
 {
-	int64_t from;
-
 	take_options(argc, argv);
 	make_body();
-	from = clock_monotonic_ms();
+	started_at = clock_monotonic_ms();
 	run();
-	printf("%u %lld %llu\n", done, (long long)(clock_monotonic_ms() - from),
+	printf("%u %lld %llu\n", done, (long long)(clock_monotonic_ms() - started_at),
 		(unsigned long long)octets);
 	buf_free(&body);
 	return 0;

@@ -47,7 +47,8 @@ BARE_CODES = {
     b"UNAVAILABLE", b"AUTHENTICATIONFAILED", b"AUTHORIZATIONFAILED", b"EXPIRED", b"PRIVACYREQUIRED",
     b"CONTACTADMIN", b"NOPERM", b"INUSE", b"EXPUNGEISSUED", b"CORRUPTION", b"SERVERBUG", b"CLIENTBUG",
     b"CANNOT", b"LIMIT", b"OVERQUOTA", b"ALREADYEXISTS", b"NONEXISTENT",                        # 5530
-    b"USEATTR", b"TOOBIG", b"HASCHILDREN", b"CLOSED"}                                           # 6154, 4469, 9051, 7162
+    b"USEATTR", b"TOOBIG", b"HASCHILDREN", b"CLOSED",                                           # 6154, 4469, 9051, 7162
+    b"COMPRESSIONACTIVE"}                                                                       # 4978
 STATUS_ITEMS = {b"MESSAGES", b"RECENT", b"UIDNEXT", b"UIDVALIDITY", b"UNSEEN", b"HIGHESTMODSEQ"}
 ENCODINGS = {b"7BIT", b"8BIT", b"BINARY", b"BASE64", b"QUOTED-PRINTABLE"}
 FIELDS_OF_ID_MAX, FIELD_OF_ID_MAX, VALUE_OF_ID_MAX = 30, 30, 1024       # RFC 2971 3.3

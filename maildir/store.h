@@ -381,9 +381,9 @@ enum search_kind {
 	SEARCH_BEFORE, SEARCH_ON, SEARCH_SINCE,			/* internal date; .day */
 	SEARCH_SENTBEFORE, SEARCH_SENTON, SEARCH_SENTSINCE,	/* Date: field; .day */
 	SEARCH_LARGER, SEARCH_SMALLER,		/* .number octets */
-	SEARCH_MODSEQ,				/* .number or larger */
 	SEARCH_HEADER,				/* .field, .text; empty text: field is there */
 	SEARCH_BODY, SEARCH_TEXT,		/* .text */
+	SEARCH_MODSEQ,				/* .number or larger */
 };
 
 /*

@@ -29,6 +29,7 @@ static const char *const capabilities[] = {
 	"THREAD=ORDEREDSUBJECT",	/* RFC 5256 */
 	"THREAD=REFERENCES",
 	"THREAD=REFS",
+	"INPROGRESS",			/* RFC 9585 */
 	"COMPRESS=DEFLATE",		/* RFC 4978 */
 	"QUOTA",			/* RFC 9208 */
 	"QUOTA=RES-STORAGE",

@@ -75,6 +75,7 @@ static enum next
 search_slice(struct session *s)
 {
 	enum store_result result;
+	uint32_t so_far, all;
 	bool done = false;
 
 	if (session_must_wait(s))
@@ -82,16 +83,25 @@ search_slice(struct session *s)
 	result = search_step(s->work.search, &s->work.found, &done);
 	if (result != STORE_OK)
 		return finish_result(s, result, ABOUT_MESSAGES);
-	if (!done)
+	if (!done) {
+		search_progress(s->work.search, &so_far, &all);
+		session_progress(s, so_far, all);
 		return GO;
+	}
 	s->work.own = arena_one(s->arena, struct answer);
 	return begin_order(s);
+}
+
+static size_t
+uids_count(const struct session *s)
+{
+	return s->work.found.n / sizeof(uint32_t);
 }
 
 static const uint32_t *
 uids_found(const struct session *s, size_t *count)
 {
-	*count = s->work.found.n / sizeof(uint32_t);
+	*count = uids_count(s);
 	return (const uint32_t *)(const void *)s->work.found.p;
 }
 
@@ -136,8 +146,10 @@ order_slice(struct session *s)
 	result = order_step(s->work.order, &done);
 	if (result != STORE_OK)
 		return finish_result(s, result, ABOUT_MESSAGES);
-	if (!done)
+	if (!done) {
+		session_progress(s, order_progress(s->work.order), (uint32_t)uids_count(s));
 		return GO;
+	}
 	buf_printf(out_of(s), "* %s", s->req.command == COMMAND_SORT ? "SORT" : "THREAD");
 	if (s->req.command == COMMAND_SORT) {
 		answer->uids = order_uids(s->work.order, &answer->count);

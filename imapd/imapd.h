@@ -21,6 +21,7 @@ enum {
 	BAD_COMMANDS_MAX = 20,		/* then BYE */
 	SLICE_MS = 10,			/* of one session before the others have their turn */
 	BODY_SLICE = 64 * 1024,		/* octets of a body read at once */
+	PROGRESS_MS = 10 * 1000,	/* a long command tells how far it is this often */
 	IDLE_PROOF_MS = 120 * 1000,	/* IDLE: a sign of life this often */
 	CONTINUATION_MAX = 12288 + 2,	/* a line of SASL or IDLE, octets */
 };
@@ -69,6 +70,7 @@ struct work {
 	struct append *append;
 	struct arena *arena;		/* emptied with each message */
 	struct buf found;		/* SEARCH: uids */
+	int64_t progress_due;		/* 0: nothing is due before the command is PROGRESS_MS old */
 	bool refreshed;			/* the mailbox was looked at since the command began */
 	bool told_expunge;		/* since the command began */
 	bool in_literal;		/* nothing else may be said now */
@@ -140,6 +142,11 @@ session_step read_command;
 /* Must this step wait: for room in the output, or for the others' turn? */
 bool session_must_wait(struct session *);
 void session_flush(struct session *);
+/*
+ * From a command that may take long, not in the middle of a line: done of all so far (0: not known) is told now and
+ * then (RFC 9585).
+ */
+void session_progress(struct session *, uint32_t done, uint32_t all);
 /* What the client said and nobody took yet. */
 struct buf *session_input(struct session *);
 /* Takes octets off the input. */

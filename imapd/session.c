@@ -163,6 +163,30 @@ session_flush(struct session *s)
 	s->unsent = out->n;
 }
 
+void
+session_progress(struct session *s, uint32_t done, uint32_t all)
+{
+	int64_t now = clock_monotonic_ms();
+	/* RFC 9585 4: a tag with this cannot stand within a code. */
+	bool tag = !str_has_char(s->req.tag, ']');
+	struct buf *out = out_of(s);
+
+	if (s->work.progress_due == 0)
+		s->work.progress_due = now + PROGRESS_MS;
+	if (now < s->work.progress_due || !capability_is_offered(s, STR("INPROGRESS")))
+		return;
+	s->work.progress_due = now + PROGRESS_MS;
+	buf_put_z(out, "* OK [INPROGRESS (");
+	if (tag)
+		put_quoted(out, s->req.tag);
+	else
+		buf_put_z(out, "NIL");
+	if (done < all)
+		buf_printf(out, " %u %u)] Still at it\r\n", done, all);
+	else
+		buf_put_z(out, " NIL NIL)] Still at it\r\n");
+}
+
 struct buf *
 session_input(struct session *s)
 {

@@ -156,6 +156,13 @@ search_step(struct search *s, struct buf *found, bool *done)
 	return r;
 }
 
+void
+search_progress(const struct search *s, uint32_t *done, uint32_t *all)
+{
+	*done = mailbox_seq_from_uid(s->mailbox, s->next_uid) - 1;
+	*all = mailbox_exists(s->mailbox);
+}
+
 /* ---- what search.db knows ---- */
 
 static bool

@@ -412,6 +412,8 @@ struct search *search_new(struct mailbox *, const struct search_key *);
  */
 must_check enum store_result search_step(struct search *, struct buf *found, bool *done);
 void search_free(struct search *);
+/* It is through with so many messages of so many. */
+void search_progress(const struct search *, uint32_t *done, uint32_t *all);
 
 /* ---- order: SORT and THREAD (RFC 5256, RFC 5957) ---- */
 
@@ -458,6 +460,8 @@ struct order *order_thread(struct mailbox *, const uint32_t *uids, size_t count,
  * threads.h.
  */
 must_check enum store_result order_step(struct order *, bool *done);
+/* So many messages' keys are there. */
+uint32_t order_progress(const struct order *);
 /* After that, until order_free: what came of order_sort, an array of as many uids as went in ... */
 const uint32_t *order_uids(const struct order *, size_t *count);
 /* ... or of order_thread. */

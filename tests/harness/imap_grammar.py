@@ -237,6 +237,19 @@ class Response:
         if self.uid_set() != source:
             self.fail("as many UIDs copied to as from before")
 
+    def code_inprogress(self):
+        """RFC 9585 5."""
+        self.need(b"(")
+        self.nstring()
+        self.sp()
+        if self.take(b"NIL NIL"):
+            return self.need(b")")
+        done = self.a_number()
+        self.sp()
+        if not self.take(b"NIL") and self.nz_number() <= done:
+            self.fail("a goal above what is done")
+        return self.need(b")")
+
     def code_badcharset(self):
         if self.take(b" "):
             self.parenthesised(self.astring, may_be_empty=False)
@@ -258,6 +271,8 @@ class Response:
             self.no_twins(self.parenthesised(self.flag_perm), "flag")
         elif name in (b"UIDNEXT", b"UIDVALIDITY", b"UNSEEN"):
             self.nz_number()
+        elif name == b"INPROGRESS":
+            self.code_inprogress()
         elif name == b"APPENDUID":
             self.nz_number()
             self.sp()

@@ -22,13 +22,13 @@ static const char *const capabilities[] = {
 	"UIDPLUS",			/* RFC 4315 */
 	"MOVE",				/* RFC 6851 */
 	"UNSELECT",			/* RFC 3691 */
-	"CONDSTORE",			/* RFC 7162 */
-	"QRESYNC",
 	"SORT",				/* RFC 5256 */
 	"SORT=DISPLAY",			/* RFC 5957 */
 	"THREAD=ORDEREDSUBJECT",	/* RFC 5256 */
 	"THREAD=REFERENCES",
 	"THREAD=REFS",
+	"CONDSTORE",			/* RFC 7162 */
+	"QRESYNC",
 	"INPROGRESS",			/* RFC 9585 */
 	"COMPRESS=DEFLATE",		/* RFC 4978 */
 	"QUOTA",			/* RFC 9208 */

@@ -22,8 +22,12 @@ static const char *const capabilities[] = {
 	"UIDPLUS",			/* RFC 4315 */
 	"MOVE",				/* RFC 6851 */
 	"UNSELECT",			/* RFC 3691 */
+	"ESEARCH",			/* RFC 4731 */
+	"SEARCHRES",			/* RFC 5182 */
+	"WITHIN",			/* RFC 5032 */
 	"SORT",				/* RFC 5256 */
 	"SORT=DISPLAY",			/* RFC 5957 */
+	"ESORT",			/* RFC 5267 */
 	"THREAD=ORDEREDSUBJECT",	/* RFC 5256 */
 	"THREAD=REFERENCES",
 	"THREAD=REFS",

@@ -168,6 +168,8 @@ find_vanished(struct session *s, struct fetch *f)
 	    mailbox_uid_next(s->mailbox) - 1, s->arena);
 	enum store_result result;
 
+	if (arguments->set.saved)
+		asked = uid_set_join(asked, saved_uids(s), s->arena);
 	result = mailbox_vanished(s->mailbox, arguments->changed_since, s->arena, &vanished);
 	if (result == STORE_OK)
 		f->vanished = uid_set_both(&asked, &vanished, s->arena);

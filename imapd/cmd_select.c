@@ -19,6 +19,7 @@ leave(struct session *s)
 {
 	mailbox_close(s->mailbox);
 	s->mailbox = NULL;
+	saved_clear(s);
 	s->state = USER;
 }
 

@@ -24,6 +24,7 @@ enum {
 	PROGRESS_MS = 10 * 1000,	/* a long command tells how far it is this often */
 	IDLE_PROOF_MS = 120 * 1000,	/* IDLE: a sign of life this often */
 	CONTINUATION_MAX = 12288 + 2,	/* a line of SASL or IDLE, octets */
+	SAVED_RANGES_MAX = 50000,	/* in "$": as many as 100,000 messages need, eight octets each */
 };
 
 /* What a step says: a next step is set; something must happen first; the connection is over. */
@@ -122,6 +123,7 @@ struct session {
 	uint64_t modseq_known;		/* what the client takes for its HIGHESTMODSEQ (RFC 7162 6) */
 	uint64_t modseq_seen;		/* the largest MODSEQ told since the last tagged answer */
 	bool modseq_due;		/* HIGHESTMODSEQ is to be told, come what may */
+	struct buf saved;		/* see saved.c */
 
 	void (*on_end)(struct session *);	/* the owner frees the session */
 };
@@ -213,7 +215,7 @@ void put_modseq(struct session *, const struct message *);
 /* "1:3,7" */
 void put_uids(struct buf *, const uint32_t *uids, size_t count);
 /* "1:3", "7" */
-void put_range(struct buf *, uint32_t first, uint32_t last);
+void put_uid_range(struct buf *, uint32_t first, uint32_t last);
 /* " \Sent" for each use. */
 void put_special_use(struct buf *, unsigned uses);
 
@@ -269,6 +271,24 @@ struct walk walk_of(const struct uid_set *);
 /* The set as uids; false as above. */
 must_check bool set_to_uids(struct session *, const struct sequence_set *, bool by_uid,
     struct uid_set *);
+
+/* ---- saved.c ---- */
+
+/* What "$" stands for: until it is set or cleared. */
+struct uid_set saved_uids(const struct session *);
+/* uids of the view, ascending. False: more than SAVED_RANGES_MAX would be needed; it is empty now. */
+must_check bool saved_set(struct session *, const uint32_t *uids, size_t count);
+void saved_clear(struct session *);
+
+/* ---- esearch.c ---- */
+
+/* What this SEARCH, SORT or THREAD is to tell: enum search_result bits; 0: the answer of RFC 3501 or RFC 5256. */
+unsigned search_results_of(const struct session *);
+/*
+ * Tells and saves what is asked for (never 0) of the uids found, in the order asked for; they live until the
+ * command's end. Without COUNT and ALL those that MIN, MAX and PARTIAL do not tell may be missing.
+ */
+enum next esearch_answer(struct session *, unsigned results, const uint32_t *uids, size_t count);
 
 /* ---- section.c ---- */
 

@@ -11,6 +11,8 @@ take_set_of_numbers(struct lexer *lexer, struct sequence_set *out)
 {
 	if (!take_set(lexer, out))
 		return false;
+	if (out->saved)
+		return lex_refuse(lexer, "QRESYNC has a set with \"$\"");
 	for (size_t i = 0; i < out->count; i++)
 		if (out->ranges[i].first == SEQUENCE_STAR || out->ranges[i].last == SEQUENCE_STAR)
 			return lex_refuse(lexer, "QRESYNC has a set with \"*\"");

@@ -147,6 +147,7 @@ struct sequence_range {			/* as sent: first may be the larger */
 struct sequence_set {
 	struct sequence_range *ranges;
 	size_t count;
+	bool saved;		/* and "$", what the last search saved (RFC 5182); then count may be 0 */
 };
 
 /*
@@ -158,6 +159,8 @@ struct uid_set sequence_set_resolve(const struct sequence_set *, uint32_t max, s
 struct uid_set uid_set_both(const struct uid_set *, const struct uid_set *, struct arena *);
 /* The largest number named ("*" does not count), 0: none. To find sequence numbers out of range. */
 uint32_t sequence_set_largest(const struct sequence_set *);
+/* What is in either; in the arena, or one of the two. */
+struct uid_set uid_set_join(struct uid_set, struct uid_set, struct arena *);
 
 /* ---- SELECT and EXAMINE ---- */
 
@@ -254,8 +257,31 @@ struct search_set {
 	struct sequence_set sent;
 };
 
+/* What is to be told of the messages found, and done with them: the words after RETURN. */
+enum search_result {
+	RESULT_MIN = 1 << 0,		/* RFC 4731 3.1 */
+	RESULT_MAX = 1 << 1,
+	RESULT_COUNT = 1 << 2,
+	RESULT_ALL = 1 << 3,
+	RESULT_SAVE = 1 << 4,		/* RFC 5182 */
+	RESULT_PARTIAL = 1 << 5,	/* RFC 9394 3.1 */
+};
+
+/* RFC 9394 3.1, as sent: first may be the larger; both from 1. */
+struct partial_range {
+	uint32_t first;
+	uint32_t last;
+	bool from_end;			/* 1 is the last one */
+};
+
+/* Where in a list of `count` the range lies: `from` counts from 0; n 0: nowhere. */
+struct partial_span { size_t from, n; };
+struct partial_span partial_range_in(const struct partial_range *, size_t count);
+
 /* SEARCH, SORT, THREAD */
 struct search_arguments {
+	unsigned results;		/* enum search_result bits; 0: there was no RETURN */
+	struct partial_range partial;	/* RESULT_PARTIAL */
 	struct str charset;		/* in capitals; empty: none given */
 	bool charset_known;		/* none, US-ASCII or UTF-8; else NO [BADCHARSET] and no key */
 	bool text_invalid;		/* a text that is not UTF-8: matches nothing, NO is fitting */

@@ -180,7 +180,7 @@ put_modseq_response(struct session *s, const struct message *message)
 /* ---- sets and uses ---- */
 
 void
-put_range(struct buf *out, uint32_t first, uint32_t last)
+put_uid_range(struct buf *out, uint32_t first, uint32_t last)
 {
 	buf_put_u64(out, first);
 	if (first == last)
@@ -199,7 +199,7 @@ put_uids(struct buf *out, const uint32_t *uids, size_t count)
 			;
 		if (i > 0)
 			buf_put_c(out, ',');
-		put_range(out, uids[i], uids[end - 1]);
+		put_uid_range(out, uids[i], uids[end - 1]);
 	}
 }
 

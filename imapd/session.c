@@ -459,6 +459,7 @@ session_end(struct session *s)
 		stream_free(s->stream);
 	arena_free(s->arena);
 	buf_free(&s->reply);
+	saved_clear(s);
 	log_free(&s->log);
 	free(s);
 }

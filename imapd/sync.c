@@ -52,7 +52,7 @@ end_vanished(struct session *s, struct vanished_line *line)
 {
 	if (line->first == 0)
 		return;
-	put_range(out_of(s), line->first, line->last);
+	put_uid_range(out_of(s), line->first, line->last);
 	buf_put_z(out_of(s), "\r\n");
 	*line = (struct vanished_line){ 0 };
 }
@@ -70,7 +70,7 @@ put_vanished(struct session *s, struct vanished_line *line, uint32_t uid)
 	if (line->first == 0) {
 		buf_put_z(out_of(s), "* VANISHED ");
 	} else {
-		put_range(out_of(s), line->first, line->last);
+		put_uid_range(out_of(s), line->first, line->last);
 		buf_put_c(out_of(s), ',');
 	}
 	line->first = line->last = uid;
@@ -89,7 +89,7 @@ sync_put_vanished(struct session *s, const struct uid_set *set, size_t *at)
 		for (size_t n = 0; n < VANISHED_RANGES_MAX && *at < set->count; n++, ++*at) {
 			if (n > 0)
 				buf_put_c(out, ',');
-			put_range(out, set->ranges[*at].first, set->ranges[*at].last);
+			put_uid_range(out, set->ranges[*at].first, set->ranges[*at].last);
 		}
 		buf_put_z(out, "\r\n");
 	}
@@ -268,8 +268,8 @@ largest_uid(const struct mailbox *mailbox)
 	return mailbox_message(mailbox, mailbox_exists(mailbox), &message) ? message.uid : 0;
 }
 
-bool
-walk_begin(struct session *s, const struct sequence_set *sent, bool by_uid, struct walk *out)
+static bool
+walk_numbers(struct session *s, const struct sequence_set *sent, bool by_uid, struct walk *out)
 {
 	uint32_t exists = mailbox_exists(s->mailbox);
 	uint32_t max = by_uid ? largest_uid(s->mailbox) : exists;
@@ -289,6 +289,20 @@ struct walk
 walk_of(const struct uid_set *uids)
 {
 	return (struct walk){ .set = *uids, .by_uid = true };
+}
+
+bool
+walk_begin(struct session *s, const struct sequence_set *sent, bool by_uid, struct walk *out)
+{
+	struct uid_set uids;
+
+	if (!sent->saved)
+		return walk_numbers(s, sent, by_uid, out);
+	/* RFC 5182 2.1: "$" is the same messages before UID and without. */
+	if (!set_to_uids(s, sent, by_uid, &uids))
+		return false;
+	*out = (struct walk){ .set = uids, .by_uid = true };
+	return true;
 }
 
 static void
@@ -318,15 +332,15 @@ walk_next(const struct mailbox *mailbox, struct walk *walk, struct message *out)
 	}
 }
 
-bool
-set_to_uids(struct session *s, const struct sequence_set *sent, bool by_uid,
+static bool
+numbers_to_uids(struct session *s, const struct sequence_set *sent, bool by_uid,
     struct uid_set *out)
 {
 	struct walk walk;
 	struct uid_range *ranges;
 	struct message first, last;
 
-	if (!walk_begin(s, sent, by_uid, &walk))
+	if (!walk_numbers(s, sent, by_uid, &walk))
 		return false;
 	if (by_uid) {
 		*out = walk.set;
@@ -341,5 +355,17 @@ set_to_uids(struct session *s, const struct sequence_set *sent, bool by_uid,
 		ranges[i] = (struct uid_range){ first.uid, last.uid };
 	}
 	*out = (struct uid_set){ ranges, walk.set.count };
+	return true;
+}
+
+bool
+set_to_uids(struct session *s, const struct sequence_set *sent, bool by_uid,
+    struct uid_set *out)
+{
+	struct uid_set uids;
+
+	if (!numbers_to_uids(s, sent, by_uid, &uids))
+		return false;
+	*out = sent->saved ? uid_set_join(uids, saved_uids(s), s->arena) : uids;
 	return true;
 }

@@ -380,6 +380,7 @@ enum search_kind {
 	SEARCH_NEW, SEARCH_OLD,
 	SEARCH_BEFORE, SEARCH_ON, SEARCH_SINCE,			/* internal date; .day */
 	SEARCH_SENTBEFORE, SEARCH_SENTON, SEARCH_SENTSINCE,	/* Date: field; .day */
+	SEARCH_OLDER, SEARCH_YOUNGER,		/* internal date, .number seconds before the search's `now`; so old too */
 	SEARCH_LARGER, SEARCH_SMALLER,		/* .number octets */
 	SEARCH_HEADER,				/* .field, .text; empty text: field is there */
 	SEARCH_BODY, SEARCH_TEXT,		/* .text */
@@ -404,11 +405,20 @@ struct search_key {
 
 struct search;
 
+/* How far a search goes, where not through the whole view from its first message on. */
+struct search_extent {
+	int64_t now;		/* seconds since 1970: what OLDER and YOUNGER count from */
+	uint32_t most;		/* so many messages are enough; 0: all */
+	uint32_t above;		/* only those with a larger uid are looked at */
+	bool backwards;		/* from the last message on: the uids found descend */
+};
+
 /* The tree and its arena live until search_free. Searches the view of this session. */
-struct search *search_new(struct mailbox *, const struct search_key *);
+struct search *search_new(struct mailbox *, const struct search_key *,
+    const struct search_extent *);
 /*
- * One slice: appends the uids found to *found (an array of uint32_t). *done when the view is
- * through. A message whose file cannot be read does not match.
+ * One slice: appends the uids found to *found (an array of uint32_t). *done when it has gone as far as
+ * it should. A message whose file cannot be read does not match.
  */
 must_check enum store_result search_step(struct search *, struct buf *found, bool *done);
 void search_free(struct search *);

@@ -2,7 +2,8 @@
 """What an IMAP server may say, and nothing else: a strict reader of RFC 3501 section 9, "greeting" and "response".
 
 Extensions: RFC 2342 NAMESPACE, 2971 ID, 4315 UIDPLUS, 5161 ENABLE, 5258 and 3348 LIST, 6154 SPECIAL-USE, 5530 and
-others' response codes, 7162 CONDSTORE and QRESYNC, 9208 QUOTA. The methods of Response are named as the ABNF's rules. Stricter than the ABNF
+others' response codes, 9208 QUOTA, 4466 and 4731 ESEARCH, 5182 SEARCHRES, 9394 PARTIAL, 7162 CONDSTORE and QRESYNC. The
+methods of Response are named as the ABNF's rules. Stricter than the ABNF
 where it says more in prose: INBOX's spelling, modified UTF-7, codes that nobody registered, items told twice.
 
     check(octets)       one response with its literals and its CRLF; raises Violation
@@ -31,6 +32,7 @@ NUMBER = re.compile(rb"[0-9]+")
 DATE_TIME = re.compile(rb'"(?: [1-9]|[0-3][0-9])-(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)-[0-9]{4} '
                        rb'[0-2][0-9]:[0-5][0-9]:[0-6][0-9] [+-][0-9]{4}"')
 UID_SET = re.compile(rb"[1-9][0-9]*(?::[1-9][0-9]*)?(?:,[1-9][0-9]*(?::[1-9][0-9]*)?)*")
+PARTIAL_RANGE = re.compile(rb"[1-9][0-9]*:[1-9][0-9]*|-[1-9][0-9]*:-[1-9][0-9]*")
 SECTION_PATH = re.compile(rb"[1-9][0-9]*(?:\.[1-9][0-9]*)*")
 SECTION_TEXT = re.compile(rb"HEADER\.FIELDS\.NOT|HEADER\.FIELDS|HEADER|TEXT|MIME", re.IGNORECASE)
 BASE64 = re.compile(rb"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
@@ -48,7 +50,7 @@ BARE_CODES = {
     b"CONTACTADMIN", b"NOPERM", b"INUSE", b"EXPUNGEISSUED", b"CORRUPTION", b"SERVERBUG", b"CLIENTBUG",
     b"CANNOT", b"LIMIT", b"OVERQUOTA", b"ALREADYEXISTS", b"NONEXISTENT",                        # 5530
     b"USEATTR", b"TOOBIG", b"HASCHILDREN", b"CLOSED",                                           # 6154, 4469, 9051, 7162
-    b"COMPRESSIONACTIVE"}                                                                       # 4978
+    b"NOTSAVED", b"COMPRESSIONACTIVE"}                                                          # 5182, 4978
 STATUS_ITEMS = {b"MESSAGES", b"RECENT", b"UIDNEXT", b"UIDVALIDITY", b"UNSEEN", b"HIGHESTMODSEQ"}
 ENCODINGS = {b"7BIT", b"8BIT", b"BINARY", b"BASE64", b"QUOTED-PRINTABLE"}
 FIELDS_OF_ID_MAX, FIELD_OF_ID_MAX, VALUE_OF_ID_MAX = 30, 30, 1024       # RFC 2971 3.3
@@ -571,6 +573,8 @@ class Response:
             self.found()
         elif word == b"THREAD":
             self.threads()
+        elif word == b"ESEARCH":
+            self.esearch()
         else:
             self.sp()
             self.untagged_data(word)
@@ -590,6 +594,40 @@ class Response:
         if self.take(b"(EARLIER)"):
             self.sp()
         self.uid_set()
+
+    def esearch(self):
+        """RFC 4466 "esearch-response"; always with the tag that asked, and each item once"""
+        self.need(b" (TAG ")
+        self.items["tag"] = self.string()
+        self.need(b")")
+        self.items["uid"] = self.word(b" UID")
+        while self.take(b" "):
+            name = self.atom().upper()
+            self.sp()
+            if name in self.items:
+                self.fail("no result twice before")
+            self.items[name] = self.search_return_data(name)
+        if {b"ALL", b"PARTIAL"} <= self.items.keys():
+            self.fail("one of ALL and PARTIAL before")
+
+    def search_return_data(self, name):
+        """RFC 4731 4, RFC 9394 4"""
+        if name in (b"MIN", b"MAX"):
+            return self.nz_number()
+        if name == b"COUNT":
+            return self.a_number()
+        if name == b"MODSEQ":
+            return self.mod_sequence_value()
+        if name == b"ALL":
+            return self.run(UID_SET, "a set of messages")
+        if name == b"PARTIAL":
+            self.need(b"(")
+            self.run(PARTIAL_RANGE, "a range of results")
+            self.sp()
+            found = None if self.nil() else self.run(UID_SET, "a set of messages")
+            self.need(b")")
+            return found
+        return self.fail("a result option before")
 
     def threads(self):
         """RFC 5256 5: [SP 1*thread-list], without recursion, as threads are deep."""

@@ -293,7 +293,7 @@ search_flags(const struct view *v)
 {
 	uint32_t flag = 1u << (w.random >> 50) % 5, n = 0;
 	struct search_key key = { .kind = SEARCH_FLAG, .flags = flag };
-	struct search *s = search_new(v->m, &key);
+	struct search *s = search_new(v->m, &key, &(struct search_extent){ 0 });
 	scoped_buf found = BUF_INIT;
 	bool done = false;
 	uint32_t uid;

@@ -411,6 +411,35 @@ sets_have_what_is_in_both(void **state)
 }
 
 static void
+a_set_is_what_was_saved(void **state)
+{
+	struct uid_range one[] = { { 1, 3 }, { 9, 9 } }, other[] = { { 4, 5 }, { 20, 30 } };
+	struct uid_set set;
+
+	(void)state;
+	good(parse_expunge, "a UID EXPUNGE $");
+	assert_true(req.expunge.set.saved);
+	assert_int_equal(req.expunge.set.count, 0);
+	good(parse_expunge, "a UID EXPUNGE 7,2:3,$");
+	assert_true(req.expunge.set.saved);
+	assert_int_equal(req.expunge.set.count, 2);
+	good(parse_copy, "a COPY $ x");
+	assert_true(req.copy.set.saved);
+	good(parse_expunge, "a UID EXPUNGE 1");
+	assert_false(req.expunge.set.saved);
+	BAD_ONES(parse_expunge, "a UID EXPUNGE $,1", "a UID EXPUNGE $:1", "a UID EXPUNGE 1:$",
+	    "a UID EXPUNGE $$", "a UID EXPUNGE $x", "a EXPUNGE $");
+	set = uid_set_join((struct uid_set){ one, 2 }, (struct uid_set){ other, 2 }, arena);
+	assert_int_equal(set.count, 3);
+	assert_int_equal(set.ranges[0].last, 5);
+	assert_int_equal(set.ranges[2].first, 20);
+	set = uid_set_join((struct uid_set){ 0 }, (struct uid_set){ other, 2 }, arena);
+	assert_ptr_equal(set.ranges, other);
+	set = uid_set_join((struct uid_set){ one, 2 }, (struct uid_set){ 0 }, arena);
+	assert_ptr_equal(set.ranges, one);
+}
+
+static void
 sets_have_a_limit(void **state)
 {
 	scoped_buf text = BUF_INIT;
@@ -659,7 +688,8 @@ put_key(struct buf *out, const struct search_key *key)
 {
 	static const char *const names[] = {
 		"all", "and", "or", "not", "seq", "uid", "flag", "keyword", "recent", "new", "old",
-		"before", "on", "since", "sentbefore", "senton", "sentsince", "larger", "smaller",
+		"before", "on", "since", "sentbefore", "senton", "sentsince", "older", "younger",
+		"larger", "smaller",
 		"header", "body", "text", "modseq",
 	};
 
@@ -672,7 +702,7 @@ put_key(struct buf *out, const struct search_key *key)
 		buf_printf(out, " '%.*s'", STR_ARG(key->text));
 	if (key->kind >= SEARCH_BEFORE && key->kind <= SEARCH_SENTSINCE)
 		buf_printf(out, " %d", key->day);
-	if (key->kind == SEARCH_LARGER || key->kind == SEARCH_SMALLER || key->kind == SEARCH_MODSEQ)
+	if ((key->kind >= SEARCH_OLDER && key->kind <= SEARCH_SMALLER) || key->kind == SEARCH_MODSEQ)
 		buf_printf(out, " %llu", (unsigned long long)key->number);
 	for (const struct search_key *child = key->first; child != NULL; child = child->next) {
 		buf_put_c(out, ' ');
@@ -735,6 +765,86 @@ search_collects_its_sets(void **state)
 	assert_int_equal(req.search.sets->next->sent.count, 2);
 	assert_null(req.search.sets->next->next);
 	expect_search("*", "(seq)");
+	expect_search("OR $ UID $", "(or (seq) (uid))");
+	assert_true(req.search.sets->sent.saved);
+	assert_true(req.search.sets->next->sent.saved);
+}
+
+static void
+search_counts_back_from_now(void **state)
+{
+	(void)state;
+	expect_search("UNSEEN YOUNGER 259200", "(and (not (flag 16)) (younger 259200))");
+	expect_search("older 4294967295", "(older 4294967295)");
+	BAD_ONES(parse_search, "a SEARCH OLDER", "a SEARCH OLDER 0", "a SEARCH YOUNGER 4294967296",
+	    "a SEARCH YOUNGER x", "a SEARCH YOUNGER 1:2");
+}
+
+static void
+expect_return(parse_arguments *arguments, const char *text, unsigned results)
+{
+	good(arguments, text);
+	assert_int_equal(req.search.results, results);
+}
+
+static void
+search_says_what_it_returns(void **state)
+{
+	(void)state;
+	expect_return(parse_search, "a SEARCH ALL", 0);
+	expect_return(parse_search, "a SEARCH RETURN () ALL", RESULT_ALL);
+	expect_return(parse_search, "a SEARCH return (min Max) ALL", RESULT_MIN | RESULT_MAX);
+	expect_return(parse_search, "a SEARCH RETURN (COUNT ALL COUNT) CHARSET UTF-8 ALL",
+	    RESULT_COUNT | RESULT_ALL);
+	expect_return(parse_search, "a SEARCH RETURN (SAVE) CHARSET KOI8-R ALL", RESULT_SAVE);
+	assert_false(req.search.charset_known);
+	expect_return(parse_search, "a SEARCH RETURN (SAVE PARTIAL 7:3 MIN) ALL",
+	    RESULT_SAVE | RESULT_PARTIAL | RESULT_MIN);
+	assert_int_equal(req.search.partial.first, 7);
+	assert_int_equal(req.search.partial.last, 3);
+	assert_false(req.search.partial.from_end);
+	expect_return(parse_sort, "a SORT RETURN (PARTIAL -1:-100) (DATE) UTF-8 ALL", RESULT_PARTIAL);
+	assert_int_equal(req.search.partial.last, 100);
+	assert_true(req.search.partial.from_end);
+	BAD_ONES(parse_search, "a SEARCH RETURN", "a SEARCH RETURN ", "a SEARCH RETURN ALL",
+	    "a SEARCH RETURN (ALL)", "a SEARCH RETURN (ALL", "a SEARCH RETURN (ALL)ALL",
+	    "a SEARCH RETURN ( ALL) ALL", "a SEARCH RETURN (ALL ) ALL", "a SEARCH RETURN(ALL) ALL",
+	    "a SEARCH RETURN (UPDATE) ALL", "a SEARCH RETURN (MIN 1) ALL",
+	    "a SEARCH RETURN (PARTIAL) ALL", "a SEARCH RETURN (PARTIAL 1) ALL",
+	    "a SEARCH RETURN (PARTIAL 0:1) ALL", "a SEARCH RETURN (PARTIAL -0:-1) ALL",
+	    "a SEARCH RETURN (PARTIAL 1:-1) ALL", "a SEARCH RETURN (PARTIAL -1:1) ALL",
+	    "a SEARCH RETURN (PARTIAL 1:*) ALL", "a SEARCH RETURN (PARTIAL 1:2:3) ALL",
+	    "a SEARCH RETURN (PARTIAL 4294967296:1) ALL",
+	    "a SEARCH RETURN (PARTIAL 1:2 PARTIAL 1:2) ALL", "a SEARCH RETURN (PARTIAL 1:2 ALL) ALL",
+	    "a SEARCH RETURN (ALL PARTIAL 1:2) ALL", "a SEARCH RETURN () RETURN () ALL");
+	BAD_ONES(parse_sort, "a SORT RETURN () UTF-8 ALL", "a SORT RETURN (ALL) (DATE)");
+	BAD_ONES(parse_thread, "a THREAD RETURN () REFS UTF-8 ALL");
+}
+
+static void
+expect_span(struct partial_range range, size_t count, size_t from, size_t n)
+{
+	const struct partial_span span = partial_range_in(&range, count);
+
+	assert_int_equal(span.n, n);
+	assert_int_equal(n == 0 ? 0 : span.from, n == 0 ? 0 : from);
+}
+
+static void
+a_partial_range_lies_in_what_was_found(void **state)
+{
+	(void)state;
+	expect_span((struct partial_range){ 1, 3, false }, 10, 0, 3);
+	expect_span((struct partial_range){ 3, 1, false }, 10, 0, 3);
+	expect_span((struct partial_range){ 8, 12, false }, 10, 7, 3);
+	expect_span((struct partial_range){ 10, 10, false }, 10, 9, 1);
+	expect_span((struct partial_range){ 11, 12, false }, 10, 0, 0);
+	expect_span((struct partial_range){ 1, UINT32_MAX, false }, 0, 0, 0);
+	expect_span((struct partial_range){ 1, 3, true }, 10, 7, 3);
+	expect_span((struct partial_range){ 10, 9, true }, 10, 0, 2);
+	expect_span((struct partial_range){ 9, 12, true }, 10, 0, 2);
+	expect_span((struct partial_range){ 11, UINT32_MAX, true }, 10, 0, 0);
+	expect_span((struct partial_range){ 1, 1, true }, 0, 0, 0);
 }
 
 static void
@@ -817,6 +927,7 @@ main(void)
 		TEST(list_is_taken_with_all_options),
 		TEST(sets_become_sorted_and_disjoint),
 		TEST(sets_have_what_is_in_both),
+		TEST(a_set_is_what_was_saved),
 		TEST(sets_have_a_limit),
 		TEST(copy_takes_a_set_and_a_name),
 		TEST(store_takes_flags_both_ways),
@@ -829,6 +940,9 @@ main(void)
 		TEST(fetch_has_limits),
 		TEST(search_becomes_the_stores_tree),
 		TEST(search_collects_its_sets),
+		TEST(search_counts_back_from_now),
+		TEST(search_says_what_it_returns),
+		TEST(a_partial_range_lies_in_what_was_found),
 		TEST(search_knows_its_charsets),
 		TEST(search_of_nonsense_is_refused),
 		TEST(search_has_limits),

@@ -172,7 +172,7 @@ static void
 find(struct search_key *key, struct buf *found)
 {
 	struct mailbox *m = open_box(site->account, "INBOX");
-	struct search *s = search_new(m, key);
+	struct search *s = search_new(m, key, &(struct search_extent){ 0 });
 	bool done = false;
 
 	buf_clear(found);
@@ -544,7 +544,7 @@ a_deleted_mailbox_leaves_nothing(void **state)
 	assert_ok(mailbox_create(site->account, STR("Old"), 0));
 	put_mail(site->account, "Old");
 	m = open_box(site->account, "Old");
-	s = search_new(m, &key);
+	s = search_new(m, &key, &(struct search_extent){ 0 });
 	while (!done)
 		assert_ok(search_step(s, &found, &done));
 	search_free(s);

@@ -31,6 +31,8 @@ static const char *const capabilities[] = {
 	"THREAD=ORDEREDSUBJECT",	/* RFC 5256 */
 	"THREAD=REFERENCES",
 	"THREAD=REFS",
+	"CONDSTORE",			/* RFC 7162 */
+	"QRESYNC",
 	"INPROGRESS",			/* RFC 9585 */
 	"COMPRESS=DEFLATE",		/* RFC 4978 */
 	"QUOTA",			/* RFC 9208 */

@@ -335,6 +335,8 @@ tell_changes(struct session *s)
 
 	if (s->mailbox != NULL && sync_tell(s, hold) == WAIT)
 		return WAIT;
+	if (s->mailbox != NULL)
+		sync_tell_modseq(s);
 	return conclude(s);
 }
 

@@ -17,12 +17,8 @@ static const char *const capabilities[] = {
 	"NAMESPACE",			/* RFC 2342 */
 	"CHILDREN",			/* RFC 3348 */
 	"LIST-EXTENDED",		/* RFC 5258 */
-	"LIST-STATUS",			/* RFC 5819 */
 	"SPECIAL-USE",			/* RFC 6154 */
 	"CREATE-SPECIAL-USE",
-	"STATUS=SIZE",			/* RFC 8438 */
-	"OBJECTID",			/* RFC 8474 */
-	"SAVEDATE",			/* RFC 8514 */
 	"UIDPLUS",			/* RFC 4315 */
 	"MOVE",				/* RFC 6851 */
 	"UNSELECT",			/* RFC 3691 */
@@ -35,6 +31,8 @@ static const char *const capabilities[] = {
 	"THREAD=ORDEREDSUBJECT",	/* RFC 5256 */
 	"THREAD=REFERENCES",
 	"THREAD=REFS",
+	"CONDSTORE",			/* RFC 7162 */
+	"QRESYNC",
 	"INPROGRESS",			/* RFC 9585 */
 	"COMPRESS=DEFLATE",		/* RFC 4978 */
 	"QUOTA",			/* RFC 9208 */

@@ -108,9 +108,6 @@ special_use_of(struct str word)
 		{ "JUNK", USE_JUNK },
 		{ "SENT", USE_SENT },
 		{ "TRASH", USE_TRASH },
-		{ "MEMOS", USE_MEMOS },		/* RFC 9979 8 */
-		{ "SCHEDULED", USE_SCHEDULED },
-		{ "SNOOZED", USE_SNOOZED },
 	};
 
 	for (size_t i = 0; i < countof(rows); i++)
@@ -178,10 +175,7 @@ take_status_item(struct lexer *lexer, unsigned *items)
 		{ "UIDNEXT", STATUS_UIDNEXT },
 		{ "UIDVALIDITY", STATUS_UIDVALIDITY },
 		{ "UNSEEN", STATUS_UNSEEN },
-		{ "SIZE", STATUS_SIZE },
-		{ "DELETED", STATUS_DELETED },
-		{ "DELETED-STORAGE", STATUS_DELETED_STORAGE },
-		{ "MAILBOXID", STATUS_MAILBOXID },
+		{ "HIGHESTMODSEQ", STATUS_HIGHESTMODSEQ },
 	};
 
 	for (size_t i = 0; i < countof(rows); i++) {
@@ -190,8 +184,7 @@ take_status_item(struct lexer *lexer, unsigned *items)
 		*items |= rows[i].item;
 		return true;
 	}
-	return lex_fail(lexer, "MESSAGES, RECENT, UIDNEXT, UIDVALIDITY, UNSEEN, SIZE, DELETED, DELETED-STORAGE or "
-	    "MAILBOXID");
+	return lex_fail(lexer, "MESSAGES, RECENT, UIDNEXT, UIDVALIDITY, UNSEEN or HIGHESTMODSEQ");
 }
 
 bool

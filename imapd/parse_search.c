@@ -30,7 +30,7 @@ struct search_word {
 };
 
 static take_key take_text, take_header, take_keyword, take_day, take_number, take_uids;
-static take_key take_id, take_interval, take_not, take_or;
+static take_key take_interval, take_not, take_or, take_modseq;
 
 static const struct search_word search_words[] = {
 	{ .word = "ALL", .kind = SEARCH_ALL },
@@ -41,12 +41,12 @@ static const struct search_word search_words[] = {
 	{ .word = "CC", .take = take_text, .kind = SEARCH_HEADER, .field = "Cc" },
 	{ .word = "DELETED", .kind = SEARCH_FLAG, .flags = FLAG_DELETED },
 	{ .word = "DRAFT", .kind = SEARCH_FLAG, .flags = FLAG_DRAFT },
-	{ .word = "EMAILID", .take = take_id, .kind = SEARCH_EMAILID },
 	{ .word = "FLAGGED", .kind = SEARCH_FLAG, .flags = FLAG_FLAGGED },
 	{ .word = "FROM", .take = take_text, .kind = SEARCH_HEADER, .field = "From" },
 	{ .word = "HEADER", .take = take_header, .kind = SEARCH_HEADER },
 	{ .word = "KEYWORD", .take = take_keyword, .kind = SEARCH_KEYWORD },
 	{ .word = "LARGER", .take = take_number, .kind = SEARCH_LARGER },
+	{ .word = "MODSEQ", .take = take_modseq, .kind = SEARCH_MODSEQ },
 	{ .word = "NEW", .kind = SEARCH_NEW },
 	{ .word = "NOT", .take = take_not, .kind = SEARCH_NOT },
 	{ .word = "OLD", .kind = SEARCH_OLD },
@@ -54,10 +54,6 @@ static const struct search_word search_words[] = {
 	{ .word = "ON", .take = take_day, .kind = SEARCH_ON },
 	{ .word = "OR", .take = take_or, .kind = SEARCH_OR },
 	{ .word = "RECENT", .kind = SEARCH_RECENT },
-	{ .word = "SAVEDATESUPPORTED", .kind = SEARCH_ALL },	/* RFC 8514 4.3: by every mailbox */
-	{ .word = "SAVEDBEFORE", .take = take_day, .kind = SEARCH_SAVEDBEFORE },
-	{ .word = "SAVEDON", .take = take_day, .kind = SEARCH_SAVEDON },
-	{ .word = "SAVEDSINCE", .take = take_day, .kind = SEARCH_SAVEDSINCE },
 	{ .word = "SEEN", .kind = SEARCH_FLAG, .flags = FLAG_SEEN },
 	{ .word = "SENTBEFORE", .take = take_day, .kind = SEARCH_SENTBEFORE },
 	{ .word = "SENTON", .take = take_day, .kind = SEARCH_SENTON },
@@ -66,7 +62,6 @@ static const struct search_word search_words[] = {
 	{ .word = "SMALLER", .take = take_number, .kind = SEARCH_SMALLER },
 	{ .word = "SUBJECT", .take = take_text, .kind = SEARCH_HEADER, .field = "Subject" },
 	{ .word = "TEXT", .take = take_text, .kind = SEARCH_TEXT },
-	{ .word = "THREADID", .take = take_id, .kind = SEARCH_THREADID },
 	{ .word = "TO", .take = take_text, .kind = SEARCH_HEADER, .field = "To" },
 	{ .word = "UID", .take = take_uids, .kind = SEARCH_UID },
 	{ .word = "UNANSWERED", .kind = SEARCH_FLAG, .flags = FLAG_ANSWERED, .negated = true },
@@ -232,19 +227,6 @@ take_keyword(struct search_reader *reader, const struct search_word *row, struct
 	return lex_space(reader->lexer) && lex_atom(reader->lexer, "a keyword", &key->text);
 }
 
-/* RFC 8474 7: objectid */
-static bool
-take_id(struct search_reader *reader, const struct search_word *row, struct search_key *key)
-{
-	(void)row;
-	if (!lex_space(reader->lexer) || !lex_atom(reader->lexer, "an object's id", &key->text))
-		return false;
-	for (size_t i = 0; i < key->text.n; i++)
-		if (!ascii_is_alnum(key->text.p[i]) && key->text.p[i] != '-' && key->text.p[i] != '_')
-			return lex_refuse(reader->lexer, "an object's id has letters, digits, - and _");
-	return key->text.n <= OBJECT_ID_MAX || lex_refuse(reader->lexer, "an object's id is longer than 255");
-}
-
 static bool
 take_day(struct search_reader *reader, const struct search_word *row, struct search_key *key)
 {
@@ -303,6 +285,47 @@ take_or(struct search_reader *reader, const struct search_word *row, struct sear
 		return false;
 	key->first->next = read_key(reader);
 	return key->first->next != NULL;
+}
+
+/*
+ * RFC 7162 3.1.5: one modseq counts for all there is of a message, so which flag, and whose, must be ignored. entry-name:
+ * "/flags/" and a flag, a system flag with its backslash.
+ */
+static bool
+take_entry(struct lexer *lexer)
+{
+	static const char *const types[] = { "ALL", "PRIV", "SHARED" };
+	struct str name;
+
+	if (!lex_string(lexer, "the name of a metadata item", &name))
+		return false;
+	if (!str_starts_nocase(name, STR("/flags/")))
+		return lex_refuse(lexer, "the only metadata items here are \"/flags/...\"");
+	name = str_from(name, sizeof("/flags/") - 1);
+	if (str_starts(name, STR("\\")))
+		name = str_from(name, 1);
+	for (size_t i = 0; i < name.n; i++)
+		if (!lex_is_atom_char(name.p[i]))
+			return lex_refuse(lexer, "that cannot be the name of a flag");
+	if (name.n == 0 || !lex_space(lexer))
+		return lex_fail(lexer, "the name of a flag");
+	for (size_t i = 0; i < countof(types); i++)
+		if (lex_take_word(lexer, str_of(types[i])))
+			return lex_space(lexer);
+	return lex_fail(lexer, "ALL, PRIV or SHARED");
+}
+
+static bool
+take_modseq(struct search_reader *reader, const struct search_word *row, struct search_key *key)
+{
+	(void)row;
+	reader->arguments->by_modseq = true;
+	if (!lex_space(reader->lexer))
+		return false;
+	if ((lex_peek(reader->lexer, '"') || lex_peek(reader->lexer, '{')) &&
+	    !take_entry(reader->lexer))
+		return false;
+	return lex_number63(reader->lexer, "a mod-sequence", &key->number);
 }
 
 /* ---- the command ---- */

@@ -126,10 +126,6 @@ enum special_use {
 	USE_JUNK = 1 << 4,
 	USE_SENT = 1 << 5,
 	USE_TRASH = 1 << 6,
-	/* RFC 9979 8 */
-	USE_MEMOS = 1 << 7,
-	USE_SCHEDULED = 1 << 8,
-	USE_SNOOZED = 1 << 9,
 };
 
 struct mailbox_info {
@@ -147,7 +143,7 @@ struct mailbox_info {
 	uint32_t uidvalidity;
 	uint64_t bytes;
 	uint64_t highest_modseq;
-	struct str id;		/* with uidvalidity never another mailbox's (RFC 8474 4) */
+	struct str id;		/* RFC 8474 mailbox id */
 };
 
 /* All names: mailboxes, levels above them, subscribed names; in order of bytes, INBOX first. */
@@ -159,19 +155,9 @@ must_check enum store_result account_list_kept(struct account *, struct arena *,
 /* STORE_NO_SUCH where it is not selectable. */
 must_check enum store_result mailbox_status(struct account *, struct str name, struct arena *,
     struct mailbox_info *out);
-/* Of the messages with \Deleted. STORE_NO_SUCH as above. */
-struct deleted_sums {
-	uint32_t messages;
-	uint64_t bytes;
-};
-must_check enum store_result mailbox_deleted(struct account *, struct str name,
-    struct deleted_sums *out);
 /* Makes missing levels above too. A trailing '/' is tolerated. */
 must_check enum store_result mailbox_create(struct account *, struct str name,
     unsigned special_use);
-/* The same; of what was made *out has name, id and uidvalidity. */
-must_check enum store_result mailbox_create_told(struct account *, struct str name,
-    unsigned special_use, struct arena *, struct mailbox_info *out);
 /* Of a mailbox with children only the content goes (RFC 3501 6.3.4). */
 must_check enum store_result mailbox_delete(struct account *, struct str name);
 /* Takes the children along; renaming INBOX moves its messages (RFC 3501 6.3.5). */
@@ -219,6 +205,7 @@ struct message {
 	uint32_t size;		/* octets as sent on the wire, CRLF line ends */
 	int64_t internal_date;	/* seconds since 1970 */
 	bool recent;
+	bool gone;		/* expunged, which mailbox_next_change is still to tell */
 };
 
 /* False where seq is 0 or beyond mailbox_exists. */
@@ -250,6 +237,12 @@ struct change {
  */
 must_check bool mailbox_next_change(struct mailbox *, bool hold_expunges, struct change *out);
 
+/*
+ * The session knows the mailbox as of this modseq: no change up to it is still to be told by mailbox_next_change. Less
+ * than mailbox_highest_modseq while one is held back. What the session stored itself counts as told.
+ */
+uint64_t mailbox_told_modseq(const struct mailbox *);
+
 /* Sorted, disjoint ranges, first <= last. */
 struct uid_range {
 	uint32_t first;
@@ -271,17 +264,26 @@ bool uid_set_has(const struct uid_set *, uint32_t uid);
 must_check enum store_result mailbox_vanished(struct mailbox *, uint64_t since, struct arena *,
     struct uid_set *out);
 
+/* Messages of the view with a larger modseq than that: new ones too, no gone ones. In memory, and nothing that fails. */
+void mailbox_changed(const struct mailbox *, uint64_t since, struct arena *, struct uid_set *out);
+
 enum flag_change { FLAGS_ADD, FLAGS_REMOVE, FLAGS_REPLACE };
+
+struct stored {
+	struct uid_set modified;	/* left alone: changed since; in the arena */
+	uint64_t modseq;		/* of what was changed; 0: all was so already */
+	bool gone;			/* some of the set are gone, though the view shows them */
+};
 
 /*
  * Changes flags of the messages of the set that exist. The caller tells the client the result
  * (mailbox_message shows it at once) unless it was silent; either way next_change does not. Messages gone
- * meanwhile are skipped. unchanged_since: 0, or leaves alone what has a larger modseq
- * and adds its uid to *modified (RFC 7162), an array in the arena.
+ * meanwhile are skipped. unchanged_since: a message is left alone where what is to be changed of it has changed after
+ * that modseq (RFC 7162 3.1.3); with 0 where it has such a keyword, or a system flag is to be changed. UINT64_MAX: never.
  */
 must_check enum store_result mailbox_store(struct mailbox *, const struct uid_set *,
     enum flag_change, const struct flags *, uint64_t unchanged_since, struct arena *,
-    struct uid_set *modified);
+    struct stored *out);
 
 /* UIDs of copies, for COPYUID (RFC 4315 3): pairs in ascending order of source. */
 struct copied {
@@ -312,24 +314,6 @@ enum message_text { TEXT_ENVELOPE, TEXT_BODY, TEXT_BODYSTRUCTURE, TEXT_HEADER, T
  */
 must_check enum store_result message_texts(struct mailbox *, uint32_t uid, unsigned which,
     struct str out[TEXT_COUNT]);
-
-/*
- * What is made of a message when it is first asked for, and kept. EMAILID and THREADID (RFC 8474) are letters and digits,
- * FACT_ID_LENGTH of them, the same for all copies, here and after a rebuild. PREVIEW (RFC 8970) is UTF-8 on one line, of at
- * most PREVIEW_CHARACTERS_MAX (common/mime/preview.h) characters; empty where there is no text.
- */
-enum message_fact { FACT_EMAILID, FACT_THREADID, FACT_PREVIEW, FACT_COUNT };
-enum { FACT_ID_LENGTH = 33 };
-
-/*
- * One slice (about 10 ms). *done false: not all of `which` (bits 1 << FACT_x) is made yet, ask again for the same message;
- * a handle makes one message at a time. Of only_kept nothing is made: .p is NULL where it is not there. The views
- * live until the next call of a store function. STORE_GONE: the message is gone.
- */
-must_check enum store_result message_facts(struct mailbox *, uint32_t uid, unsigned which,
-    unsigned only_kept, struct str out[FACT_COUNT], bool *done);
-/* When it came into this mailbox (RFC 8514), seconds since 1970. */
-must_check enum store_result message_saved(struct mailbox *, uint32_t uid, int64_t *out);
 
 /* An open message: octets with CRLF line ends, whatever the file has. */
 struct content;
@@ -400,8 +384,7 @@ enum search_kind {
 	SEARCH_LARGER, SEARCH_SMALLER,		/* .number octets */
 	SEARCH_HEADER,				/* .field, .text; empty text: field is there */
 	SEARCH_BODY, SEARCH_TEXT,		/* .text */
-	SEARCH_SAVEDBEFORE, SEARCH_SAVEDON, SEARCH_SAVEDSINCE,	/* message_saved; .day */
-	SEARCH_EMAILID, SEARCH_THREADID,	/* .text, case and all */
+	SEARCH_MODSEQ,				/* .number or larger */
 };
 
 /*

@@ -23,6 +23,7 @@ static const char *const capabilities[] = {
 	"STATUS=SIZE",			/* RFC 8438 */
 	"OBJECTID",			/* RFC 8474 */
 	"SAVEDATE",			/* RFC 8514 */
+	"PREVIEW",			/* RFC 8970 */
 	"UIDPLUS",			/* RFC 4315 */
 	"MOVE",				/* RFC 6851 */
 	"UNSELECT",			/* RFC 3691 */

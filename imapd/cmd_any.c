@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* CAPABILITY NOOP CHECK LOGOUT (RFC 3501 6.1, 6.4.1), ID (RFC 2971), ENABLE (RFC 5161). */
+/* CAPABILITY NOOP CHECK LOGOUT (RFC 3501 6.1, 6.4.1), ID (RFC 2971), COMPRESS (RFC 4978), ENABLE (RFC 5161). */
 #include "imapd/imapd.h"
 
 enum next
@@ -45,6 +45,20 @@ cmd_id(struct session *s)
 	return finish_done(s);
 }
 
+/* RFC 4978 3: the tagged answer is the last thing that goes as it is. */
+enum next
+cmd_compress(struct session *s)
+{
+	if (!str_eq(s->req.compress.mechanism, STR("DEFLATE")))
+		return finish_bad(s, "Only DEFLATE is known here");
+	if (!capability_is_offered(s, STR("COMPRESS=DEFLATE")))
+		return finish(s, "NO [CANNOT] Compression is switched off here");
+	if (s->compresses)
+		return finish(s, "NO [COMPRESSIONACTIVE] It is on already");
+	s->compresses = true;
+	return finish(s, "OK From here on it is DEFLATE");
+}
+
 /* ---- ENABLE ---- */
 
 struct enabling {
@@ -70,9 +84,9 @@ cmd_enable(struct session *s)
 			const struct enabling *e = &enablings[k];
 
 			if (!str_eq_nocase(arguments->words[i], str_of(e->word)) ||
-			    (s->enabled & e->bits) == e->bits)
+			    (s->enabled & e->bits) == e->bits || !capability_is_offered(s, str_of(e->word)))
 				continue;
-			s->enabled |= e->bits;
+			sync_enable(s, e->bits);
 			buf_printf(out, " %s", e->word);
 		}
 	}

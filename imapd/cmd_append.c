@@ -71,7 +71,7 @@ static enum next
 receive_message(struct session *s)
 {
 	struct appending *appending = s->work.own;
-	struct str bytes = str_sub(buf_str(stream_input(s->stream)), 0, appending->left);
+	struct str bytes = str_sub(buf_str(session_input(s)), 0, appending->left);
 
 	/* RFC 3501 4.3.1: no NUL in a literal. */
 	appending->holds_nul |= str_has_char(bytes, '\0');

@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * SEARCH (RFC 3501 6.4.4), SORT and THREAD (RFC 5256): the store searches in slices, then it orders what
- * was found in slices, then the numbers are told in slices.
+ * was found in slices, then the numbers are told in slices. What RETURN asks for is told in esearch.c.
  */
+#include "common/base/clock.h"
 #include "imapd/imapd.h"
 
 struct answer {
+	unsigned results;	/* see search_results_of */
+	/* RFC 4731 1: so many of the first messages found, and of the last ones, are enough; both 0: none but all. */
+	uint32_t front, back;
+	struct search_extent extent;	/* of the search under way */
+	size_t before;		/* found by the one before it */
 	/* SEARCH, SORT */
 	const uint32_t *uids;
 	size_t count;
@@ -14,6 +20,13 @@ struct answer {
 	struct thread_list threads;
 	uint32_t node;		/* the message to tell next; THREAD_NONE: a sibling's turn */
 };
+
+static uint32_t *
+uids_found(const struct session *s, size_t *count)
+{
+	*count = s->work.found.n / sizeof(uint32_t);
+	return (uint32_t *)(void *)s->work.found.p;
+}
 
 static enum next search_slice(struct session *);
 static enum next begin_order(struct session *);
@@ -35,8 +48,10 @@ set_of(struct session *s, const struct search_set *sent)
 	struct uid_range *ranges;
 	uint32_t largest = mailbox_message(s->mailbox, exists, &message) ? message.uid : 0;
 
-	if (by_uid)
-		return sequence_set_resolve(&sent->sent, largest, s->arena);
+	if (by_uid) {
+		out = sequence_set_resolve(&sent->sent, largest, s->arena);
+		return sent->sent.saved ? uid_set_join(out, saved_uids(s), s->arena) : out;
+	}
 	seqs = sequence_set_resolve(&sent->sent, exists, s->arena);
 	ranges = arena_array(s->arena, struct uid_range, seqs.count);
 	for (size_t i = 0; i < seqs.count && seqs.ranges[i].first <= exists; i++) {
@@ -50,47 +65,122 @@ set_of(struct session *s, const struct search_set *sent)
 		ranges[out.count++].last = message.uid;
 	}
 	out.ranges = ranges;
-	return out;
+	return sent->sent.saved ? uid_set_join(out, saved_uids(s), s->arena) : out;
+}
+
+/* RFC 5182 2.1: what was to be saved, and is not, leaves nothing saved. */
+static enum next
+give_up(struct session *s, const char *words)
+{
+	if (s->req.search.results & RESULT_SAVE)
+		saved_clear(s);
+	return finish(s, "%s", words);
+}
+
+static void
+begin_search(struct session *s, struct answer *answer)
+{
+	search_free(s->work.search);
+	s->work.search = search_new(s->mailbox, s->req.search.key, &answer->extent);
+	s->step = search_slice;
+}
+
+static void
+search_backwards(struct session *s, struct answer *answer, uint32_t above)
+{
+	answer->before = s->work.found.n / sizeof(uint32_t);
+	answer->extent.most = answer->back;
+	answer->extent.above = above;
+	answer->extent.backwards = true;
+	begin_search(s, answer);
+}
+
+/* Only what is asked for is looked for; an order, a number of them, needs them all. */
+static void
+limit_search(const struct session *s, struct answer *answer)
+{
+	const struct partial_range *range = &s->req.search.partial;
+	const unsigned results = answer->results;
+	uint32_t far = range->first > range->last ? range->first : range->last;
+
+	if (s->req.command != COMMAND_SEARCH || (results & (RESULT_ALL | RESULT_COUNT)))
+		return;
+	if (results & RESULT_MIN)
+		answer->front = 1;
+	if (results & RESULT_MAX)
+		answer->back = 1;
+	if ((results & RESULT_PARTIAL) && range->from_end)
+		answer->back = far;
+	else if (results & RESULT_PARTIAL)
+		answer->front = far;
 }
 
 enum next
 cmd_search(struct session *s)
 {
 	const struct search_arguments *arguments = &s->req.search;
+	struct answer *answer = arena_one(s->arena, struct answer);
 
 	if (!arguments->charset_known)
-		return finish(s, "NO [BADCHARSET (US-ASCII UTF-8)] That charset is not known here");
+		return give_up(s, "NO [BADCHARSET (US-ASCII UTF-8)] That charset is not known here");
 	if (arguments->text_invalid)
-		return finish(s, "NO [CANNOT] A text to search for is not UTF-8");
+		return give_up(s, "NO [CANNOT] A text to search for is not UTF-8");
+	if (arguments->by_modseq)
+		sync_enable(s, ENABLED_CONDSTORE);
 	for (const struct search_set *set = arguments->sets; set != NULL; set = set->next)
 		set->key->set = set_of(s, set);
-	s->work.search = search_new(s->mailbox, arguments->key);
-	s->step = search_slice;
+	s->work.own = answer;
+	answer->results = search_results_of(s);
+	answer->extent.now = clock_now();
+	limit_search(s, answer);
+	answer->extent.most = answer->front;
+	if (answer->front == 0 && answer->back > 0)
+		search_backwards(s, answer, 0);
+	else
+		begin_search(s, answer);
 	return GO;
+}
+
+/* What was found from the end is put into the view's order. */
+static void
+turn_around(uint32_t *uids, size_t count)
+{
+	for (size_t i = 0; i < count / 2; i++) {
+		const uint32_t uid = uids[i];
+
+		uids[i] = uids[count - 1 - i];
+		uids[count - 1 - i] = uid;
+	}
 }
 
 static enum next
 search_slice(struct session *s)
 {
+	struct answer *answer = s->work.own;
 	enum store_result result;
+	uint32_t so_far, all;
 	bool done = false;
+	uint32_t *uids;
+	size_t count;
 
 	if (session_must_wait(s))
 		return WAIT;
 	result = search_step(s->work.search, &s->work.found, &done);
 	if (result != STORE_OK)
-		return finish_result(s, result, ABOUT_MESSAGES);
-	if (!done)
+		return give_up(s, words_of(result, ABOUT_MESSAGES));
+	if (!done) {
+		search_progress(s->work.search, &so_far, &all);
+		session_progress(s, so_far, all);
 		return GO;
-	s->work.own = arena_one(s->arena, struct answer);
+	}
+	uids = uids_found(s, &count);
+	if (answer->extent.backwards) {
+		turn_around(uids + answer->before, count - answer->before);
+	} else if (answer->back > 0 && count == answer->front) {
+		search_backwards(s, answer, uids[count - 1]);
+		return GO;
+	}
 	return begin_order(s);
-}
-
-static const uint32_t *
-uids_found(const struct session *s, size_t *count)
-{
-	*count = s->work.found.n / sizeof(uint32_t);
-	return (const uint32_t *)(const void *)s->work.found.p;
 }
 
 static enum next
@@ -107,6 +197,8 @@ begin_order(struct session *s)
 		    arguments->criterion_count);
 	} else if (s->req.command == COMMAND_THREAD) {
 		s->work.order = order_thread(s->mailbox, uids, count, arguments->thread);
+	} else if (answer->results != 0) {
+		return esearch_answer(s, answer->results, uids, count);
 	} else {
 		buf_put_z(out_of(s), "* SEARCH");
 		answer->uids = uids;
@@ -133,9 +225,16 @@ order_slice(struct session *s)
 		return WAIT;
 	result = order_step(s->work.order, &done);
 	if (result != STORE_OK)
-		return finish_result(s, result, ABOUT_MESSAGES);
-	if (!done)
+		return give_up(s, words_of(result, ABOUT_MESSAGES));
+	if (!done) {
+		session_progress(s, order_progress(s->work.order),
+		    (uint32_t)(s->work.found.n / sizeof(uint32_t)));
 		return GO;
+	}
+	if (answer->results != 0) {
+		answer->uids = order_uids(s->work.order, &answer->count);
+		return esearch_answer(s, answer->results, answer->uids, answer->count);
+	}
 	buf_printf(out_of(s), "* %s", s->req.command == COMMAND_SORT ? "SORT" : "THREAD");
 	if (s->req.command == COMMAND_SORT) {
 		answer->uids = order_uids(s->work.order, &answer->count);
@@ -150,6 +249,35 @@ order_slice(struct session *s)
 	push(s, answer->threads.first);
 	s->step = put_threads;
 	return GO;
+}
+
+uint64_t
+search_modseq(const struct session *s, const uint32_t *uids, size_t count)
+{
+	struct message message;
+	uint64_t highest = 0;
+
+	for (size_t i = 0; i < count; i++)
+		if (mailbox_message(s->mailbox, mailbox_seq_of_uid(s->mailbox, uids[i]), &message) &&
+		    message.modseq > highest)
+			highest = message.modseq;
+	return highest;
+}
+
+/* RFC 7162 3.1.6, 3.1.9 */
+static void
+put_found_modseq(struct session *s, const struct answer *answer)
+{
+	uint64_t highest;
+
+	if (!s->req.search.by_modseq)
+		return;
+	highest = search_modseq(s, answer->uids, answer->count);
+	if (highest == 0)
+		return;
+	buf_put_z(out_of(s), " (MODSEQ ");
+	buf_put_u64(out_of(s), highest);
+	buf_put_c(out_of(s), ')');
 }
 
 static enum next
@@ -171,6 +299,7 @@ put_found(struct session *s)
 		buf_put_c(out, ' ');
 		buf_put_u64(out, number);
 	}
+	put_found_modseq(s, answer);
 	buf_put_z(out, "\r\n");
 	s->work.in_literal = false;
 	return finish_done(s);

@@ -48,6 +48,7 @@ front_start(struct process *process)
 
 	TAILQ_INIT(guests);
 	process->state = guests;
+	capability_check_setting(process->settings);
 	front_run(process, &frame);
 }
 
@@ -226,6 +227,7 @@ hand_over(struct guest *guest, int keeper_fd)
 
 	s->stream = NULL;
 	guest->session = NULL;
+	front_know(guest->process, guest->place);
 	guest->handover = handover_new(guest->process, stream, keeper_fd,
 	    buf_str(&guest->sid), s->req.tag, on_handover_ended, guest);
 	session_end(s);

@@ -21,8 +21,10 @@ enum {
 	BAD_COMMANDS_MAX = 20,		/* then BYE */
 	SLICE_MS = 10,			/* of one session before the others have their turn */
 	BODY_SLICE = 64 * 1024,		/* octets of a body read at once */
+	PROGRESS_MS = 10 * 1000,	/* a long command tells how far it is this often */
 	IDLE_PROOF_MS = 120 * 1000,	/* IDLE: a sign of life this often */
 	CONTINUATION_MAX = 12288 + 2,	/* a line of SASL or IDLE, octets */
+	SAVED_RANGES_MAX = 50000,	/* in "$": as many as 100,000 messages need, eight octets each */
 };
 
 /* What a step says: a next step is set; something must happen first; the connection is over. */
@@ -52,6 +54,7 @@ struct command {
 	session_step *run;		/* sets what is to be done and answered; see finish */
 	bool takes_uid;			/* UID may stand before it */
 	bool holds_expunges;		/* RFC 3501 7.4.1: no EXPUNGE while it is answered (without UID) */
+	bool tells_modseq;		/* RFC 7162 3.2.7: HIGHESTMODSEQ in its OK, where it told of expunges */
 };
 
 /* NULL: unknown. The word is in capitals. */
@@ -68,7 +71,9 @@ struct work {
 	struct append *append;
 	struct arena *arena;		/* emptied with each message */
 	struct buf found;		/* SEARCH: uids */
+	int64_t progress_due;		/* 0: nothing is due before the command is PROGRESS_MS old */
 	bool refreshed;			/* the mailbox was looked at since the command began */
+	bool told_expunge;		/* since the command began */
 	bool in_literal;		/* nothing else may be said now */
 };
 
@@ -105,6 +110,8 @@ struct session {
 	uint64_t bytes_in;
 	uint64_t bytes_out;
 	size_t unsent;			/* of the output, counted already */
+	struct compression *compression;	/* NULL: what comes and goes is plain */
+	bool compresses;		/* from the next answer on (RFC 4978 3) */
 
 	/* of the front: NULL after login */
 	struct guest *guest;
@@ -113,6 +120,10 @@ struct session {
 	struct lease *lease;
 	struct mailbox *mailbox;	/* the selected one */
 	size_t keywords_told;		/* of its keywords, by FLAGS */
+	uint64_t modseq_known;		/* what the client takes for its HIGHESTMODSEQ (RFC 7162 6) */
+	uint64_t modseq_seen;		/* the largest MODSEQ told since the last tagged answer */
+	bool modseq_due;		/* HIGHESTMODSEQ is to be told, come what may */
+	struct buf saved;		/* see saved.c */
 
 	void (*on_end)(struct session *);	/* the owner frees the session */
 };
@@ -133,6 +144,13 @@ session_step read_command;
 /* Must this step wait: for room in the output, or for the others' turn? */
 bool session_must_wait(struct session *);
 void session_flush(struct session *);
+/*
+ * From a command that may take long, not in the middle of a line: done of all so far (0: not known) is told now and
+ * then (RFC 9585).
+ */
+void session_progress(struct session *, uint32_t done, uint32_t all);
+/* What the client said and nobody took yet. */
+struct buf *session_input(struct session *);
 /* Takes octets off the input. */
 void session_take(struct session *, size_t n);
 /*
@@ -148,6 +166,26 @@ enum next finish(struct session *, const char *format, ...) printf_like(2, 3);
 /* "OK NAME completed" */
 enum next finish_done(struct session *);
 enum next finish_bad(struct session *, const char *why);
+
+/* ---- compression.c: RFC 4978 ---- */
+
+struct compression *compression_new(void);
+void compression_free(struct compression *);	/* takes NULL */
+struct buf *compression_input(struct compression *);
+struct buf *compression_output(struct compression *);
+/* So much is said and not deflated yet that it should be. */
+bool compression_is_full(const struct compression *);
+
+enum inflated {
+	INFLATED_SOME,
+	INFLATED_NOTHING,
+	INFLATED_LAST,		/* the client's half has ended, or cannot be read: told once */
+};
+
+/* Takes what it can off `from`, up to `limit` octets of plain input. */
+enum inflated compression_receive(struct compression *, struct buf *from, size_t limit);
+/* Appends all that was said to `to`, flushed. */
+void compression_send(struct compression *, struct buf *to);
 
 /* ---- response.c ---- */
 
@@ -168,10 +206,16 @@ void mask_nul(struct buf *, size_t from);
 must_check bool put_mailbox(struct buf *, struct str name);
 /* "(\Seen word)" */
 void put_flags(struct buf *, const struct mailbox *, const struct message *);
-/* "* n FETCH (UID u FLAGS (...))" CRLF */
-void put_flags_response(struct buf *, const struct mailbox *, const struct message *);
+/* "* n FETCH (UID u FLAGS (...))" CRLF, with MODSEQ for who knows CONDSTORE. */
+void put_flags_response(struct session *, const struct message *);
+/* "* n FETCH (UID u MODSEQ (m))" CRLF */
+void put_modseq_response(struct session *, const struct message *);
+/* "MODSEQ (m)" */
+void put_modseq(struct session *, const struct message *);
 /* "1:3,7" */
 void put_uids(struct buf *, const uint32_t *uids, size_t count);
+/* "1:3", "7" */
+void put_uid_range(struct buf *, uint32_t first, uint32_t last);
 /* " \Sent" for each use. */
 void put_special_use(struct buf *, unsigned uses);
 
@@ -187,11 +231,23 @@ enum next finish_bad_name(struct session *);
 
 /* "CAPABILITY IMAP4rev1 ...", as this session may see it. */
 void put_capabilities(struct buf *, const struct session *);
+/* Is it in that list? */
+bool capability_is_offered(const struct session *, struct str name);
+/* Logs names that are none. */
+void capability_check_setting(const struct settings *);
 
 /* ---- sync.c ---- */
 
 /* Tells what changed in the selected mailbox, in slices; GO when all is told. */
 enum next sync_tell(struct session *, bool hold_expunges);
+/* The client showed or said that it knows these extensions: enum enabled bits. */
+void sync_enable(struct session *, unsigned bits);
+/* "* OK [HIGHESTMODSEQ n]", or the same in the reply, where the client would be wrong without; see sync.c. */
+void sync_tell_modseq(struct session *);
+/* The same at any rate: of a mailbox just selected. */
+void sync_put_modseq(struct session *);
+/* "* VANISHED (EARLIER) 1:3,7" from range *at on, in slices; GO when all is told. */
+enum next sync_put_vanished(struct session *, const struct uid_set *, size_t *at);
 /* "* FLAGS (...)" and "* OK [PERMANENTFLAGS (...)]" */
 void sync_put_keywords(struct session *);
 /* The same if there are keywords that were not told yet. */
@@ -210,9 +266,29 @@ struct walk {
 must_check bool walk_begin(struct session *, const struct sequence_set *, bool by_uid,
     struct walk *);
 bool walk_next(const struct mailbox *, struct walk *, struct message *);
+/* The same of uids. */
+struct walk walk_of(const struct uid_set *);
 /* The set as uids; false as above. */
 must_check bool set_to_uids(struct session *, const struct sequence_set *, bool by_uid,
     struct uid_set *);
+
+/* ---- saved.c ---- */
+
+/* What "$" stands for: until it is set or cleared. */
+struct uid_set saved_uids(const struct session *);
+/* uids of the view, ascending. False: more than SAVED_RANGES_MAX would be needed; it is empty now. */
+must_check bool saved_set(struct session *, const uint32_t *uids, size_t count);
+void saved_clear(struct session *);
+
+/* ---- esearch.c ---- */
+
+/* What this SEARCH, SORT or THREAD is to tell: enum search_result bits; 0: the answer of RFC 3501 or RFC 5256. */
+unsigned search_results_of(const struct session *);
+/*
+ * Tells and saves what is asked for (never 0) of the uids found, in the order asked for; they live until the
+ * command's end. Without COUNT and ALL those that MIN, MAX and PARTIAL do not tell may be missing.
+ */
+enum next esearch_answer(struct session *, unsigned results, const uint32_t *uids, size_t count);
 
 /* ---- section.c ---- */
 
@@ -237,6 +313,8 @@ must_check enum store_result section_find(struct content *, struct str header,
 /* ---- keeper.c ---- */
 
 struct account *room_account(const struct session *);
+/* user@domain */
+struct str room_address(const struct session *);
 /*
  * This session changed the store: the account's other sessions and auth are told when it
  * waits.
@@ -264,7 +342,7 @@ struct sasl *guest_sasl(struct session *);
 
 /* ---- the handlers ---- */
 
-session_step cmd_capability, cmd_noop, cmd_logout, cmd_id, cmd_enable;
+session_step cmd_capability, cmd_noop, cmd_logout, cmd_id, cmd_enable, cmd_compress;
 session_step cmd_starttls, cmd_authenticate, cmd_login;
 session_step cmd_create, cmd_delete, cmd_rename, cmd_subscribe, cmd_unsubscribe, cmd_status;
 session_step cmd_list, cmd_lsub, cmd_namespace;
@@ -273,6 +351,8 @@ session_step cmd_append, cmd_append_done;
 /* The message's end was not the command's: abandoned. */
 void cmd_append_abandon(struct session *);
 session_step cmd_fetch, cmd_store, cmd_copy, cmd_move, cmd_expunge, cmd_search;
+/* RFC 7162 3.1.6, 3.1.10: the largest modseq of these messages; 0: none is there. */
+uint64_t search_modseq(const struct session *, const uint32_t *uids, size_t count);
 session_step cmd_idle;
 session_step cmd_getquota, cmd_getquotaroot;
 /* "* STATUS name (...)" */

@@ -71,6 +71,12 @@ room_account(const struct session *s)
 	return s->room->account;
 }
 
+struct str
+room_address(const struct session *s)
+{
+	return buf_str(&s->room->address);
+}
+
 /* ---- news ---- */
 
 static void

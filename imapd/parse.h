@@ -24,7 +24,9 @@ parse_arguments parse_authenticate;
 parse_arguments parse_id;
 parse_arguments parse_enable;
 parse_arguments parse_getquota;
-parse_arguments parse_mailbox;		/* SELECT EXAMINE DELETE SUBSCRIBE UNSUBSCRIBE GETQUOTAROOT */
+parse_arguments parse_compress;
+parse_arguments parse_mailbox;		/* DELETE SUBSCRIBE UNSUBSCRIBE GETQUOTAROOT */
+parse_arguments parse_select;		/* SELECT EXAMINE */
 parse_arguments parse_create;
 parse_arguments parse_rename;
 parse_arguments parse_status;
@@ -51,6 +53,10 @@ must_check bool take_flag_list(struct lexer *, struct flags *out);
 must_check bool take_bare_flags(struct lexer *, struct flags *out);
 /* "(" item *(SP item) ")" of STATUS */
 must_check bool take_status_items(struct lexer *, unsigned *out);
+/* ["RETURN" SP "(" [option *(SP option)] ")" SP]: RFC 4466 2.6.1. Nothing is taken where no RETURN stands. */
+must_check bool take_search_return(struct lexer *, struct search_arguments *out);
+/* "3:7" or "-3:-7" (RFC 9394 4) */
+must_check bool take_partial_range(struct lexer *, struct partial_range *out);
 /* charset SP search-key *(SP search-key): the end of SORT and THREAD (RFC 5256 5), and of the command. */
 must_check bool take_search_program(struct lexer *, struct search_arguments *out);
 /* Quoted or bare dd-Mon-yyyy as days since 1970. */

@@ -181,3 +181,15 @@ parse_getquota(struct lexer *lexer, struct request *req)
 	req->quota = quota;
 	return PARSED;
 }
+
+enum parse
+parse_compress(struct lexer *lexer, struct request *req)
+{
+	struct compress_arguments compress;
+
+	if (!lex_space(lexer) || !lex_keyword(lexer, "a way to compress", &compress.mechanism) ||
+	    !lex_end(lexer))
+		return BAD;
+	req->compress = compress;
+	return PARSED;
+}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * SEARCH: RFC 3501 6.4.4 and section 9, "search-key". The result is the store's own tree;
+ * SEARCH: RFC 3501 6.4.4 and section 9, "search-key"; RFC 4466 2.6.1, RFC 5032. The result is the store's own tree;
  * what IMAP has names for and the store has not (FROM, UNSEEN ...) is said in the store's words.
  * Depth and number of keys are limited, so recursion is.
  */
@@ -30,7 +30,7 @@ struct search_word {
 };
 
 static take_key take_text, take_header, take_keyword, take_day, take_number, take_uids;
-static take_key take_not, take_or;
+static take_key take_interval, take_not, take_or, take_modseq;
 
 static const struct search_word search_words[] = {
 	{ .word = "ALL", .kind = SEARCH_ALL },
@@ -46,9 +46,11 @@ static const struct search_word search_words[] = {
 	{ .word = "HEADER", .take = take_header, .kind = SEARCH_HEADER },
 	{ .word = "KEYWORD", .take = take_keyword, .kind = SEARCH_KEYWORD },
 	{ .word = "LARGER", .take = take_number, .kind = SEARCH_LARGER },
+	{ .word = "MODSEQ", .take = take_modseq, .kind = SEARCH_MODSEQ },
 	{ .word = "NEW", .kind = SEARCH_NEW },
 	{ .word = "NOT", .take = take_not, .kind = SEARCH_NOT },
 	{ .word = "OLD", .kind = SEARCH_OLD },
+	{ .word = "OLDER", .take = take_interval, .kind = SEARCH_OLDER },
 	{ .word = "ON", .take = take_day, .kind = SEARCH_ON },
 	{ .word = "OR", .take = take_or, .kind = SEARCH_OR },
 	{ .word = "RECENT", .kind = SEARCH_RECENT },
@@ -68,6 +70,7 @@ static const struct search_word search_words[] = {
 	{ .word = "UNFLAGGED", .kind = SEARCH_FLAG, .flags = FLAG_FLAGGED, .negated = true },
 	{ .word = "UNKEYWORD", .take = take_keyword, .kind = SEARCH_KEYWORD, .negated = true },
 	{ .word = "UNSEEN", .kind = SEARCH_FLAG, .flags = FLAG_SEEN, .negated = true },
+	{ .word = "YOUNGER", .take = take_interval, .kind = SEARCH_YOUNGER },
 };
 
 /* ---- the tree ---- */
@@ -173,7 +176,7 @@ read_set(struct search_reader *reader, struct search_key *key)
 static bool
 set_stands_here(const struct lexer *lexer)
 {
-	return lex_peek(lexer, '*') ||
+	return lex_peek(lexer, '*') || lex_peek(lexer, '$') ||
 	    (lexer->at < lexer->n && ascii_is_digit(lexer->p[lexer->at]));
 }
 
@@ -243,6 +246,21 @@ take_number(struct search_reader *reader, const struct search_word *row, struct 
 	return true;
 }
 
+/* RFC 5032 3: nz-number */
+static bool
+take_interval(struct search_reader *reader, const struct search_word *row,
+    struct search_key *key)
+{
+	uint32_t seconds;
+
+	(void)row;
+	if (!lex_space(reader->lexer) ||
+	    !lex_nz_number(reader->lexer, "a number of seconds", &seconds))
+		return false;
+	key->number = seconds;
+	return true;
+}
+
 static bool
 take_uids(struct search_reader *reader, const struct search_word *row, struct search_key *key)
 {
@@ -267,6 +285,47 @@ take_or(struct search_reader *reader, const struct search_word *row, struct sear
 		return false;
 	key->first->next = read_key(reader);
 	return key->first->next != NULL;
+}
+
+/*
+ * RFC 7162 3.1.5: one modseq counts for all there is of a message, so which flag, and whose, must be ignored. entry-name:
+ * "/flags/" and a flag, a system flag with its backslash.
+ */
+static bool
+take_entry(struct lexer *lexer)
+{
+	static const char *const types[] = { "ALL", "PRIV", "SHARED" };
+	struct str name;
+
+	if (!lex_string(lexer, "the name of a metadata item", &name))
+		return false;
+	if (!str_starts_nocase(name, STR("/flags/")))
+		return lex_refuse(lexer, "the only metadata items here are \"/flags/...\"");
+	name = str_from(name, sizeof("/flags/") - 1);
+	if (str_starts(name, STR("\\")))
+		name = str_from(name, 1);
+	for (size_t i = 0; i < name.n; i++)
+		if (!lex_is_atom_char(name.p[i]))
+			return lex_refuse(lexer, "that cannot be the name of a flag");
+	if (name.n == 0 || !lex_space(lexer))
+		return lex_fail(lexer, "the name of a flag");
+	for (size_t i = 0; i < countof(types); i++)
+		if (lex_take_word(lexer, str_of(types[i])))
+			return lex_space(lexer);
+	return lex_fail(lexer, "ALL, PRIV or SHARED");
+}
+
+static bool
+take_modseq(struct search_reader *reader, const struct search_word *row, struct search_key *key)
+{
+	(void)row;
+	reader->arguments->by_modseq = true;
+	if (!lex_space(reader->lexer))
+		return false;
+	if ((lex_peek(reader->lexer, '"') || lex_peek(reader->lexer, '{')) &&
+	    !take_entry(reader->lexer))
+		return false;
+	return lex_number63(reader->lexer, "a mod-sequence", &key->number);
 }
 
 /* ---- the command ---- */
@@ -308,13 +367,13 @@ take_search_program(struct lexer *lexer, struct search_arguments *search)
 	return take_charset(lexer, search) && take_keys(lexer, search);
 }
 
-/* ["CHARSET" SP astring SP] */
+/* search-program of RFC 4466: [RETURN options] ["CHARSET" SP astring SP] keys */
 enum parse
 parse_search(struct lexer *lexer, struct request *req)
 {
 	struct search_arguments search = { .charset = STR_EMPTY, .charset_known = true };
 
-	if (!lex_space(lexer))
+	if (!lex_space(lexer) || !take_search_return(lexer, &search))
 		return BAD;
 	if (lex_take_word(lexer, STR("CHARSET")) &&
 	    (!lex_space(lexer) || !take_charset(lexer, &search)))

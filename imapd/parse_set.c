@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Sequence sets (RFC 3501 section 9, "sequence-set") and the commands that are little more
+ * Sequence sets (RFC 3501 section 9, "sequence-set"; "$": RFC 5182 3) and the commands that are little more
  * than one: COPY, MOVE (RFC 6851), UID EXPUNGE (RFC 4315 2.1).
  */
 #include "imapd/parse.h"
@@ -55,9 +55,11 @@ take_set(struct lexer *lexer, struct sequence_set *out)
 		return lex_refuse(lexer, "a set has more than 10000 ranges");
 	set.ranges = arena_array(lexer->arena, struct sequence_range, count);
 	do {
-		if (!take_range(lexer, &set.ranges[set.count++]))
+		/* RFC 5182 3: it is a whole set, so nothing follows. */
+		set.saved = lex_take(lexer, '$');
+		if (!set.saved && !take_range(lexer, &set.ranges[set.count++]))
 			return false;
-	} while (lex_take(lexer, ','));
+	} while (!set.saved && lex_take(lexer, ','));
 	*out = set;
 	return true;
 }
@@ -108,6 +110,43 @@ sequence_set_resolve(const struct sequence_set *set, uint32_t max, struct arena 
 	}
 	if (count > 0)
 		qsort(ranges, count, sizeof(*ranges), compare_ranges);
+	return (struct uid_set){ .ranges = ranges, .count = join_ranges(ranges, count) };
+}
+
+struct uid_set
+uid_set_both(const struct uid_set *a, const struct uid_set *b, struct arena *arena)
+{
+	/* Each range of the result ends where one of a or one of b does. */
+	struct uid_range *ranges = arena_array(arena, struct uid_range, a->count + b->count);
+	size_t count = 0;
+
+	for (size_t i = 0, k = 0; i < a->count && k < b->count;) {
+		const struct uid_range *x = &a->ranges[i], *y = &b->ranges[k];
+		uint32_t first = x->first > y->first ? x->first : y->first;
+		uint32_t last = x->last < y->last ? x->last : y->last;
+
+		if (first <= last)
+			ranges[count++] = (struct uid_range){ first, last };
+		if (x->last < y->last)
+			i++;
+		else
+			k++;
+	}
+	return (struct uid_set){ .ranges = ranges, .count = count };
+}
+
+struct uid_set
+uid_set_join(struct uid_set one, struct uid_set other, struct arena *arena)
+{
+	struct uid_range *ranges;
+	const size_t count = one.count + other.count;
+
+	if (one.count == 0 || other.count == 0)
+		return one.count > 0 ? one : other;
+	ranges = arena_array(arena, struct uid_range, count);
+	memcpy(ranges, one.ranges, one.count * sizeof(*ranges));
+	memcpy(ranges + one.count, other.ranges, other.count * sizeof(*ranges));
+	qsort(ranges, count, sizeof(*ranges), compare_ranges);
 	return (struct uid_set){ .ranges = ranges, .count = join_ranges(ranges, count) };
 }
 

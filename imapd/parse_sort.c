@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* SORT and THREAD: RFC 5256 5, RFC 5957 4. What they order is found by a SEARCH's keys. */
+/* SORT and THREAD: RFC 5256 5, RFC 5957 4, RFC 5267 3. What they order is found by a SEARCH's keys. */
 #include "imapd/parse.h"
 
 static const struct sort_word {
@@ -63,7 +63,8 @@ parse_sort(struct lexer *lexer, struct request *req)
 {
 	struct search_arguments search = { 0 };
 
-	if (!lex_space(lexer) || !take_criteria(lexer, &search) || !lex_space(lexer) ||
+	if (!lex_space(lexer) || !take_search_return(lexer, &search) ||
+	    !take_criteria(lexer, &search) || !lex_space(lexer) ||
 	    !take_search_program(lexer, &search))
 		return BAD;
 	req->search = search;

@@ -46,6 +46,25 @@ session_begin(struct session *s, struct process *process, struct stream *stream,
 
 /* ---- the driver ---- */
 
+/* Is there something new for the step that waits? */
+static bool
+inflated_more(struct session *s)
+{
+	if (s->compression == NULL)
+		return false;
+	switch (compression_receive(s->compression, stream_input(s->stream), s->limits->command)) {
+	case INFLATED_SOME:
+		return true;
+	case INFLATED_NOTHING:
+		return false;
+	case INFLATED_LAST:
+		break;
+	}
+	log_debug(&s->log, "compression_ended");
+	s->eof = true;
+	return true;
+}
+
 void
 session_run(struct session *s)
 {
@@ -56,7 +75,7 @@ session_run(struct session *s)
 	s->unsent = out_of(s)->n;
 	do
 		next = s->step(s);
-	while (next == GO);
+	while (next == GO || (next == WAIT && inflated_more(s)));
 
 	if (next == END)
 		s->on_end(s);
@@ -120,7 +139,8 @@ on_patience(void *context)
 bool
 session_must_wait(struct session *s)
 {
-	if (stream_is_full(s->stream)) {
+	if (stream_is_full(s->stream) ||
+	    (s->compression != NULL && compression_is_full(s->compression))) {
 		session_flush(s);
 		if (stream_is_full(s->stream))
 			return true;
@@ -137,14 +157,47 @@ session_flush(struct session *s)
 	struct buf *out = out_of(s);
 
 	s->bytes_out += out->n - s->unsent;
+	if (s->compression != NULL)
+		compression_send(s->compression, stream_output(s->stream));
 	stream_flush(s->stream);
 	s->unsent = out->n;
 }
 
 void
+session_progress(struct session *s, uint32_t done, uint32_t all)
+{
+	int64_t now = clock_monotonic_ms();
+	/* RFC 9585 4: a tag with this cannot stand within a code. */
+	bool tag = !str_has_char(s->req.tag, ']');
+	struct buf *out = out_of(s);
+
+	if (s->work.progress_due == 0)
+		s->work.progress_due = now + PROGRESS_MS;
+	if (now < s->work.progress_due || !capability_is_offered(s, STR("INPROGRESS")))
+		return;
+	s->work.progress_due = now + PROGRESS_MS;
+	buf_put_z(out, "* OK [INPROGRESS (");
+	if (tag)
+		put_quoted(out, s->req.tag);
+	else
+		buf_put_z(out, "NIL");
+	if (done < all)
+		buf_printf(out, " %u %u)] Still at it\r\n", done, all);
+	else
+		buf_put_z(out, " NIL NIL)] Still at it\r\n");
+}
+
+struct buf *
+session_input(struct session *s)
+{
+	return s->compression != NULL ? compression_input(s->compression) :
+	    stream_input(s->stream);
+}
+
+void
 session_take(struct session *s, size_t n)
 {
-	struct buf *input = stream_input(s->stream);
+	struct buf *input = session_input(s);
 
 	s->bytes_in += n;
 	/* Before login nearly every line may hold a password. */
@@ -156,7 +209,7 @@ session_take(struct session *s, size_t n)
 enum parse
 session_line(struct session *s, struct str *line, size_t *octets)
 {
-	struct str input = buf_str(stream_input(s->stream));
+	struct str input = buf_str(session_input(s));
 	size_t n = str_index(str_sub(input, 0, CONTINUATION_MAX), '\n');
 
 	if (n == CONTINUATION_MAX)
@@ -179,7 +232,7 @@ read_command(struct session *s)
 
 	if (session_must_wait(s))
 		return WAIT;
-	framed = frame_next(&s->frame, s->limits, buf_str(stream_input(s->stream)));
+	framed = frame_next(&s->frame, s->limits, buf_str(session_input(s)));
 	switch (framed) {
 	case FRAME_MORE:
 		return s->eof ? END : WAIT;
@@ -242,7 +295,7 @@ understand(struct session *s)
 static enum next
 start_command(struct session *s, bool message_due)
 {
-	struct str input = buf_str(stream_input(s->stream));
+	struct str input = buf_str(session_input(s));
 	const char *wrong;
 
 	s->message_due = message_due;
@@ -282,6 +335,8 @@ tell_changes(struct session *s)
 
 	if (s->mailbox != NULL && sync_tell(s, hold) == WAIT)
 		return WAIT;
+	if (s->mailbox != NULL)
+		sync_tell_modseq(s);
 	return conclude(s);
 }
 
@@ -290,12 +345,19 @@ conclude(struct session *s)
 {
 	struct buf *out = out_of(s);
 
+	if (!str_starts(buf_str(&s->reply), STR("OK")))
+		log_debug(&s->log, "refused", KV("tag", s->req.tag), KV("answer", buf_str(&s->reply)));
 	buf_put(out, s->req.tag.n > 0 ? s->req.tag : STR("*"));
 	buf_put_c(out, ' ');
 	buf_put(out, buf_str(&s->reply));
 	buf_put_z(out, "\r\n");
 	session_drop_work(s);
 	s->step = read_command;
+	if (s->compresses && s->compression == NULL) {
+		session_flush(s);
+		s->compression = compression_new();
+		s->unsent = 0;
+	}
 	if (s->bad_commands >= BAD_COMMANDS_MAX && !s->leaving) {
 		untagged(s, "BYE Too many commands that are none");
 		return END;
@@ -390,12 +452,16 @@ session_end(struct session *s)
 	lease_free(s->lease);
 	timer_free(s->wake);
 	timer_free(s->patience);
+	if (s->compression != NULL && s->stream != NULL && !s->broken)
+		compression_send(s->compression, stream_output(s->stream));
+	compression_free(s->compression);
 	if (s->stream != NULL && !s->broken)
 		stream_finish(s->stream);
 	else
 		stream_free(s->stream);
 	arena_free(s->arena);
 	buf_free(&s->reply);
+	saved_clear(s);
 	log_free(&s->log);
 	free(s);
 }

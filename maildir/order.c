@@ -258,6 +258,12 @@ order_step(struct order *o, bool *done)
 	return STORE_OK;
 }
 
+uint32_t
+order_progress(const struct order *o)
+{
+	return (uint32_t)o->at;
+}
+
 const uint32_t *
 order_uids(const struct order *o, size_t *count)
 {

@@ -25,11 +25,13 @@ struct search {
 	struct mailbox *mailbox;
 	struct arena *arena;
 	struct search_tree tree;
+	struct search_extent extent;
+	uint32_t found;			/* so many */
 	struct match_key **asking;	/* room for the keys of one field */
 	struct filter *filter;		/* NULL: search.db has nothing of this mailbox */
 	bool filter_is_open;		/* in this slice */
 	bool has_looked;		/* into texts of the message in hand */
-	uint32_t next_uid;
+	uint32_t next_uid;		/* the first one, in its direction, that was not looked at */
 
 	/* Of the message in hand, where a slice ended within it. */
 	uint32_t reading_uid;
@@ -51,14 +53,19 @@ static void close_body(struct search *);
 /* ---- a search's life ---- */
 
 struct search *
-search_new(struct mailbox *mailbox, const struct search_key *key)
+search_new(struct mailbox *mailbox, const struct search_key *key,
+    const struct search_extent *extent)
 {
 	struct search *s = xcalloc(1, sizeof(*s));
 
 	s->mailbox = mailbox;
 	s->arena = arena_new();
-	s->next_uid = 1;
+	s->extent = *extent;
+	s->next_uid = extent->backwards ? UINT32_MAX : 1;
+	if (!extent->backwards && extent->above < UINT32_MAX)
+		s->next_uid = extent->above + 1;
 	search_tree_init(&s->tree, s->arena, mailbox, key);
+	s->tree.now = extent->now;
 	s->asking = arena_array(s->arena, struct match_key *, s->tree.fields.count);
 	s->filter = make_filter(s);
 	return s;
@@ -113,14 +120,41 @@ examine(struct search *s, int64_t until, enum answer *answer)
 	return STORE_OK;
 }
 
+/* The message in hand is done with. False: there is none behind it to be looked at. */
+static bool
+leave_message(struct search *s, enum answer answer, struct buf *found)
+{
+	const uint32_t uid = s->tree.message.uid;
+
+	if (answer == YES) {
+		buf_put(found, (struct str){ (const char *)&uid, sizeof(uid) });
+		if (++s->found == s->extent.most)
+			return false;
+	}
+	if (uid == (s->extent.backwards ? s->extent.above + 1 : UINT32_MAX))
+		return false;
+	s->next_uid = s->extent.backwards ? uid - 1 : uid + 1;
+	return true;
+}
+
+static uint32_t
+next_seq(const struct search *s)
+{
+	if (!s->extent.backwards)
+		return mailbox_seq_from_uid(s->mailbox, s->next_uid);
+	return s->next_uid == UINT32_MAX ? mailbox_exists(s->mailbox) :
+	    mailbox_seq_from_uid(s->mailbox, s->next_uid + 1) - 1;
+}
+
 /* The view's messages from next_uid on, while there is time. */
 static enum store_result
 go_on(struct search *s, int64_t until, struct buf *found, bool *done)
 {
 	const struct message *m = &s->tree.message;
-	uint32_t seq = mailbox_seq_from_uid(s->mailbox, s->next_uid), rows = 0;
+	uint32_t seq = next_seq(s), rows = 0;
 
-	for (; mailbox_message(s->mailbox, seq, &s->tree.message); seq++) {
+	for (; mailbox_message(s->mailbox, seq, &s->tree.message) && m->uid > s->extent.above;
+	    seq += s->extent.backwards ? -1u : 1) {
 		enum answer answer = NO;
 		enum store_result r = examine(s, until, &answer);
 
@@ -128,11 +162,8 @@ go_on(struct search *s, int64_t until, struct buf *found, bool *done)
 			return r;
 		if (answer == MAYBE)
 			return STORE_OK;
-		if (answer == YES)
-			buf_put(found, (struct str){ (const char *)&m->uid, sizeof(m->uid) });
-		if (m->uid == UINT32_MAX)
+		if (!leave_message(s, answer, found))
 			break;
-		s->next_uid = m->uid + 1;
 		if (s->tree.has_read == READ_ROW && !s->has_looked && ++rows % ROWS_PER_LOOK != 0)
 			continue;
 		if (clock_monotonic_ms() >= until)
@@ -154,6 +185,16 @@ search_step(struct search *s, struct buf *found, bool *done)
 	if (s->filter_is_open)
 		filter_end(s->filter);
 	return r;
+}
+
+void
+search_progress(const struct search *s, uint32_t *done, uint32_t *all)
+{
+	*all = mailbox_exists(s->mailbox);
+	/* What is left out is done with, too. */
+	*done = s->extent.backwards ?
+	    mailbox_seq_from_uid(s->mailbox, s->extent.above + 1) - 1 + *all - next_seq(s) :
+	    next_seq(s) - 1;
 }
 
 /* ---- what search.db knows ---- */

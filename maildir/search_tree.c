@@ -202,10 +202,17 @@ answer_of(struct search_tree *t, const struct search_node *node)
 	case SEARCH_SENTON:
 	case SEARCH_SENTSINCE:
 		return answer_sent(t, key);
+	/* RFC 5032 2: both hold what is exactly so old. */
+	case SEARCH_OLDER:
+		return said(m->internal_date <= t->now - (int64_t)key->number);
+	case SEARCH_YOUNGER:
+		return said(m->internal_date >= t->now - (int64_t)key->number);
 	case SEARCH_LARGER:
 		return said(m->size > key->number);
 	case SEARCH_SMALLER:
 		return said(m->size < key->number);
+	case SEARCH_MODSEQ:
+		return said(m->modseq >= key->number);
 	case SEARCH_HEADER:
 	case SEARCH_BODY:
 	case SEARCH_TEXT:

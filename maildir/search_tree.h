@@ -39,6 +39,8 @@ struct search_tree {
 	/* The three kinds above, each node once: what a filter is asked about. */
 	struct node_list all_texts;
 
+	int64_t now;			/* what intervals count from, seconds since 1970 */
+
 	/* What is known. */
 	struct message message;
 	int32_t sent_day;		/* once the header is read, or knows_day */

@@ -206,6 +206,7 @@ struct message {
 	uint32_t size;		/* octets as sent on the wire, CRLF line ends */
 	int64_t internal_date;	/* seconds since 1970 */
 	bool recent;
+	bool gone;		/* expunged, which mailbox_next_change is still to tell */
 };
 
 /* False where seq is 0 or beyond mailbox_exists. */
@@ -237,6 +238,12 @@ struct change {
  */
 must_check bool mailbox_next_change(struct mailbox *, bool hold_expunges, struct change *out);
 
+/*
+ * The session knows the mailbox as of this modseq: no change up to it is still to be told by mailbox_next_change. Less
+ * than mailbox_highest_modseq while one is held back. What the session stored itself counts as told.
+ */
+uint64_t mailbox_told_modseq(const struct mailbox *);
+
 /* Sorted, disjoint ranges, first <= last. */
 struct uid_range {
 	uint32_t first;
@@ -258,17 +265,26 @@ bool uid_set_has(const struct uid_set *, uint32_t uid);
 must_check enum store_result mailbox_vanished(struct mailbox *, uint64_t since, struct arena *,
     struct uid_set *out);
 
+/* Messages of the view with a larger modseq than that: new ones too, no gone ones. In memory, and nothing that fails. */
+void mailbox_changed(const struct mailbox *, uint64_t since, struct arena *, struct uid_set *out);
+
 enum flag_change { FLAGS_ADD, FLAGS_REMOVE, FLAGS_REPLACE };
+
+struct stored {
+	struct uid_set modified;	/* left alone: changed since; in the arena */
+	uint64_t modseq;		/* of what was changed; 0: all was so already */
+	bool gone;			/* some of the set are gone, though the view shows them */
+};
 
 /*
  * Changes flags of the messages of the set that exist. The caller tells the client the result
  * (mailbox_message shows it at once) unless it was silent; either way next_change does not. Messages gone
- * meanwhile are skipped. unchanged_since: 0, or leaves alone what has a larger modseq
- * and adds its uid to *modified (RFC 7162), an array in the arena.
+ * meanwhile are skipped. unchanged_since: a message is left alone where what is to be changed of it has changed after
+ * that modseq (RFC 7162 3.1.3); with 0 where it has such a keyword, or a system flag is to be changed. UINT64_MAX: never.
  */
 must_check enum store_result mailbox_store(struct mailbox *, const struct uid_set *,
     enum flag_change, const struct flags *, uint64_t unchanged_since, struct arena *,
-    struct uid_set *modified);
+    struct stored *out);
 
 /* UIDs of copies, for COPYUID (RFC 4315 3): pairs in ascending order of source. */
 struct copied {
@@ -365,9 +381,11 @@ enum search_kind {
 	SEARCH_NEW, SEARCH_OLD,
 	SEARCH_BEFORE, SEARCH_ON, SEARCH_SINCE,			/* internal date; .day */
 	SEARCH_SENTBEFORE, SEARCH_SENTON, SEARCH_SENTSINCE,	/* Date: field; .day */
+	SEARCH_OLDER, SEARCH_YOUNGER,		/* internal date, .number seconds before the search's `now`; so old too */
 	SEARCH_LARGER, SEARCH_SMALLER,		/* .number octets */
 	SEARCH_HEADER,				/* .field, .text; empty text: field is there */
 	SEARCH_BODY, SEARCH_TEXT,		/* .text */
+	SEARCH_MODSEQ,				/* .number or larger */
 };
 
 /*
@@ -388,14 +406,25 @@ struct search_key {
 
 struct search;
 
+/* How far a search goes, where not through the whole view from its first message on. */
+struct search_extent {
+	int64_t now;		/* seconds since 1970: what OLDER and YOUNGER count from */
+	uint32_t most;		/* so many messages are enough; 0: all */
+	uint32_t above;		/* only those with a larger uid are looked at */
+	bool backwards;		/* from the last message on: the uids found descend */
+};
+
 /* The tree and its arena live until search_free. Searches the view of this session. */
-struct search *search_new(struct mailbox *, const struct search_key *);
+struct search *search_new(struct mailbox *, const struct search_key *,
+    const struct search_extent *);
 /*
- * One slice: appends the uids found to *found (an array of uint32_t). *done when the view is
- * through. A message whose file cannot be read does not match.
+ * One slice: appends the uids found to *found (an array of uint32_t). *done when it has gone as far as
+ * it should. A message whose file cannot be read does not match.
  */
 must_check enum store_result search_step(struct search *, struct buf *found, bool *done);
 void search_free(struct search *);
+/* It is through with so many messages of so many. */
+void search_progress(const struct search *, uint32_t *done, uint32_t *all);
 
 /* ---- order: SORT and THREAD (RFC 5256, RFC 5957) ---- */
 
@@ -442,6 +471,8 @@ struct order *order_thread(struct mailbox *, const uint32_t *uids, size_t count,
  * threads.h.
  */
 must_check enum store_result order_step(struct order *, bool *done);
+/* So many messages' keys are there. */
+uint32_t order_progress(const struct order *);
 /* After that, until order_free: what came of order_sort, an array of as many uids as went in ... */
 const uint32_t *order_uids(const struct order *, size_t *count);
 /* ... or of order_thread. */

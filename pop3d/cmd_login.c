@@ -116,6 +116,7 @@ hand_over(struct session *s, int keeper_fd)
 	timer_stop(s->patience);
 	stream_set_idle_ms(stream, 0);
 	s->stream = NULL;
+	front_know(s->process, s->place);
 	s->handover = handover_new(s->process, stream, keeper_fd, buf_str(&s->sid), STR_EMPTY,
 	    on_handover_ended, s);
 }

@@ -95,31 +95,44 @@ cells_of(const struct net_address *address)
 	return cells;
 }
 
+enum { ONE_LESS = UINT32_MAX };	/* unsigned */
+
 /* Only the slot's own front does; the others read at the same time. */
 static void
-change(struct crowd *c, unsigned slot, const struct net_address *address, uint32_t by)
+change_total(struct crowd *c, unsigned slot, uint32_t by)
+{
+	if (slot < CROWD_SLOTS)
+		atomic_fetch_add(&c->shared->slot[slot].total, by);
+}
+
+static void
+change_address(struct crowd *c, unsigned slot, const struct net_address *address, uint32_t by)
 {
 	struct cells cells = cells_of(address);
-	struct slot *s;
 
 	if (slot >= CROWD_SLOTS)
 		return;
-	s = &c->shared->slot[slot];
-	atomic_fetch_add(&s->total, by);
 	for (size_t row = 0; row < CROWD_ROWS; row++)
-		atomic_fetch_add(&s->cells[row][cells.at[row]], by);
+		atomic_fetch_add(&c->shared->slot[slot].cells[row][cells.at[row]], by);
 }
 
 void
 crowd_add(struct crowd *c, unsigned slot, const struct net_address *address)
 {
-	change(c, slot, address, 1);
+	change_total(c, slot, 1);
+	change_address(c, slot, address, 1);
 }
 
 void
-crowd_remove(struct crowd *c, unsigned slot, const struct net_address *address)
+crowd_know(struct crowd *c, unsigned slot, const struct net_address *address)
 {
-	change(c, slot, address, UINT32_MAX);	/* unsigned: one less */
+	change_address(c, slot, address, ONE_LESS);
+}
+
+void
+crowd_leave(struct crowd *c, unsigned slot)
+{
+	change_total(c, slot, ONE_LESS);
 }
 
 uint32_t

@@ -29,7 +29,10 @@ void crowd_give_back(struct crowd *, unsigned slot);
 /* ---- a front: slot is its own; where it is CROWD_SLOTS nothing is counted ---- */
 
 void crowd_add(struct crowd *, unsigned slot, const struct net_address *);
-void crowd_remove(struct crowd *, unsigned slot, const struct net_address *);
+/* One of them no longer counts for its address, but goes on to count in all ... */
+void crowd_know(struct crowd *, unsigned slot, const struct net_address *);
+/* ... until it leaves. */
+void crowd_leave(struct crowd *, unsigned slot);
 /* Connections from there (IPv6: from its /64) in all slots but this one. */
 uint32_t crowd_elsewhere(const struct crowd *, unsigned slot, const struct net_address *);
 /* All connections of all slots. */

@@ -27,7 +27,8 @@ enum {
 struct place {
 	TAILQ_ENTRY(place) entry;
 	struct net_address peer;
-	bool counted;
+	bool counted;		/* in this front's own count of its address */
+	bool known;		/* its client has logged in: it counts for no address */
 };
 
 TAILQ_HEAD(places, place);
@@ -202,14 +203,27 @@ on_accepted(void *context, int fd, const struct net_address *peer,
 	f->frame->connection(f->process, &c);
 }
 
+void
+front_know(struct process *p, void *of)
+{
+	struct front *f = p->inside->frame;
+	struct place *place = of;
+
+	if (place->known)
+		return;
+	if (place->counted)
+		rate_leave(f->connections, &place->peer);
+	crowd_know(p->inside->crowd, p->inside->crowd_slot, &place->peer);
+	place->known = true;
+}
+
 static void
 free_place(struct front *f, struct place *place)
 {
 	struct process_inside *inside = f->process->inside;
 
-	if (place->counted)
-		rate_leave(f->connections, &place->peer);
-	crowd_remove(inside->crowd, inside->crowd_slot, &place->peer);
+	front_know(f->process, place);
+	crowd_leave(inside->crowd, inside->crowd_slot);
 	TAILQ_REMOVE(&f->places, place, entry);
 	f->count--;
 	free(place);

@@ -35,6 +35,11 @@ struct front_frame {
 /* Called once by front_start. The frame must outlive the process. */
 void front_run(struct process *, const struct front_frame *);
 void front_leave(struct process *, void *place);
+/*
+ * Its client has logged in: connections_per_address is for those who have not (one address may be a webmail's or an office's,
+ * with many users); sessions_per_user is for those who have.
+ */
+void front_know(struct process *, void *place);
 /* NULL: no certificate is set, so there is no TLS. */
 struct tls_context *front_tls(struct process *);
 /* Failed logins and such from there: in the last minute, and one more. */

@@ -153,6 +153,29 @@ check_users(const struct settings *s, struct setting_faults *faults)
 			"/ or %%h/, not \"%s\"", s->pam_mail_dir);
 }
 
+/* RFC 3501 section 9, capability: an atom, so nothing that could end the list. */
+static bool
+capability_entry_valid(struct str entry)
+{
+	size_t colon = str_index(entry, ':');
+
+	if (colon < entry.n) {
+		if (!str_has_char(str_sub(entry, 0, colon), '@'))
+			return false;
+		entry = str_from(entry, colon + 1);
+	}
+	return entry.n > 1 && entry.p[0] == '-' && !str_eq_nocase(entry, STR("-IMAP4rev1"));
+}
+
+static void
+check_imap(const struct settings *s, struct setting_faults *faults)
+{
+	for (size_t i = 0; i < s->capabilities.count; i++)
+		if (!capability_entry_valid(str_of(s->capabilities.words[i])))
+			FAULT(faults, "capabilities", "capabilities: expected -NAME or user@domain:-NAME, "
+				"NAME being one of imapd(8) but IMAP4rev1, not \"%s\"", s->capabilities.words[i]);
+}
+
 static void
 check_mail_in(const struct settings *s, struct setting_faults *faults)
 {
@@ -213,6 +236,7 @@ settings_check(const struct settings *settings, struct setting_faults *faults)
 	check_site(settings, faults);
 	check_doors(settings, faults);
 	check_users(settings, faults);
+	check_imap(settings, faults);
 	check_mail_in(settings, faults);
 	check_mail_out(settings, faults);
 }

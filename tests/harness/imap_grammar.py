@@ -2,7 +2,8 @@
 """What an IMAP server may say, and nothing else: a strict reader of RFC 3501 section 9, "greeting" and "response".
 
 Extensions: RFC 2342 NAMESPACE, 2971 ID, 4315 UIDPLUS, 5161 ENABLE, 5258 and 3348 LIST, 6154 SPECIAL-USE, 5530 and
-others' response codes, 9208 QUOTA. The methods of Response are named as the ABNF's rules. Stricter than the ABNF
+others' response codes, 9208 QUOTA, 4466 and 4731 ESEARCH, 5182 SEARCHRES, 9394 PARTIAL, 7162 CONDSTORE and QRESYNC. The
+methods of Response are named as the ABNF's rules. Stricter than the ABNF
 where it says more in prose: INBOX's spelling, modified UTF-7, codes that nobody registered, items told twice.
 
     check(octets)       one response with its literals and its CRLF; raises Violation
@@ -31,6 +32,7 @@ NUMBER = re.compile(rb"[0-9]+")
 DATE_TIME = re.compile(rb'"(?: [1-9]|[0-3][0-9])-(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)-[0-9]{4} '
                        rb'[0-2][0-9]:[0-5][0-9]:[0-6][0-9] [+-][0-9]{4}"')
 UID_SET = re.compile(rb"[1-9][0-9]*(?::[1-9][0-9]*)?(?:,[1-9][0-9]*(?::[1-9][0-9]*)?)*")
+PARTIAL_RANGE = re.compile(rb"[1-9][0-9]*:[1-9][0-9]*|-[1-9][0-9]*:-[1-9][0-9]*")
 SECTION_PATH = re.compile(rb"[1-9][0-9]*(?:\.[1-9][0-9]*)*")
 SECTION_TEXT = re.compile(rb"HEADER\.FIELDS\.NOT|HEADER\.FIELDS|HEADER|TEXT|MIME", re.IGNORECASE)
 BASE64 = re.compile(rb"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
@@ -47,8 +49,9 @@ BARE_CODES = {
     b"UNAVAILABLE", b"AUTHENTICATIONFAILED", b"AUTHORIZATIONFAILED", b"EXPIRED", b"PRIVACYREQUIRED",
     b"CONTACTADMIN", b"NOPERM", b"INUSE", b"EXPUNGEISSUED", b"CORRUPTION", b"SERVERBUG", b"CLIENTBUG",
     b"CANNOT", b"LIMIT", b"OVERQUOTA", b"ALREADYEXISTS", b"NONEXISTENT",                        # 5530
-    b"USEATTR", b"TOOBIG", b"HASCHILDREN", b"CLOSED"}                                           # 6154, 4469, 9051, 7162
-STATUS_ITEMS = {b"MESSAGES", b"RECENT", b"UIDNEXT", b"UIDVALIDITY", b"UNSEEN"}
+    b"USEATTR", b"TOOBIG", b"HASCHILDREN", b"CLOSED",                                           # 6154, 4469, 9051, 7162
+    b"NOTSAVED", b"COMPRESSIONACTIVE"}                                                          # 5182, 4978
+STATUS_ITEMS = {b"MESSAGES", b"RECENT", b"UIDNEXT", b"UIDVALIDITY", b"UNSEEN", b"HIGHESTMODSEQ"}
 ENCODINGS = {b"7BIT", b"8BIT", b"BINARY", b"BASE64", b"QUOTED-PRINTABLE"}
 FIELDS_OF_ID_MAX, FIELD_OF_ID_MAX, VALUE_OF_ID_MAX = 30, 30, 1024       # RFC 2971 3.3
 
@@ -140,6 +143,9 @@ class Response:
 
     def number64(self):
         return self.number_of(1 << 63, 0)
+
+    def mod_sequence_value(self):
+        return self.number_of(1 << 63, 1)
 
     def string(self):
         quoted = self.find(QUOTED)
@@ -233,6 +239,19 @@ class Response:
         if self.uid_set() != source:
             self.fail("as many UIDs copied to as from before")
 
+    def code_inprogress(self):
+        """RFC 9585 5."""
+        self.need(b"(")
+        self.nstring()
+        self.sp()
+        if self.take(b"NIL NIL"):
+            return self.need(b")")
+        done = self.a_number()
+        self.sp()
+        if not self.take(b"NIL") and self.nz_number() <= done:
+            self.fail("a goal above what is done")
+        return self.need(b")")
+
     def code_badcharset(self):
         if self.take(b" "):
             self.parenthesised(self.astring, may_be_empty=False)
@@ -254,12 +273,18 @@ class Response:
             self.no_twins(self.parenthesised(self.flag_perm), "flag")
         elif name in (b"UIDNEXT", b"UIDVALIDITY", b"UNSEEN"):
             self.nz_number()
+        elif name == b"INPROGRESS":
+            self.code_inprogress()
         elif name == b"APPENDUID":
             self.nz_number()
             self.sp()
             self.uid_set()
         elif name == b"COPYUID":
             self.code_copyuid()
+        elif name == b"HIGHESTMODSEQ":
+            self.items["modseq"] = self.mod_sequence_value()
+        elif name == b"MODIFIED":
+            self.uid_set()
         else:
             self.fail("a registered response code before")
 
@@ -306,7 +331,10 @@ class Response:
         if name not in STATUS_ITEMS:
             self.fail("an item of STATUS before")
         self.sp()
-        self.nz_number() if name in (b"UIDNEXT", b"UIDVALIDITY") else self.a_number()
+        if name == b"HIGHESTMODSEQ":
+            self.number64()
+        else:
+            self.nz_number() if name in (b"UIDNEXT", b"UIDVALIDITY") else self.a_number()
         return name
 
     def status(self):
@@ -474,6 +502,8 @@ class Response:
             return self.a_number()
         if name == b"UID":
             return self.nz_number()
+        if name == b"MODSEQ":
+            return self.parenthesised(self.mod_sequence_value, may_be_empty=False)[0]
         if name in (b"BODY", b"BODYSTRUCTURE"):
             return self.body(name == b"BODYSTRUCTURE")
         return self.fail("an item of FETCH before")
@@ -540,15 +570,64 @@ class Response:
             while self.take(b" "):
                 self.atom()
         elif word in (b"SEARCH", b"SORT"):
-            numbers = []
-            while self.take(b" "):
-                numbers.append(self.nz_number())
-            self.no_twins(numbers, "number")
+            self.found()
         elif word == b"THREAD":
             self.threads()
+        elif word == b"ESEARCH":
+            self.esearch()
         else:
             self.sp()
             self.untagged_data(word)
+
+    def found(self):
+        """*(SP nz-number) [SP search-sort-mod-seq]"""
+        numbers = []
+        while self.take(b" "):
+            if numbers and self.take(b"(MODSEQ "):
+                self.mod_sequence_value()
+                self.need(b")")
+                break
+            numbers.append(self.nz_number())
+        self.no_twins(numbers, "number")
+
+    def vanished(self):
+        if self.take(b"(EARLIER)"):
+            self.sp()
+        self.uid_set()
+
+    def esearch(self):
+        """RFC 4466 "esearch-response"; always with the tag that asked, and each item once"""
+        self.need(b" (TAG ")
+        self.items["tag"] = self.string()
+        self.need(b")")
+        self.items["uid"] = self.word(b" UID")
+        while self.take(b" "):
+            name = self.atom().upper()
+            self.sp()
+            if name in self.items:
+                self.fail("no result twice before")
+            self.items[name] = self.search_return_data(name)
+        if {b"ALL", b"PARTIAL"} <= self.items.keys():
+            self.fail("one of ALL and PARTIAL before")
+
+    def search_return_data(self, name):
+        """RFC 4731 4, RFC 9394 4"""
+        if name in (b"MIN", b"MAX"):
+            return self.nz_number()
+        if name == b"COUNT":
+            return self.a_number()
+        if name == b"MODSEQ":
+            return self.mod_sequence_value()
+        if name == b"ALL":
+            return self.run(UID_SET, "a set of messages")
+        if name == b"PARTIAL":
+            self.need(b"(")
+            self.run(PARTIAL_RANGE, "a range of results")
+            self.sp()
+            found = None if self.nil() else self.run(UID_SET, "a set of messages")
+            self.need(b")")
+            return found
+        return self.fail("a result option before")
 
     def threads(self):
         """RFC 5256 5: [SP 1*thread-list], without recursion, as threads are deep."""
@@ -584,6 +663,8 @@ class Response:
             self.mailbox_list(XLIST_FLAGS)
         elif word == b"STATUS":
             self.status()
+        elif word == b"VANISHED":
+            self.vanished()
         elif word == b"QUOTA":
             self.astring()
             self.sp()

@@ -189,15 +189,52 @@ static void
 names_are_decoded_and_inbox_is_in_capitals(void **state)
 {
 	(void)state;
-	good(parse_mailbox, "a SELECT inbox");
+	good(parse_mailbox, "a DELETE inbox");
 	assert_str(req.mailbox.name.utf8, "INBOX");
-	good(parse_mailbox, "a SELECT InBox/&wtzV2A-");
+	good(parse_mailbox, "a DELETE InBox/&wtzV2A-");
 	assert_str(req.mailbox.name.utf8, "INBOX/\uc2dc\ud5d8");
 	assert_str(req.mailbox.name.sent, "InBox/&wtzV2A-");
-	good(parse_mailbox, "a SELECT inboxes");
+	good(parse_mailbox, "a DELETE inboxes");
 	assert_str(req.mailbox.name.utf8, "inboxes");
-	good(parse_mailbox, "a SELECT {6}\r\na b\\c\"");
+	good(parse_mailbox, "a DELETE {6}\r\na b\\c\"");
 	assert_str(req.mailbox.name.utf8, "a b\\c\"");
+}
+
+/* RFC 4466 2.1, RFC 7162 7. */
+static void
+select_takes_parameters(void **state)
+{
+	(void)state;
+	good(parse_select, "a SELECT inbox");
+	assert_str(req.select.name.utf8, "INBOX");
+	assert_false(req.select.condstore);
+	assert_false(req.select.qresync);
+	good(parse_select, "a EXAMINE \"a\" (condstore)");
+	assert_true(req.select.condstore);
+	good(parse_select, "a SELECT a (QRESYNC (67890007 20050715194045000) CONDSTORE)");
+	assert_true(req.select.condstore && req.select.qresync);
+	assert_int_equal(req.select.resync.uidvalidity, 67890007);
+	assert_true(req.select.resync.modseq == 20050715194045000);
+	assert_false(req.select.resync.has_uids);
+	good(parse_select, "a SELECT {1}\r\na (QRESYNC (1 2 41,43:211,541:214))");
+	assert_int_equal(req.select.resync.uids.count, 3);
+	good(parse_select, "a SELECT a (QRESYNC (1 2 1:9 (2,4:5 3,7:8)))");
+	assert_int_equal(req.select.resync.known_seqs.count, 2);
+	assert_int_equal(req.select.resync.known_uids.ranges[1].last, 8);
+	good(parse_select, "a SELECT a (QRESYNC (1 9223372036854775807 (1:4294967295 1:4294967295)))");
+	assert_false(req.select.resync.has_uids);
+	BAD_ONES(parse_select, "a SELECT", "a SELECT a ()", "a SELECT a (CONDSTORE", "a SELECT a CONDSTORE",
+	    "a SELECT a (CONDSTORE CONDSTORE)", "a SELECT a (CONDSTOREX)", "a SELECT a (FOO)",
+	    "a SELECT a (CONDSTORE )", "a SELECT a (CONDSTORE) x", "a SELECT a (QRESYNC)",
+	    "a SELECT a (QRESYNC ())", "a SELECT a (QRESYNC (1))", "a SELECT a (QRESYNC (0 1))",
+	    "a SELECT a (QRESYNC (1 0))", "a SELECT a (QRESYNC (1 9223372036854775808))",
+	    "a SELECT a (QRESYNC (4294967296 1))", "a SELECT a (QRESYNC (1 2 *))",
+	    "a SELECT a (QRESYNC (1 2 1:*))", "a SELECT a (QRESYNC (1 2 ))", "a SELECT a (QRESYNC (1 2)",
+	    "a SELECT a (QRESYNC (1 2 3 4))", "a SELECT a (QRESYNC (1 2 3 (1)))",
+	    "a SELECT a (QRESYNC (1 2 3 (1 2 3)))", "a SELECT a (QRESYNC (1 2 3 (1 *)))",
+	    "a SELECT a (QRESYNC (1 2 3 (1:2 1)))", "a SELECT a (QRESYNC (1 2 3 (2,1 2,3)))",
+	    "a SELECT a (QRESYNC (1 2 3 (2:1 2:3)))", "a SELECT a (QRESYNC (1 2 3 (1,2 3,3)))",
+	    "a SELECT a (QRESYNC (1 2 3 (1 2)) QRESYNC (1 2))", "a SELECT a (QRESYNC (1 2 (1 2) 3))");
 }
 
 static void
@@ -338,6 +375,71 @@ sets_become_sorted_and_disjoint(void **state)
 }
 
 static void
+expect_both(const char *one, const char *other, const char *expected)
+{
+	scoped_buf out = BUF_INIT;
+	scoped_buf command = BUF_INIT;
+	struct uid_set a, b = { 0 }, both;
+
+	buf_printf(&command, "a UID EXPUNGE %s", one);
+	good(parse_expunge, buf_z(&command));
+	a = sequence_set_resolve(&req.expunge.set, 10, arena);
+	if (*other != '\0') {
+		struct lexer lexer = lexer_of(arena, str_of(other));
+		struct sequence_set second;
+
+		assert_true(take_set(&lexer, &second));
+		b = sequence_set_resolve(&second, 10, arena);
+	}
+	both = uid_set_both(&a, &b, arena);
+	for (size_t i = 0; i < both.count; i++)
+		buf_printf(&out, "%s%u-%u", i ? " " : "", both.ranges[i].first, both.ranges[i].last);
+	assert_string_equal(buf_z(&out), expected);
+}
+
+static void
+sets_have_what_is_in_both(void **state)
+{
+	(void)state;
+	expect_both("1:10", "2,4:6,9:20", "2-2 4-6 9-10");
+	expect_both("2,4:6,9:20", "1:10", "2-2 4-6 9-10");
+	expect_both("1:3,5:7", "3:5", "3-3 5-5");
+	expect_both("1:3", "4:5", "");
+	expect_both("1:3", "", "");
+	expect_both("1:4294967295", "4294967295", "4294967295-4294967295");
+	expect_both("1,3,5,7", "1:2,5:7,9", "1-1 5-5 7-7");
+}
+
+static void
+a_set_is_what_was_saved(void **state)
+{
+	struct uid_range one[] = { { 1, 3 }, { 9, 9 } }, other[] = { { 4, 5 }, { 20, 30 } };
+	struct uid_set set;
+
+	(void)state;
+	good(parse_expunge, "a UID EXPUNGE $");
+	assert_true(req.expunge.set.saved);
+	assert_int_equal(req.expunge.set.count, 0);
+	good(parse_expunge, "a UID EXPUNGE 7,2:3,$");
+	assert_true(req.expunge.set.saved);
+	assert_int_equal(req.expunge.set.count, 2);
+	good(parse_copy, "a COPY $ x");
+	assert_true(req.copy.set.saved);
+	good(parse_expunge, "a UID EXPUNGE 1");
+	assert_false(req.expunge.set.saved);
+	BAD_ONES(parse_expunge, "a UID EXPUNGE $,1", "a UID EXPUNGE $:1", "a UID EXPUNGE 1:$",
+	    "a UID EXPUNGE $$", "a UID EXPUNGE $x", "a EXPUNGE $");
+	set = uid_set_join((struct uid_set){ one, 2 }, (struct uid_set){ other, 2 }, arena);
+	assert_int_equal(set.count, 3);
+	assert_int_equal(set.ranges[0].last, 5);
+	assert_int_equal(set.ranges[2].first, 20);
+	set = uid_set_join((struct uid_set){ 0 }, (struct uid_set){ other, 2 }, arena);
+	assert_ptr_equal(set.ranges, other);
+	set = uid_set_join((struct uid_set){ one, 2 }, (struct uid_set){ 0 }, arena);
+	assert_ptr_equal(set.ranges, one);
+}
+
+static void
 sets_have_a_limit(void **state)
 {
 	scoped_buf text = BUF_INIT;
@@ -386,7 +488,12 @@ store_takes_flags_both_ways(void **state)
 	    "a STORE 1 FLAGS (\\Recent)", "a STORE 1 FLAGS (\\Foo)", "a STORE 1 FLAGS (\\*)",
 	    "a STORE 1 FLAGS (a", "a STORE 1 FLAGS (a ) b", "a STORE 1 *FLAGS (a)",
 	    "a STORE 1 FLAGS.LOUD (a)", "a STORE 1 + FLAGS (a)", "a STORE 1 FLAGS (\"a\")",
-	    "a STORE 1 FLAGS (\xc3\xa9)", "a STORE 1 (UNCHANGEDSINCE 5) FLAGS (a)");
+	    "a STORE 1 FLAGS (\xc3\xa9)",
+	    "a STORE 1 (UNCHANGEDSINCE) FLAGS (a)", "a STORE 1 (UNCHANGEDSINCE 5)FLAGS (a)",
+	    "a STORE 1 () FLAGS (a)", "a STORE 1 (CHANGEDSINCE 5) FLAGS (a)",
+	    "a STORE 1 (UNCHANGEDSINCE 5 UNCHANGEDSINCE 5) FLAGS (a)",
+	    "a STORE 1 (UNCHANGEDSINCE 9223372036854775808) FLAGS (a)",
+	    "a STORE 1 (UNCHANGEDSINCE -1) FLAGS (a)", "a STORE 1 (UNCHANGEDSINCE 5 FLAGS (a)");
 }
 
 static void
@@ -512,7 +619,35 @@ fetch_of_nonsense_is_refused(void **state)
 	    "a FETCH 1 BODY[]<1>", "a FETCH 1 BODY[]<1.0>", "a FETCH 1 BODY[]<1.2",
 	    "a FETCH 1 BODY[]<4294967296.1>", "a FETCH 1 BODY.PEEK", "a FETCH 1 FLAGS[]",
 	    "a FETCH 1 BODY[TEXT.1]", "a FETCH 1 BODY[1.2.3.HEADER.FIELDS.NOT]",
-	    "a FETCH 1 (FLAGS) (CHANGEDSINCE 5)", "a FETCH 1 \"body.peek[]\"");
+	    "a FETCH 1 \"body.peek[]\"");
+}
+
+/* RFC 4466 2.4, RFC 7162 3.1.4.1, 3.2.6. */
+static void
+fetch_takes_modifiers(void **state)
+{
+	(void)state;
+	good(parse_fetch, "a FETCH 1 (FLAGS) (changedsince 5)");
+	assert_int_equal(req.fetch.changed_since, 5);
+	assert_false(req.fetch.vanished);
+	assert_int_equal(req.fetch.count, 2);
+	assert_int_equal(req.fetch.items[1].kind, FETCH_MODSEQ);
+	good(parse_fetch, "a UID FETCH 1 (MODSEQ FLAGS) (VANISHED CHANGEDSINCE 9223372036854775807)");
+	assert_true(req.fetch.changed_since == INT64_MAX);
+	assert_true(req.fetch.vanished);
+	assert_int_equal(req.fetch.count, 3);
+	good(parse_fetch, "a FETCH 1 FAST (CHANGEDSINCE 1)");
+	assert_int_equal(req.fetch.count, 4);
+	BAD_ONES(parse_fetch, "a FETCH 1 FLAGS ()", "a FETCH 1 FLAGS (CHANGEDSINCE)",
+	    "a FETCH 1 FLAGS (CHANGEDSINCE 0)", "a FETCH 1 FLAGS (CHANGEDSINCE x)",
+	    "a FETCH 1 FLAGS (CHANGEDSINCE 9223372036854775808)",
+	    "a FETCH 1 FLAGS (CHANGEDSINCE 99999999999999999999999)",
+	    "a FETCH 1 FLAGS (CHANGEDSINCE 5 CHANGEDSINCE 5)",
+	    "a FETCH 1 FLAGS (CHANGEDSINCE 5", "a FETCH 1 FLAGS (CHANGEDSINCE 5) x",
+	    "a FETCH 1 FLAGS CHANGEDSINCE 5", "a FETCH 1 FLAGS (SINCE 5)",
+	    "a FETCH 1 FLAGS (CHANGEDSINCE 5 VANISHED)", "a UID FETCH 1 FLAGS (VANISHED)",
+	    "a UID FETCH 1 FLAGS (CHANGEDSINCE 5 VANISHED VANISHED)",
+	    "a UID FETCH 1 FLAGS (VANISHED 5 CHANGEDSINCE 5)", "a FETCH 1 (CHANGEDSINCE 5)");
 }
 
 static void
@@ -553,8 +688,9 @@ put_key(struct buf *out, const struct search_key *key)
 {
 	static const char *const names[] = {
 		"all", "and", "or", "not", "seq", "uid", "flag", "keyword", "recent", "new", "old",
-		"before", "on", "since", "sentbefore", "senton", "sentsince", "larger", "smaller",
-		"header", "body", "text",
+		"before", "on", "since", "sentbefore", "senton", "sentsince", "older", "younger",
+		"larger", "smaller",
+		"header", "body", "text", "modseq",
 	};
 
 	buf_printf(out, "(%s", names[key->kind]);
@@ -566,7 +702,7 @@ put_key(struct buf *out, const struct search_key *key)
 		buf_printf(out, " '%.*s'", STR_ARG(key->text));
 	if (key->kind >= SEARCH_BEFORE && key->kind <= SEARCH_SENTSINCE)
 		buf_printf(out, " %d", key->day);
-	if (key->kind == SEARCH_LARGER || key->kind == SEARCH_SMALLER)
+	if ((key->kind >= SEARCH_OLDER && key->kind <= SEARCH_SMALLER) || key->kind == SEARCH_MODSEQ)
 		buf_printf(out, " %llu", (unsigned long long)key->number);
 	for (const struct search_key *child = key->first; child != NULL; child = child->next) {
 		buf_put_c(out, ' ');
@@ -608,6 +744,12 @@ search_becomes_the_stores_tree(void **state)
 	expect_search("LARGER 10 SMALLER 4294967295", "(and (larger 10) (smaller 4294967295))");
 	expect_search("KEYWORD $a UNKEYWORD b", "(and (keyword '$a') (not (keyword 'b')))");
 	expect_search("UNKEYWORD $FORWARDED", "(not (keyword '$FORWARDED'))");
+	assert_false(req.search.by_modseq);
+	expect_search("MODSEQ 0 SEEN", "(and (modseq 0) (flag 16))");
+	assert_true(req.search.by_modseq);
+	expect_search("OR MODSEQ \"/flags/\\\\draft\" all 9223372036854775807 MODSEQ \"/flags/a\" PRIV 2",
+	    "(or (modseq 9223372036854775807) (modseq 2))");
+	expect_search("MODSEQ {12}\r\n/flags/$a.b+ shared 3", "(modseq 3)");
 	expect_search("TO a CC b BCC c SUBJECT d TEXT {1}\r\ne",
 	    "(and (header To 'a') (header Cc 'b') (header Bcc 'c') (header Subject 'd') (text 'e'))");
 }
@@ -623,6 +765,86 @@ search_collects_its_sets(void **state)
 	assert_int_equal(req.search.sets->next->sent.count, 2);
 	assert_null(req.search.sets->next->next);
 	expect_search("*", "(seq)");
+	expect_search("OR $ UID $", "(or (seq) (uid))");
+	assert_true(req.search.sets->sent.saved);
+	assert_true(req.search.sets->next->sent.saved);
+}
+
+static void
+search_counts_back_from_now(void **state)
+{
+	(void)state;
+	expect_search("UNSEEN YOUNGER 259200", "(and (not (flag 16)) (younger 259200))");
+	expect_search("older 4294967295", "(older 4294967295)");
+	BAD_ONES(parse_search, "a SEARCH OLDER", "a SEARCH OLDER 0", "a SEARCH YOUNGER 4294967296",
+	    "a SEARCH YOUNGER x", "a SEARCH YOUNGER 1:2");
+}
+
+static void
+expect_return(parse_arguments *arguments, const char *text, unsigned results)
+{
+	good(arguments, text);
+	assert_int_equal(req.search.results, results);
+}
+
+static void
+search_says_what_it_returns(void **state)
+{
+	(void)state;
+	expect_return(parse_search, "a SEARCH ALL", 0);
+	expect_return(parse_search, "a SEARCH RETURN () ALL", RESULT_ALL);
+	expect_return(parse_search, "a SEARCH return (min Max) ALL", RESULT_MIN | RESULT_MAX);
+	expect_return(parse_search, "a SEARCH RETURN (COUNT ALL COUNT) CHARSET UTF-8 ALL",
+	    RESULT_COUNT | RESULT_ALL);
+	expect_return(parse_search, "a SEARCH RETURN (SAVE) CHARSET KOI8-R ALL", RESULT_SAVE);
+	assert_false(req.search.charset_known);
+	expect_return(parse_search, "a SEARCH RETURN (SAVE PARTIAL 7:3 MIN) ALL",
+	    RESULT_SAVE | RESULT_PARTIAL | RESULT_MIN);
+	assert_int_equal(req.search.partial.first, 7);
+	assert_int_equal(req.search.partial.last, 3);
+	assert_false(req.search.partial.from_end);
+	expect_return(parse_sort, "a SORT RETURN (PARTIAL -1:-100) (DATE) UTF-8 ALL", RESULT_PARTIAL);
+	assert_int_equal(req.search.partial.last, 100);
+	assert_true(req.search.partial.from_end);
+	BAD_ONES(parse_search, "a SEARCH RETURN", "a SEARCH RETURN ", "a SEARCH RETURN ALL",
+	    "a SEARCH RETURN (ALL)", "a SEARCH RETURN (ALL", "a SEARCH RETURN (ALL)ALL",
+	    "a SEARCH RETURN ( ALL) ALL", "a SEARCH RETURN (ALL ) ALL", "a SEARCH RETURN(ALL) ALL",
+	    "a SEARCH RETURN (UPDATE) ALL", "a SEARCH RETURN (MIN 1) ALL",
+	    "a SEARCH RETURN (PARTIAL) ALL", "a SEARCH RETURN (PARTIAL 1) ALL",
+	    "a SEARCH RETURN (PARTIAL 0:1) ALL", "a SEARCH RETURN (PARTIAL -0:-1) ALL",
+	    "a SEARCH RETURN (PARTIAL 1:-1) ALL", "a SEARCH RETURN (PARTIAL -1:1) ALL",
+	    "a SEARCH RETURN (PARTIAL 1:*) ALL", "a SEARCH RETURN (PARTIAL 1:2:3) ALL",
+	    "a SEARCH RETURN (PARTIAL 4294967296:1) ALL",
+	    "a SEARCH RETURN (PARTIAL 1:2 PARTIAL 1:2) ALL", "a SEARCH RETURN (PARTIAL 1:2 ALL) ALL",
+	    "a SEARCH RETURN (ALL PARTIAL 1:2) ALL", "a SEARCH RETURN () RETURN () ALL");
+	BAD_ONES(parse_sort, "a SORT RETURN () UTF-8 ALL", "a SORT RETURN (ALL) (DATE)");
+	BAD_ONES(parse_thread, "a THREAD RETURN () REFS UTF-8 ALL");
+}
+
+static void
+expect_span(struct partial_range range, size_t count, size_t from, size_t n)
+{
+	const struct partial_span span = partial_range_in(&range, count);
+
+	assert_int_equal(span.n, n);
+	assert_int_equal(n == 0 ? 0 : span.from, n == 0 ? 0 : from);
+}
+
+static void
+a_partial_range_lies_in_what_was_found(void **state)
+{
+	(void)state;
+	expect_span((struct partial_range){ 1, 3, false }, 10, 0, 3);
+	expect_span((struct partial_range){ 3, 1, false }, 10, 0, 3);
+	expect_span((struct partial_range){ 8, 12, false }, 10, 7, 3);
+	expect_span((struct partial_range){ 10, 10, false }, 10, 9, 1);
+	expect_span((struct partial_range){ 11, 12, false }, 10, 0, 0);
+	expect_span((struct partial_range){ 1, UINT32_MAX, false }, 0, 0, 0);
+	expect_span((struct partial_range){ 1, 3, true }, 10, 7, 3);
+	expect_span((struct partial_range){ 10, 9, true }, 10, 0, 2);
+	expect_span((struct partial_range){ 9, 12, true }, 10, 0, 2);
+	expect_span((struct partial_range){ 11, UINT32_MAX, true }, 10, 0, 0);
+	expect_span((struct partial_range){ 1, 1, true }, 0, 0, 0);
 }
 
 static void
@@ -644,6 +866,11 @@ static void
 search_of_nonsense_is_refused(void **state)
 {
 	(void)state;
+	BAD_ONES(parse_search, "a SEARCH MODSEQ", "a SEARCH MODSEQ x",
+	    "a SEARCH MODSEQ 9223372036854775808", "a SEARCH MODSEQ \"/flags/a\" 5",
+	    "a SEARCH MODSEQ \"/flags/a\" any 5", "a SEARCH MODSEQ \"/flags/\" all 5",
+	    "a SEARCH MODSEQ \"/flags/a b\" all 5", "a SEARCH MODSEQ \"/comment\" all 5",
+	    "a SEARCH MODSEQ /flags/a all 5", "a SEARCH MODSEQ \"/flags/a\" all");
 	BAD_ONES(parse_search, "a SEARCH", "a SEARCH ", "a SEARCH FOO", "a SEARCH CHARSET UTF-8",
 	    "a SEARCH ()", "a SEARCH (ALL", "a SEARCH (ALL )", "a SEARCH ALL)", "a SEARCH OR ALL",
 	    "a SEARCH NOT", "a SEARCH FROM", "a SEARCH HEADER a", "a SEARCH LARGER x",
@@ -691,6 +918,7 @@ main(void)
 		TEST(id_has_pairs_or_nil),
 		TEST(enable_and_getquota_take_their_words),
 		TEST(names_are_decoded_and_inbox_is_in_capitals),
+		TEST(select_takes_parameters),
 		TEST(names_that_cannot_be_decoded_are_no_syntax_error),
 		TEST(create_takes_special_use),
 		TEST(rename_takes_two_names),
@@ -698,6 +926,8 @@ main(void)
 		TEST(list_is_taken_plain),
 		TEST(list_is_taken_with_all_options),
 		TEST(sets_become_sorted_and_disjoint),
+		TEST(sets_have_what_is_in_both),
+		TEST(a_set_is_what_was_saved),
 		TEST(sets_have_a_limit),
 		TEST(copy_takes_a_set_and_a_name),
 		TEST(store_takes_flags_both_ways),
@@ -706,9 +936,13 @@ main(void)
 		TEST(fetch_macros_become_their_items),
 		TEST(fetch_sections_are_echoed_as_asked),
 		TEST(fetch_of_nonsense_is_refused),
+		TEST(fetch_takes_modifiers),
 		TEST(fetch_has_limits),
 		TEST(search_becomes_the_stores_tree),
 		TEST(search_collects_its_sets),
+		TEST(search_counts_back_from_now),
+		TEST(search_says_what_it_returns),
+		TEST(a_partial_range_lies_in_what_was_found),
 		TEST(search_knows_its_charsets),
 		TEST(search_of_nonsense_is_refused),
 		TEST(search_has_limits),

@@ -64,6 +64,12 @@ mailbox_message(const struct mailbox *m, uint32_t seq, struct message *out)
 }
 
 uint32_t
+mailbox_exists(const struct mailbox *m)
+{
+	return (uint32_t)m->count;
+}
+
+uint32_t
 mailbox_seq_from_uid(const struct mailbox *m, uint32_t uid)
 {
 	uint32_t seq = 1;

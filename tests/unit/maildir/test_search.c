@@ -58,7 +58,7 @@ key_of(const char *text)
 static struct str
 numbers_found(const struct search_key *key)
 {
-	struct search *search = search_new(box, key);
+	struct search *search = search_new(box, key, &(struct search_extent){ 0 });
 	scoped_buf found = BUF_INIT, out = BUF_INIT;
 	bool done = false;
 	uint32_t uid;
@@ -217,6 +217,77 @@ static const struct question day_questions[] = {
 	{ "SENTON 15-Jul-2026", "3" }, { "SENTON 1-Jan-1970", "4" },
 	{ "SENTBEFORE 2-Mar-2026 SENTSINCE 28-Feb-2026", "1 2" },
 };
+
+/* "30 20": the uids in the order in which they are found. */
+static void
+check_extent(const char *key, struct search_extent extent, const char *want)
+{
+	struct search *search = search_new(box, key_of(key), &extent);
+	scoped_buf found = BUF_INIT, out = BUF_INIT;
+	bool done = false;
+	uint32_t uid;
+
+	while (!done)
+		assert_int_equal(search_step(search, &found, &done), STORE_OK);
+	search_free(search);
+	for (size_t i = 0; i < found.n; i += sizeof(uid)) {
+		memcpy(&uid, found.p + i, sizeof(uid));
+		buf_printf(&out, "%s%u", out.n ? " " : "", uid);
+	}
+	if (!str_eq(buf_str(&out), str_of(want)))
+		fail_msg("%s\n got: %.*s\nwant: %s", key, STR_ARG(buf_str(&out)), want);
+}
+
+static void
+a_search_ends_where_enough_is_found(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 6; i++)
+		add_text(i % 2 ? "Subject: odd\n\nbody\n" : "Subject: even\n\nbody\n");
+	check_extent("ALL", (struct search_extent){ 0 }, "10 20 30 40 50 60");
+	check_extent("ALL", (struct search_extent){ .most = 2 }, "10 20");
+	check_extent("ALL", (struct search_extent){ .most = 2, .backwards = true }, "60 50");
+	check_extent("ALL", (struct search_extent){ .backwards = true }, "60 50 40 30 20 10");
+	check_extent("ALL", (struct search_extent){ .above = 40 }, "50 60");
+	check_extent("ALL", (struct search_extent){ .above = 45, .most = 1 }, "50");
+	check_extent("ALL", (struct search_extent){ .above = 40, .backwards = true }, "60 50");
+	check_extent("ALL", (struct search_extent){ .above = 39, .backwards = true }, "60 50 40");
+	check_extent("ALL", (struct search_extent){ .above = 60, .backwards = true }, "");
+	check_extent("ALL", (struct search_extent){ .above = UINT32_MAX }, "");
+	for (size_t i = 0; i < box->count; i++)
+		box->messages[i]->header_reads = box->messages[i]->body_reads = 0;
+	check_extent("SUBJECT odd", (struct search_extent){ .most = 1 }, "20");
+	check_extent("BODY body", (struct search_extent){ .most = 1, .backwards = true }, "60");
+	check_extent("SUBJECT even", (struct search_extent){ .backwards = true, .above = 30 }, "50");
+	/* And nothing beyond that was read. */
+	assert_int_equal(box->messages[1]->header_reads, 1);
+	assert_int_equal(box->messages[2]->header_reads, 0);
+	assert_int_equal(box->messages[3]->header_reads, 1);
+	assert_int_equal(box->messages[4]->body_reads, 0);
+	assert_int_equal(box->messages[5]->body_reads, 1);
+	box->messages[0]->row.uid = 1;
+	box->messages[5]->row.uid = UINT32_MAX;
+	check_extent("ALL", (struct search_extent){ .backwards = true }, "4294967295 50 40 30 20 1");
+	check_extent("ALL", (struct search_extent){ .above = 50 }, "4294967295");
+}
+
+static void
+an_interval_is_exact_to_the_second(void **state)
+{
+	const struct search_extent now = { .now = 1700000000 };
+
+	(void)state;
+	add_text("\n")->row.internal_date = now.now - 3601;
+	add_text("\n")->row.internal_date = now.now - 3600;
+	add_text("\n")->row.internal_date = now.now - 3599;
+	add_text("\n")->row.internal_date = now.now + 3600;
+	/* RFC 5032 2: both take what is exactly so old. */
+	check_extent("OLDER 3600", now, "10 20");
+	check_extent("YOUNGER 3600", now, "20 30 40");
+	check_extent("YOUNGER 4294967295", now, "10 20 30 40");
+	check_extent("OLDER 4294967295", now, "");
+	check_extent("OLDER 1 YOUNGER 3600", now, "20 30");
+}
 
 static void
 days_are_utc_inside_and_the_senders_own_in_date(void **state)
@@ -504,7 +575,7 @@ what_cannot_be_read_is_not_found(void **state)
 	check_found("NOT SUBJECT none", "2");
 	check_found("ALL", "1 2 3");
 	box->messages[2]->fault = STORE_BUSY;
-	search = search_new(box, key_of("BODY body"));
+	search = search_new(box, key_of("BODY body"), &(struct search_extent){ 0 });
 	assert_int_equal(search_step(search, &found, &done), STORE_BUSY);
 	/* Where the index is at fault, nothing is said of the message. */
 	box->messages[2]->fault = STORE_BROKEN;
@@ -530,14 +601,14 @@ a_slice_ends_within_a_large_message(void **state)
 	buf_put_z(&text, "끝");
 	add_body("utf-8", "UTF-8", "8bit", buf_str(&text));
 	add_text("\n끝\n");
-	search = search_new(box, key_of("BODY \"끝\""));
+	search = search_new(box, key_of("BODY \"끝\""), &(struct search_extent){ 0 });
 	for (; !done; steps++)
 		assert_int_equal(search_step(search, &found, &done), STORE_OK);
 	assert_true(steps > 2);
 	assert_int_equal(found.n, 2 * sizeof(uint32_t));
 	assert_int_equal(box->messages[0]->body_reads, 1);
 	search_free(search);
-	search = search_new(box, key_of("BODY \"끝\""));
+	search = search_new(box, key_of("BODY \"끝\""), &(struct search_extent){ 0 });
 	assert_int_equal(search_step(search, &found, &done), STORE_OK);
 	assert_false(done);
 	assert_int_equal(box->open_contents, 1);
@@ -663,6 +734,8 @@ main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		TEST(flags_numbers_and_sizes_need_no_reading),
+		TEST(a_search_ends_where_enough_is_found),
+		TEST(an_interval_is_exact_to_the_second),
 		TEST(days_are_utc_inside_and_the_senders_own_in_date),
 		TEST(header_texts_are_unfolded_and_decoded),
 		TEST(text_that_is_not_utf8_is_in_no_message),

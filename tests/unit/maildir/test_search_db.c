@@ -172,7 +172,7 @@ static void
 find(struct search_key *key, struct buf *found)
 {
 	struct mailbox *m = open_box(site->account, "INBOX");
-	struct search *s = search_new(m, key);
+	struct search *s = search_new(m, key, &(struct search_extent){ 0 });
 	bool done = false;
 
 	buf_clear(found);
@@ -357,10 +357,11 @@ expunge_all(void)
 
 	set_flags(site, m, 1, FLAGS_ADD, FLAG_DELETED, NULL);
 	for (uint32_t uid = 2; uid <= 3000; uid += 500) {
-		struct uid_set set = one_range(site->arena, uid, uid + 499), modified;
+		struct uid_set set = one_range(site->arena, uid, uid + 499);
+		struct stored stored;
 
-		assert_ok(mailbox_store(m, &set, FLAGS_ADD, &(struct flags){ .system = FLAG_DELETED }, 0,
-		    site->arena, &modified));
+		assert_ok(mailbox_store(m, &set, FLAGS_ADD, &(struct flags){ .system = FLAG_DELETED }, UINT64_MAX,
+		    site->arena, &stored));
 	}
 	assert_ok(mailbox_expunge(m, NULL));
 	mailbox_close(m);
@@ -543,7 +544,7 @@ a_deleted_mailbox_leaves_nothing(void **state)
 	assert_ok(mailbox_create(site->account, STR("Old"), 0));
 	put_mail(site->account, "Old");
 	m = open_box(site->account, "Old");
-	s = search_new(m, &key);
+	s = search_new(m, &key, &(struct search_extent){ 0 });
 	while (!done)
 		assert_ok(search_step(s, &found, &done));
 	search_free(s);

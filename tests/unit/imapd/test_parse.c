@@ -537,7 +537,6 @@ only_section(const char *item)
 	buf_printf(&text, "a FETCH 1 %s", item);
 	good(parse_fetch, buf_z(&text));
 	assert_int_equal(req.fetch.count, 1);
-	assert_int_equal(req.fetch.items[0].kind, FETCH_SECTION);
 	return &req.fetch.items[0].section;
 }
 
@@ -591,6 +590,7 @@ fetch_sections_are_echoed_as_asked(void **state)
 
 	(void)state;
 	section = only_section("BODY[]");
+	assert_int_equal(req.fetch.items[0].kind, FETCH_SECTION);
 	assert_str(section->echo, "BODY[]");
 	assert_true(req.fetch.marks_seen);
 	section = only_section("body.peek[]<0.65536>");

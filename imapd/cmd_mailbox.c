@@ -99,12 +99,13 @@ put_status(struct session *s, const struct mailbox_info *info, unsigned items)
 		{ STATUS_UIDVALIDITY, "UIDVALIDITY", info->uidvalidity },
 		{ STATUS_UNSEEN, "UNSEEN", info->unseen },
 		{ STATUS_HIGHESTMODSEQ, "HIGHESTMODSEQ", info->highest_modseq },
+		{ STATUS_APPENDLIMIT, "APPENDLIMIT", append_limit(s) },
 	};
 	scoped_buf name = BUF_INIT;
 	struct buf *out = out_of(s);
 	bool first = true;
 
-	if (!put_mailbox(&name, info->name))
+	if (!put_mailbox(s, &name, info->name))
 		return false;
 	if (items & STATUS_HIGHESTMODSEQ)
 		sync_enable(s, ENABLED_CONDSTORE);

@@ -144,6 +144,8 @@ account_close(struct account *a)
 	texts_free(&a->texts);
 	buf_free(&a->address);
 	buf_free(&a->ahead.bytes);
+	for (size_t i = 0; i < FACT_COUNT; i++)
+		buf_free(&a->facts[i]);
 	buf_free(&a->daemon);
 	log_free(&a->log);
 	close_fd(&a->lock_fd);

@@ -21,6 +21,7 @@ static const struct {
 	STRAY("messages", "key NOT IN (SELECT key FROM files)"),
 	STRAY("files", "key NOT IN (SELECT key FROM messages)"),
 	STRAY("cache", "key NOT IN (SELECT key FROM messages)"),
+	STRAY("made", "key NOT IN (SELECT key FROM messages)"),
 	STRAY("expunged", "mailbox NOT IN (SELECT number FROM mailboxes)"),
 #undef STRAY
 };

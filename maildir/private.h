@@ -141,6 +141,7 @@ struct message_row {
 	uint64_t modseq;
 	uint32_t size;
 	int64_t internal_date;
+	int64_t saved;		/* when it came into this mailbox; 0: what the name says. message_get does not fill it in */
 	struct buf base;
 	struct buf letters;	/* as last written into the name */
 };
@@ -253,6 +254,7 @@ struct mailbox {
 	size_t dead_hidden;
 	uint64_t dead_version;
 	uint64_t version;	/* counts what moves sequence numbers of this view */
+	struct making *making;	/* made.c; NULL: nothing is half made */
 };
 
 /* Tells SQLite of take_row(), by which a whole mailbox is loaded. What SQLite says. */
@@ -296,6 +298,11 @@ struct set_walk set_walk(const struct mailbox *, const struct uid_set *);
 const struct row *set_walk_next(struct set_walk *);
 
 /* ---- accounts ---- */
+
+/* made.c: what is kept goes along with a copy; has: the source mailbox has any. Both in a transaction. */
+must_check enum store_result made_any(struct account *, int64_t box, bool *has);
+must_check enum store_result made_copy(struct account *, int64_t to, int64_t from);
+void making_free(struct making *);
 
 /* What FETCH copies, rendered from a message. */
 struct texts {
@@ -365,6 +372,7 @@ struct account {
 	struct inbox *inbox;	/* NULL: not known */
 	struct texts texts;	/* behind the views of message_texts */
 	struct texts_ahead ahead;	/* and so is this */
+	struct buf facts[FACT_COUNT];	/* behind those of message_facts */
 	struct known_dir known[KNOWN_DIRS];
 	unsigned known_next;	/* the one that is given up next */
 	struct synced synced[KNOWN_DIRS];
@@ -529,6 +537,8 @@ must_check enum store_result message_read(struct account *, int fd, struct buf *
 uint64_t crlf_missing(struct str bytes, bool *last_cr);
 /* Appends bytes with those made CRLF. */
 void crlf_put(struct buf *out, struct str bytes, bool *last_cr);
+/* Of an open message: as its row says. */
+int64_t content_internal_date(const struct content *);
 /* Finds the file with this prefix in dir (cur or new): its name. */
 must_check bool message_find_name(int dir, struct str prefix, struct buf *name);
 

@@ -51,6 +51,9 @@ drop_stray(struct check *c)
 		return r;
 	for (size_t i = 0; r == STORE_OK && i < countof(stray); i++)
 		r = check_do(c, stray[i].drop, BIND());
+	/* They went without a modseq. */
+	if (r == STORE_OK)
+		r = snapshot_files_drop(c->a);
 	return txn_end(c->a, r);
 }
 

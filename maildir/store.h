@@ -71,6 +71,7 @@ struct account_options {
 	bool searches;			/* its sessions search: what makes that quick is kept up to date */
 	uint32_t undelete_days;		/* what is expunged is kept so long; 0: it is not */
 	bool kept;			/* it is itself what another one keeps: nothing is put into it to begin with */
+	uint32_t snapshot_from;		/* what a session saw of a mailbox of so many messages is written down; 0: 1000 */
 };
 
 struct usage {

@@ -288,6 +288,8 @@ tree_drop_box(struct account *a, int64_t box)
 		r = index_do(a, Q_EXPUNGED_CLEAR, BIND(V(box)));
 	if (r == STORE_OK)
 		r = claims_drop(a, box);
+	if (r == STORE_OK)
+		r = snapshot_file_drop(a, box);
 	return r == STORE_OK ? index_do(a, Q_BOX_DROP, BIND(V(box))) : r;
 }
 

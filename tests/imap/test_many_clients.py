@@ -388,6 +388,30 @@ class Script:
         answer = client.come()
         equal(answer.of("FETCH") + answer.of("VANISHED"), [], "news for who knows all")
 
+    def op_held(self):
+        """An expunge is held back, a larger modseq is seen, the connection is lost: the expunge must be told after it."""
+        name = self.random.choice([n for n in self.online if KINDS[n] == QRESYNC] or [None])
+        doomed = self.some(self.truth.flags, 2)
+        left = sorted(set(self.truth.flags) - set(doomed))
+        if name is None or not left:
+            return
+        self.leave_off(name)
+        client = self.online.pop(name)
+        client.ok("NOOP")
+        client.learn_new()
+        with Client(self.site, self.user, PLAIN) as other:
+            other.come()
+            other.ok(f"UID STORE {set_of(doomed)} +FLAGS (\\Deleted)")
+            other.ok(f"UID EXPUNGE {set_of(doomed)}")
+        self.gone(doomed)
+        uid = self.random.choice(left)
+        answer = client.ok(f"STORE {client.uids.index(uid) + 1} +FLAGS.SILENT (\\Flagged)")
+        self.stored(client, [uid], "+", {"\\FLAGGED"}, True)
+        equal(answer.of("VANISHED"), [], "VANISHED within STORE")
+        client.socket.close()
+        self.memories[name] = client.memory
+        self.come(name)
+
     # ---- at the same time ----
 
     def op_burst(self):
@@ -530,7 +554,7 @@ class Script:
         many = len(self.truth.flags) > MOST
         ops = {"append": 3 if many else 8, "delivery": 0 if many else 2, "dele": 2, "store": 30, "read": 5, "expunge": 10 if many else 5,
                "move": 6 if many else 2, "copy": 2, "close": 1, "noop": 6, "changed": 5, "idle": 4, "leave": 5, "come": 8,
-               "again": 2, "burst": 8}
+               "again": 2, "held": 3, "burst": 8}
         if not self.truth.flags:
             ops = {"append": 1}
         elif self.hard:

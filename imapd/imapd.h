@@ -70,7 +70,7 @@ struct work {
 	struct append *append;
 	struct arena *arena;		/* emptied with each message */
 	struct buf found;		/* SEARCH: uids */
-	int64_t progress_due;		/* 0: nothing is due before the command is PROGRESS_MS old */
+	int64_t progress_due;		/* no word of it before the command is PROGRESS_MS old */
 	bool refreshed;			/* the mailbox was looked at since the command began */
 	bool in_literal;		/* nothing else may be said now */
 };

@@ -373,15 +373,38 @@ do_outside(struct state *s, const struct op *op, const struct answer *a)
 		add_message(to, from.mail, 0, a->flags_on, a->words_on)->any_words = true;
 }
 
+/* The name of a folder that it may make, with levels above; NULL: it makes none. */
+static const char *
+name_with_levels(const struct op *op)
+{
+	const char *name = op->kind == DO_RENAME ? op->to :
+	    op->kind == DO_CREATE || op->may_create ? op->name : NULL;
+
+	return name != NULL && strchr(name, '/') != NULL ? name : NULL;
+}
+
+/* Nothing, all, and for some a part; last the levels above alone: a directory that is there is a mailbox. */
+static int
+parts_of(const struct op *op)
+{
+	/* Two transactions: the folder, and then what goes into it. */
+	return op->kind == DO_DELIVER || (op->kind == DO_RENAME && strcmp(op->name, "INBOX") == 0) ?
+	    3 : 2;
+}
+
 int
 state_alternatives(const struct op *op, const struct answer *a)
 {
-	if (!a->killed)
-		return 1;
-	/* Two transactions: the folder, and then what goes into it. */
-	if (op->kind == DO_DELIVER || (op->kind == DO_RENAME && strcmp(op->name, "INBOX") == 0))
-		return 3;
-	return 2;
+	return a->killed ? parts_of(op) + (name_with_levels(op) != NULL) : 1;
+}
+
+static void
+create_above(struct state *s, const char *name)
+{
+	char above[NAME_ROOM];
+
+	snprintf(above, sizeof(above), "%.*s", (int)(strrchr(name, '/') - name), name);
+	create_levels(s, above);
 }
 
 bool
@@ -389,6 +412,10 @@ state_do(struct state *s, const struct op *op, const struct answer *a, int alter
 {
 	if (a->killed && alternative == 0)
 		return true;
+	if (alternative == parts_of(op)) {
+		create_above(s, name_with_levels(op));
+		return true;
+	}
 	if (op->kind == DO_DELIVER && alternative == 2) {
 		(void)create(s, op->name);
 		return true;

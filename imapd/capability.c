@@ -31,6 +31,7 @@ static const char *const capabilities[] = {
 	"THREAD=ORDEREDSUBJECT",	/* RFC 5256 */
 	"THREAD=REFERENCES",
 	"THREAD=REFS",
+	"I18NLEVEL=1",			/* RFC 5255 */
 	"INPROGRESS",			/* RFC 9585 */
 	"COMPRESS=DEFLATE",		/* RFC 4978 */
 	"QUOTA",			/* RFC 9208 */

@@ -25,6 +25,7 @@ static const char *const capabilities[] = {
 	"ESEARCH",			/* RFC 4731 */
 	"SEARCHRES",			/* RFC 5182 */
 	"WITHIN",			/* RFC 5032 */
+	"PARTIAL",			/* RFC 9394 */
 	"SORT",				/* RFC 5256 */
 	"SORT=DISPLAY",			/* RFC 5957 */
 	"ESORT",			/* RFC 5267 */
@@ -32,6 +33,8 @@ static const char *const capabilities[] = {
 	"THREAD=REFERENCES",
 	"THREAD=REFS",
 	"I18NLEVEL=1",			/* RFC 5255 */
+	"CONDSTORE",			/* RFC 7162 */
+	"QRESYNC",
 	"INPROGRESS",			/* RFC 9585 */
 	"COMPRESS=DEFLATE",		/* RFC 4978 */
 	"QUOTA",			/* RFC 9208 */

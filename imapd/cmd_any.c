@@ -86,7 +86,7 @@ cmd_enable(struct session *s)
 			if (!str_eq_nocase(arguments->words[i], str_of(e->word)) ||
 			    (s->enabled & e->bits) == e->bits || !capability_is_offered(s, str_of(e->word)))
 				continue;
-			s->enabled |= e->bits;
+			sync_enable(s, e->bits);
 			buf_printf(out, " %s", e->word);
 		}
 	}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * FETCH (RFC 3501 6.4.5, 7.4.2), message by message, body by body, in slices. Small items
+ * FETCH (RFC 3501 6.4.5, 7.4.2; RFC 7162 3.1.4, 3.2.6), message by message, body by body, in slices. Small items
  * go first and the bodies last, whatever the order of the request: the texts the store
  * lends live only until its next call. A message that is gone is passed over, and the
  * tagged answer says so (RFC 2180 4.1.2).
@@ -15,8 +15,11 @@ struct fetch {
 	size_t count;
 	size_t small;			/* so many of them */
 	size_t next;			/* the next body */
+	size_t told;			/* items of this message */
 	unsigned texts;			/* of message_texts, 1 << TEXT_x */
-	bool wants_flags;
+	unsigned kinds;			/* of the small ones, 1 << kind */
+	struct uid_set vanished;
+	size_t vanished_told;		/* ranges of it */
 	bool became_seen;		/* this message, by this command */
 	struct str found[TEXT_COUNT];
 	struct part_cache *parts;
@@ -25,6 +28,9 @@ struct fetch {
 	enum store_result worst;	/* of the messages passed over */
 };
 
+static enum next tell_before(struct session *);
+static enum next begin(struct session *);
+static enum next tell_vanished(struct session *);
 static enum next next_message(struct session *);
 static enum next put_bodies(struct session *);
 static enum next put_body(struct session *);
@@ -59,6 +65,7 @@ section_of(const struct fetch_item *item)
 	case FETCH_BODY:
 	case FETCH_BODYSTRUCTURE:
 	case FETCH_RFC822_SIZE:
+	case FETCH_MODSEQ:
 		break;
 	}
 	return NULL;
@@ -98,7 +105,7 @@ sort_items(struct session *s, struct fetch *f)
 		const struct fetch_item *item = &arguments->items[i];
 
 		f->texts |= text_of(item);
-		f->wants_flags |= item->kind == FETCH_FLAGS;
+		f->kinds |= 1u << item->kind;
 		if (!is_body(item))
 			f->items[f->count++] = item;
 	}
@@ -111,13 +118,100 @@ sort_items(struct session *s, struct fetch *f)
 enum next
 cmd_fetch(struct session *s)
 {
+	const struct fetch_arguments *arguments = &s->req.fetch;
 	struct fetch *f = arena_one(s->arena, struct fetch);
 
-	if (!walk_begin(s, &s->req.fetch.set, s->req.by_uid, &f->walk))
-		return finish_bad(s, "There is no message with that number");
+	if (arguments->vanished && !(s->enabled & ENABLED_QRESYNC))
+		return finish_bad(s, "VANISHED wants ENABLE QRESYNC first");
 	sort_items(s, f);
 	s->work.own = f;
 	s->work.arena = arena_new();
+	if (!arguments->vanished)
+		return begin(s);
+	s->step = tell_before;
+	return GO;
+}
+
+/*
+ * RFC 7162 3.2.10: what the client has not been told of yet is gone for it by VANISHED without EARLIER; after that the
+ * view is what the mailbox is, and the two kinds cannot mix.
+ */
+static enum next
+tell_before(struct session *s)
+{
+	if (sync_tell(s, false) == WAIT)
+		return WAIT;
+	return s->mailbox != NULL ? begin(s) : finish_result(s, STORE_GONE, ABOUT_MAILBOX);
+}
+
+/*
+ * The messages that the modifiers leave. RFC 9394 3.4: what PARTIAL leaves may be changed since, whatever their order.
+ * False: a sequence number that is not there.
+ */
+static bool
+walk_modified(struct session *s, struct walk *out)
+{
+	const struct fetch_arguments *arguments = &s->req.fetch;
+	struct uid_set uids, changed;
+
+	if (!set_to_uids(s, &arguments->set, s->req.by_uid, &uids))
+		return false;
+	if (arguments->is_partial)
+		uids = set_part(s, &uids, &arguments->partial);
+	/* RFC 7162 3.1.4.1 */
+	if (arguments->changed_since != 0) {
+		mailbox_changed(s->mailbox, arguments->changed_since, s->arena, &changed);
+		uids = uid_set_both(&uids, &changed, s->arena);
+	}
+	*out = walk_of(&uids);
+	return true;
+}
+
+/* RFC 7162 3.2.6. The last message may be the one that went: "*" reaches up to it. */
+static enum store_result
+find_vanished(struct session *s, struct fetch *f)
+{
+	const struct fetch_arguments *arguments = &s->req.fetch;
+	struct uid_set vanished, asked = sequence_set_resolve(&arguments->set,
+	    mailbox_uid_next(s->mailbox) - 1, s->arena);
+	enum store_result result;
+
+	if (arguments->set.saved)
+		asked = uid_set_join(asked, saved_uids(s), s->arena);
+	result = mailbox_vanished(s->mailbox, arguments->changed_since, s->arena, &vanished);
+	if (result == STORE_OK)
+		f->vanished = uid_set_both(&asked, &vanished, s->arena);
+	return result;
+}
+
+static enum next
+begin(struct session *s)
+{
+	const struct fetch_arguments *arguments = &s->req.fetch;
+	struct fetch *f = s->work.own;
+	enum store_result result = STORE_OK;
+
+	if (arguments->changed_since != 0 || arguments->is_partial ? !walk_modified(s, &f->walk) :
+	    !walk_begin(s, &arguments->set, s->req.by_uid, &f->walk))
+		return finish_bad(s, "There is no message with that number");
+	/* With CHANGEDSINCE it is an item too. */
+	if (f->kinds & 1u << FETCH_MODSEQ)
+		sync_enable(s, ENABLED_CONDSTORE);
+	if (arguments->vanished)
+		result = find_vanished(s, f);
+	if (result != STORE_OK)
+		return finish_result(s, result, ABOUT_MESSAGES);
+	s->step = tell_vanished;
+	return GO;
+}
+
+static enum next
+tell_vanished(struct session *s)
+{
+	struct fetch *f = s->work.own;
+
+	if (sync_put_vanished(s, &f->vanished, &f->vanished_told) == WAIT)
+		return WAIT;
 	s->step = next_message;
 	return GO;
 }
@@ -131,13 +225,14 @@ mark_seen(struct session *s, struct fetch *f)
 	const struct uid_range one = { f->message.uid, f->message.uid };
 	const struct uid_set set = { &one, 1 };
 	const struct flags flags = { .system = FLAG_SEEN };
-	struct uid_set modified;
+	struct stored stored;
 	enum store_result result;
 
 	if (!s->req.fetch.marks_seen || (f->message.flags & FLAG_SEEN) ||
 	    mailbox_is_read_only(s->mailbox))
 		return STORE_OK;
-	result = mailbox_store(s->mailbox, &set, FLAGS_ADD, &flags, 0, s->work.arena, &modified);
+	result = mailbox_store(s->mailbox, &set, FLAGS_ADD, &flags, UINT64_MAX, s->work.arena,
+	    &stored);
 	/* The body is there all the same; a store that is full or busy must not withhold it. */
 	if (result != STORE_OK)
 		return result == STORE_GONE ? result : STORE_OK;
@@ -214,12 +309,21 @@ put_header(struct session *s, struct fetch *f, const struct section *section)
 	put_literal(out, piece.text);
 }
 
+/* Before each item but the first. */
+static void
+put_blank(struct session *s, struct fetch *f)
+{
+	if (f->told++ > 0)
+		buf_put_c(out_of(s), ' ');
+}
+
 static void
 put_small(struct session *s, struct fetch *f, const struct fetch_item *item)
 {
 	const struct message *message = &f->message;
 	struct buf *out = out_of(s);
 
+	put_blank(s, f);
 	switch (item->kind) {
 	case FETCH_FLAGS:
 		buf_put_z(out, "FLAGS ");
@@ -243,6 +347,9 @@ put_small(struct session *s, struct fetch *f, const struct fetch_item *item)
 	case FETCH_BODYSTRUCTURE:
 		put_text(out, "BODYSTRUCTURE ", f->found[TEXT_BODYSTRUCTURE]);
 		return;
+	case FETCH_MODSEQ:
+		put_modseq(s, message);
+		return;
 	case FETCH_RFC822:
 	case FETCH_RFC822_HEADER:
 	case FETCH_RFC822_TEXT:
@@ -252,25 +359,30 @@ put_small(struct session *s, struct fetch *f, const struct fetch_item *item)
 	}
 }
 
+/* What was not asked for, but has to be told: RFC 3501 6.4.5, RFC 7162 3.2.4. */
+static void
+put_became_seen(struct session *s, struct fetch *f)
+{
+	static const struct fetch_item news[] = {
+		{ .kind = FETCH_UID }, { .kind = FETCH_FLAGS }, { .kind = FETCH_MODSEQ },
+	};
+
+	for (size_t i = 0; i < countof(news); i++)
+		if (!(f->kinds & 1u << news[i].kind) &&
+		    (news[i].kind == FETCH_FLAGS || (s->enabled & ENABLED_CONDSTORE)))
+			put_small(s, f, &news[i]);
+}
+
 static void
 put_message(struct session *s, struct fetch *f)
 {
-	struct buf *out = out_of(s);
-
-	put_number(out, "* ", f->message.seq);
-	buf_put_z(out, " FETCH (");
-	for (size_t i = 0; i < f->small; i++) {
-		if (i > 0)
-			buf_put_c(out, ' ');
+	put_number(out_of(s), "* ", f->message.seq);
+	buf_put_z(out_of(s), " FETCH (");
+	f->told = 0;
+	for (size_t i = 0; i < f->small; i++)
 		put_small(s, f, f->items[i]);
-	}
-	if (f->became_seen && !f->wants_flags) {
-		buf_put_z(out, f->small > 0 ? " FLAGS " : "FLAGS ");
-		put_flags(out, s->mailbox, &f->message);
-	}
-	/* Does a body need a blank before it? */
-	if (f->small < f->count && (f->small > 0 || f->became_seen))
-		buf_put_c(out, ' ');
+	if (f->became_seen)
+		put_became_seen(s, f);
 }
 
 static enum next
@@ -343,8 +455,7 @@ put_bodies(struct session *s)
 	struct fetch *f = s->work.own;
 
 	while (f->next < f->count) {
-		if (f->next > f->small)
-			buf_put_c(out_of(s), ' ');
+		put_blank(s, f);
 		if (begin_body(s, f, section_of(f->items[f->next++]))) {
 			s->step = put_body;
 			return GO;

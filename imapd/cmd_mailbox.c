@@ -78,9 +78,10 @@ cmd_unsubscribe(struct session *s)
 /* ---- STATUS ---- */
 
 static void
-put_item(struct buf *out, bool *first, const char *word, uint32_t value)
+put_item(struct buf *out, bool *first, const char *word, uint64_t value)
 {
-	buf_printf(out, "%s%s %u", *first ? "" : " ", word, value);
+	buf_printf(out, "%s%s ", *first ? "" : " ", word);
+	buf_put_u64(out, value);
 	*first = false;
 }
 
@@ -90,13 +91,14 @@ put_status(struct session *s, const struct mailbox_info *info, unsigned items)
 	const struct {
 		enum status_item item;
 		const char *word;
-		uint32_t value;
+		uint64_t value;
 	} rows[] = {
 		{ STATUS_MESSAGES, "MESSAGES", info->messages },
 		{ STATUS_RECENT, "RECENT", info->recent },
 		{ STATUS_UIDNEXT, "UIDNEXT", info->uid_next },
 		{ STATUS_UIDVALIDITY, "UIDVALIDITY", info->uidvalidity },
 		{ STATUS_UNSEEN, "UNSEEN", info->unseen },
+		{ STATUS_HIGHESTMODSEQ, "HIGHESTMODSEQ", info->highest_modseq },
 	};
 	scoped_buf name = BUF_INIT;
 	struct buf *out = out_of(s);
@@ -104,6 +106,8 @@ put_status(struct session *s, const struct mailbox_info *info, unsigned items)
 
 	if (!put_mailbox(&name, info->name))
 		return false;
+	if (items & STATUS_HIGHESTMODSEQ)
+		sync_enable(s, ENABLED_CONDSTORE);
 	buf_put_z(out, "* STATUS ");
 	buf_put(out, buf_str(&name));
 	buf_put_z(out, " (");

@@ -125,6 +125,8 @@ cmd_search(struct session *s)
 		return give_up(s, "NO [BADCHARSET (US-ASCII UTF-8)] That charset is not known here");
 	if (arguments->text_invalid)
 		return give_up(s, "NO [CANNOT] A text to search for is not UTF-8");
+	if (arguments->by_modseq)
+		sync_enable(s, ENABLED_CONDSTORE);
 	for (const struct search_set *set = arguments->sets; set != NULL; set = set->next)
 		set->key->set = set_of(s, set);
 	s->work.own = answer;
@@ -249,6 +251,35 @@ order_slice(struct session *s)
 	return GO;
 }
 
+uint64_t
+search_modseq(const struct session *s, const uint32_t *uids, size_t count)
+{
+	struct message message;
+	uint64_t highest = 0;
+
+	for (size_t i = 0; i < count; i++)
+		if (mailbox_message(s->mailbox, mailbox_seq_of_uid(s->mailbox, uids[i]), &message) &&
+		    message.modseq > highest)
+			highest = message.modseq;
+	return highest;
+}
+
+/* RFC 7162 3.1.6, 3.1.9 */
+static void
+put_found_modseq(struct session *s, const struct answer *answer)
+{
+	uint64_t highest;
+
+	if (!s->req.search.by_modseq)
+		return;
+	highest = search_modseq(s, answer->uids, answer->count);
+	if (highest == 0)
+		return;
+	buf_put_z(out_of(s), " (MODSEQ ");
+	buf_put_u64(out_of(s), highest);
+	buf_put_c(out_of(s), ')');
+}
+
 static enum next
 put_found(struct session *s)
 {
@@ -268,6 +299,7 @@ put_found(struct session *s)
 		buf_put_c(out, ' ');
 		buf_put_u64(out, number);
 	}
+	put_found_modseq(s, answer);
 	buf_put_z(out, "\r\n");
 	s->work.in_literal = false;
 	return finish_done(s);

@@ -20,8 +20,8 @@ static const struct command commands[] = {
 	[COMMAND_ENABLE] = { "ENABLE", KNOWN, parse_enable, cmd_enable },
 	[COMMAND_COMPRESS] = { "COMPRESS", KNOWN, parse_compress, cmd_compress },	/* RFC 4978 */
 	[COMMAND_NAMESPACE] = { "NAMESPACE", KNOWN, parse_nothing, cmd_namespace },
-	[COMMAND_SELECT] = { "SELECT", KNOWN, parse_mailbox, cmd_select },
-	[COMMAND_EXAMINE] = { "EXAMINE", KNOWN, parse_mailbox, cmd_examine },
+	[COMMAND_SELECT] = { "SELECT", KNOWN, parse_select, cmd_select },
+	[COMMAND_EXAMINE] = { "EXAMINE", KNOWN, parse_select, cmd_examine },
 	[COMMAND_CREATE] = { "CREATE", KNOWN, parse_create, cmd_create },
 	[COMMAND_DELETE] = { "DELETE", KNOWN, parse_mailbox, cmd_delete },
 	[COMMAND_RENAME] = { "RENAME", KNOWN, parse_rename, cmd_rename },
@@ -39,7 +39,8 @@ static const struct command commands[] = {
 	[COMMAND_CHECK] = { "CHECK", SELECTED, parse_nothing, cmd_noop },
 	[COMMAND_CLOSE] = { "CLOSE", SELECTED, parse_nothing, cmd_close },
 	[COMMAND_UNSELECT] = { "UNSELECT", SELECTED, parse_nothing, cmd_unselect },
-	[COMMAND_EXPUNGE] = { "EXPUNGE", SELECTED, parse_expunge, cmd_expunge, .takes_uid = true },
+	[COMMAND_EXPUNGE] = { "EXPUNGE", SELECTED, parse_expunge, cmd_expunge,
+	    .takes_uid = true, .tells_modseq = true },
 	[COMMAND_SEARCH] = { "SEARCH", SELECTED, parse_search, cmd_search,
 	    .takes_uid = true, .holds_expunges = true },
 	[COMMAND_SORT] = { "SORT", SELECTED, parse_sort, cmd_search,	/* RFC 5256 */
@@ -51,7 +52,8 @@ static const struct command commands[] = {
 	[COMMAND_STORE] = { "STORE", SELECTED, parse_store, cmd_store,
 	    .takes_uid = true, .holds_expunges = true },
 	[COMMAND_COPY] = { "COPY", SELECTED, parse_copy, cmd_copy, .takes_uid = true },
-	[COMMAND_MOVE] = { "MOVE", SELECTED, parse_copy, cmd_move, .takes_uid = true },
+	[COMMAND_MOVE] = { "MOVE", SELECTED, parse_copy, cmd_move,
+	    .takes_uid = true, .tells_modseq = true },
 };
 
 _Static_assert(countof(commands) == COMMAND_COUNT, "each command has its row");

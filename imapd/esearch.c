@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What a search with RETURN tells and saves (RFC 4731 3.1, RFC 5182 2.4, RFC 9394 3.1, 3.2; for SORT RFC 5267 3.1):
+ * What a search with RETURN tells and saves (RFC 4731 3.1, 3.2, RFC 5182 2.4, RFC 9394 3.1, 3.2; for SORT RFC 5267 3.1):
  * one ESEARCH response, its set in slices.
  */
 #include <stdlib.h>
@@ -67,11 +67,19 @@ pick_few(const struct session *s, const struct esearch *e, uint32_t *out)
 	return n;
 }
 
+/* Is it about all that was found, and not only of what pick_few picks? */
+static bool
+is_about_all(const struct esearch *e)
+{
+	const unsigned few = RESULT_MIN | RESULT_MAX | RESULT_PARTIAL;
+
+	return (e->results & (RESULT_COUNT | RESULT_ALL)) || !(e->results & few);
+}
+
 static bool
 save(struct session *s, const struct esearch *e)
 {
-	const unsigned few = RESULT_MIN | RESULT_MAX | RESULT_PARTIAL;
-	const bool all = (e->results & (RESULT_COUNT | RESULT_ALL)) || !(e->results & few);
+	const bool all = is_about_all(e);
 	size_t n = e->count;
 	uint32_t *uids;
 	bool saved;
@@ -119,6 +127,28 @@ put_head(struct session *s, const struct esearch *e)
 		put_number(s, "MAX", number_of(s, e->uids[e->count - 1]));
 	if (e->results & RESULT_COUNT)
 		put_number(s, "COUNT", (uint32_t)e->count);
+}
+
+/* RFC 4731 3.2, RFC 7162 3.1.10: of what is told; one number counts for all of it. */
+static void
+put_modseq_told(struct session *s, const struct esearch *e)
+{
+	uint32_t *uids;
+	uint64_t highest;
+
+	if (!s->req.search.by_modseq)
+		return;
+	if (is_about_all(e)) {
+		highest = search_modseq(s, e->uids, e->count);
+	} else {
+		uids = xcalloc(e->count + 2, sizeof(*uids));
+		highest = search_modseq(s, uids, pick_few(s, e, uids));
+		free(uids);
+	}
+	if (highest == 0)
+		return;
+	buf_put_z(out_of(s), " MODSEQ ");
+	buf_put_u64(out_of(s), highest);
 }
 
 static void
@@ -195,6 +225,7 @@ put_set(struct session *s)
 	}
 	if (e->results & RESULT_PARTIAL)
 		buf_put_z(out, e->begun ? ")" : "NIL)");
+	put_modseq_told(s, e);
 	buf_put_z(out, "\r\n");
 	s->work.in_literal = false;
 	return finish_done(s);

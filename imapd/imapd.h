@@ -54,6 +54,7 @@ struct command {
 	session_step *run;		/* sets what is to be done and answered; see finish */
 	bool takes_uid;			/* UID may stand before it */
 	bool holds_expunges;		/* RFC 3501 7.4.1: no EXPUNGE while it is answered (without UID) */
+	bool tells_modseq;		/* RFC 7162 3.2.7: HIGHESTMODSEQ in its OK, where it told of expunges */
 };
 
 /* NULL: unknown. The word is in capitals. */
@@ -72,6 +73,7 @@ struct work {
 	struct buf found;		/* SEARCH: uids */
 	int64_t progress_due;		/* no word of it before the command is PROGRESS_MS old */
 	bool refreshed;			/* the mailbox was looked at since the command began */
+	bool told_expunge;		/* since the command began */
 	bool in_literal;		/* nothing else may be said now */
 };
 
@@ -118,6 +120,9 @@ struct session {
 	struct lease *lease;
 	struct mailbox *mailbox;	/* the selected one */
 	size_t keywords_told;		/* of its keywords, by FLAGS */
+	uint64_t modseq_known;		/* what the client takes for its HIGHESTMODSEQ (RFC 7162 6) */
+	uint64_t modseq_seen;		/* the largest MODSEQ told since the last tagged answer */
+	bool modseq_due;		/* HIGHESTMODSEQ is to be told, come what may */
 	struct buf saved;		/* see saved.c */
 
 	void (*on_end)(struct session *);	/* the owner frees the session */
@@ -201,10 +206,16 @@ void mask_nul(struct buf *, size_t from);
 must_check bool put_mailbox(struct buf *, struct str name);
 /* "(\Seen word)" */
 void put_flags(struct buf *, const struct mailbox *, const struct message *);
-/* "* n FETCH (UID u FLAGS (...))" CRLF */
-void put_flags_response(struct buf *, const struct mailbox *, const struct message *);
+/* "* n FETCH (UID u FLAGS (...))" CRLF, with MODSEQ for who knows CONDSTORE. */
+void put_flags_response(struct session *, const struct message *);
+/* "* n FETCH (UID u MODSEQ (m))" CRLF */
+void put_modseq_response(struct session *, const struct message *);
+/* "MODSEQ (m)" */
+void put_modseq(struct session *, const struct message *);
 /* "1:3,7" */
 void put_uids(struct buf *, const uint32_t *uids, size_t count);
+/* "1:3", "7" */
+void put_uid_range(struct buf *, uint32_t first, uint32_t last);
 /* " \Sent" for each use. */
 void put_special_use(struct buf *, unsigned uses);
 
@@ -229,6 +240,14 @@ void capability_check_setting(const struct settings *);
 
 /* Tells what changed in the selected mailbox, in slices; GO when all is told. */
 enum next sync_tell(struct session *, bool hold_expunges);
+/* The client showed or said that it knows these extensions: enum enabled bits. */
+void sync_enable(struct session *, unsigned bits);
+/* "* OK [HIGHESTMODSEQ n]", or the same in the reply, where the client would be wrong without; see sync.c. */
+void sync_tell_modseq(struct session *);
+/* The same at any rate: of a mailbox just selected. */
+void sync_put_modseq(struct session *);
+/* "* VANISHED (EARLIER) 1:3,7" from range *at on, in slices; GO when all is told. */
+enum next sync_put_vanished(struct session *, const struct uid_set *, size_t *at);
 /* "* FLAGS (...)" and "* OK [PERMANENTFLAGS (...)]" */
 void sync_put_keywords(struct session *);
 /* The same if there are keywords that were not told yet. */
@@ -247,9 +266,14 @@ struct walk {
 must_check bool walk_begin(struct session *, const struct sequence_set *, bool by_uid,
     struct walk *);
 bool walk_next(const struct mailbox *, struct walk *, struct message *);
+/* The same of uids. */
+struct walk walk_of(const struct uid_set *);
 /* The set as uids; false as above. */
 must_check bool set_to_uids(struct session *, const struct sequence_set *, bool by_uid,
     struct uid_set *);
+
+/* Of the messages of the view that the set has, counted by their order, those in the range; in the session's arena. */
+struct uid_set set_part(struct session *, const struct uid_set *uids, const struct partial_range *);
 
 /* ---- saved.c ---- */
 
@@ -330,6 +354,8 @@ session_step cmd_append, cmd_append_done;
 /* The message's end was not the command's: abandoned. */
 void cmd_append_abandon(struct session *);
 session_step cmd_fetch, cmd_store, cmd_copy, cmd_move, cmd_expunge, cmd_search;
+/* RFC 7162 3.1.6, 3.1.10: the largest modseq of these messages; 0: none is there. */
+uint64_t search_modseq(const struct session *, const uint32_t *uids, size_t count);
 session_step cmd_idle;
 session_step cmd_getquota, cmd_getquotaroot;
 /* "* STATUS name (...)" */

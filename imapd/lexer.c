@@ -305,15 +305,44 @@ lex_number(struct lexer *lexer, const char *what, uint32_t *out)
 	return str_to_u32(digits, out) || lex_refuse(lexer, "a number is larger than 4294967295");
 }
 
+static bool
+is_not_0(struct lexer *lexer, bool is_0)
+{
+	return !is_0 || lex_refuse(lexer, "a number is 0 where numbers begin with 1");
+}
+
 bool
 lex_nz_number(struct lexer *lexer, const char *what, uint32_t *out)
 {
 	uint32_t n;
 
-	if (!lex_number(lexer, what, &n))
+	if (!lex_number(lexer, what, &n) || !is_not_0(lexer, n == 0))
 		return false;
-	if (n == 0)
-		return lex_refuse(lexer, "a number is 0 where numbers begin with 1");
+	*out = n;
+	return true;
+}
+
+bool
+lex_number63(struct lexer *lexer, const char *what, uint64_t *out)
+{
+	struct str digits;
+	uint64_t n;
+
+	if (!take_run(lexer, is_digit, what, &digits))
+		return false;
+	if (!str_to_u64(digits, &n) || n > INT64_MAX)
+		return lex_refuse(lexer, "a number is larger than 9223372036854775807");
+	*out = n;
+	return true;
+}
+
+bool
+lex_nz_number63(struct lexer *lexer, const char *what, uint64_t *out)
+{
+	uint64_t n;
+
+	if (!lex_number63(lexer, what, &n) || !is_not_0(lexer, n == 0))
+		return false;
 	*out = n;
 	return true;
 }

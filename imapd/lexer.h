@@ -55,6 +55,9 @@ must_check bool lex_nstring(struct lexer *, const char *what, struct str *out, b
 must_check bool lex_number(struct lexer *, const char *what, uint32_t *out);
 /* A number that is not 0. */
 must_check bool lex_nz_number(struct lexer *, const char *what, uint32_t *out);
+/* Of 63 bits: mod-sequences (RFC 7162 7). */
+must_check bool lex_number63(struct lexer *, const char *what, uint64_t *out);
+must_check bool lex_nz_number63(struct lexer *, const char *what, uint64_t *out);
 /* Exactly n digits. */
 must_check bool lex_digits(struct lexer *, size_t n, const char *what, uint32_t *out);
 

@@ -25,7 +25,8 @@ parse_arguments parse_id;
 parse_arguments parse_enable;
 parse_arguments parse_getquota;
 parse_arguments parse_compress;
-parse_arguments parse_mailbox;		/* SELECT EXAMINE DELETE SUBSCRIBE UNSUBSCRIBE GETQUOTAROOT */
+parse_arguments parse_mailbox;		/* DELETE SUBSCRIBE UNSUBSCRIBE GETQUOTAROOT */
+parse_arguments parse_select;		/* SELECT EXAMINE */
 parse_arguments parse_create;
 parse_arguments parse_rename;
 parse_arguments parse_status;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * FETCH: RFC 3501 6.4.5 and section 9, "fetch-att" and "section". Macros become their
+ * FETCH: RFC 3501 6.4.5 and section 9, "fetch-att" and "section"; its modifiers RFC 4466 2.4, RFC 9394 4. Macros become their
  * items; a simple item asked twice is answered once. RFC822.PEEK is the way of RFC 1730 to fetch
  * RFC822 without setting \Seen.
  */
@@ -24,6 +24,7 @@ static const struct fetch_word fetch_words[] = {
 	{ "RFC822.HEADER", FETCH_RFC822_HEADER, false },
 	{ "RFC822.TEXT", FETCH_RFC822_TEXT, true },
 	{ "BODY", FETCH_BODY, false },
+	{ "MODSEQ", FETCH_MODSEQ, false },
 };
 
 /* RFC 3501 6.4.5; a macro stands alone. */
@@ -43,6 +44,7 @@ struct fetch_list {
 	struct fetch_arguments arguments;
 	size_t room;
 	unsigned kinds;		/* simple ones that are in, 1 << kind */
+	unsigned modifiers;	/* that are in, 1 << row */
 };
 
 static bool take_section(struct lexer *, struct section *);
@@ -157,6 +159,75 @@ take_items(struct lexer *lexer, struct fetch_list *list)
 	return lex_char(lexer, ')');
 }
 
+/* ---- modifiers ---- */
+
+/* RFC 7162 3.1.4.1: the MODSEQ is told too. */
+static bool
+take_changed_since(struct lexer *lexer, struct fetch_list *list)
+{
+	return lex_space(lexer) &&
+	    lex_nz_number63(lexer, "a mod-sequence", &list->arguments.changed_since) &&
+	    add_simple(lexer, list, FETCH_MODSEQ);
+}
+
+static bool
+take_vanished(struct lexer *lexer, struct fetch_list *list)
+{
+	(void)lexer;
+	list->arguments.vanished = true;
+	return true;
+}
+
+static bool
+take_partial_modifier(struct lexer *lexer, struct fetch_list *list)
+{
+	list->arguments.is_partial = true;
+	return lex_space(lexer) && take_partial_range(lexer, &list->arguments.partial);
+}
+
+static const struct {
+	const char *word;
+	bool (*take)(struct lexer *, struct fetch_list *);	/* what follows the word */
+} fetch_modifiers[] = {
+	{ "CHANGEDSINCE", take_changed_since },
+	{ "PARTIAL", take_partial_modifier },
+	{ "VANISHED", take_vanished },
+};
+
+static bool
+take_modifier(struct lexer *lexer, struct fetch_list *list)
+{
+	for (size_t i = 0; i < countof(fetch_modifiers); i++) {
+		if (!lex_take_word(lexer, str_of(fetch_modifiers[i].word)))
+			continue;
+		if (list->modifiers & 1u << i)
+			return lex_refuse(lexer, "FETCH has a modifier twice");
+		list->modifiers |= 1u << i;
+		return fetch_modifiers[i].take(lexer, list);
+	}
+	return lex_refuse(lexer, "FETCH has a modifier that is not known here");
+}
+
+/* "(" fetch-modifier *(SP fetch-modifier) ")" */
+static bool
+take_modifiers(struct lexer *lexer, struct fetch_list *list, bool by_uid)
+{
+	if (!lex_char(lexer, '('))
+		return false;
+	do {
+		if (!take_modifier(lexer, list))
+			return false;
+	} while (lex_take(lexer, ' '));
+	if (!lex_char(lexer, ')'))
+		return false;
+	/* RFC 9394 3.3 */
+	if (list->arguments.is_partial && !by_uid)
+		return lex_refuse(lexer, "PARTIAL goes with UID FETCH only");
+	/* RFC 7162 3.2.6 */
+	return !list->arguments.vanished || (by_uid && list->arguments.changed_since != 0) ||
+	    lex_refuse(lexer, "VANISHED goes with UID FETCH and CHANGEDSINCE only");
+}
+
 enum parse
 parse_fetch(struct lexer *lexer, struct request *req)
 {
@@ -167,7 +238,12 @@ parse_fetch(struct lexer *lexer, struct request *req)
 	/* RFC 3501 6.4.8: UID FETCH answers with the UID, asked or not. */
 	if (req->by_uid && !add_simple(lexer, &list, FETCH_UID))
 		return BAD;
-	if (!take_items(lexer, &list) || !lex_end(lexer))
+	if (!take_items(lexer, &list))
+		return BAD;
+	if (lex_take(lexer, ' ') && !lex_at_end(lexer) &&
+	    !take_modifiers(lexer, &list, req->by_uid))
+		return BAD;
+	if (!lex_end(lexer))
 		return BAD;
 	req->fetch = list.arguments;
 	return PARSED;

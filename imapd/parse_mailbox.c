@@ -175,6 +175,7 @@ take_status_item(struct lexer *lexer, unsigned *items)
 		{ "UIDNEXT", STATUS_UIDNEXT },
 		{ "UIDVALIDITY", STATUS_UIDVALIDITY },
 		{ "UNSEEN", STATUS_UNSEEN },
+		{ "HIGHESTMODSEQ", STATUS_HIGHESTMODSEQ },
 	};
 
 	for (size_t i = 0; i < countof(rows); i++) {
@@ -183,7 +184,7 @@ take_status_item(struct lexer *lexer, unsigned *items)
 		*items |= rows[i].item;
 		return true;
 	}
-	return lex_fail(lexer, "MESSAGES, RECENT, UIDNEXT, UIDVALIDITY or UNSEEN");
+	return lex_fail(lexer, "MESSAGES, RECENT, UIDNEXT, UIDVALIDITY, UNSEEN or HIGHESTMODSEQ");
 }
 
 bool

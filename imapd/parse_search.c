@@ -30,7 +30,7 @@ struct search_word {
 };
 
 static take_key take_text, take_header, take_keyword, take_day, take_number, take_uids;
-static take_key take_interval, take_not, take_or;
+static take_key take_interval, take_not, take_or, take_modseq;
 
 static const struct search_word search_words[] = {
 	{ .word = "ALL", .kind = SEARCH_ALL },
@@ -46,6 +46,7 @@ static const struct search_word search_words[] = {
 	{ .word = "HEADER", .take = take_header, .kind = SEARCH_HEADER },
 	{ .word = "KEYWORD", .take = take_keyword, .kind = SEARCH_KEYWORD },
 	{ .word = "LARGER", .take = take_number, .kind = SEARCH_LARGER },
+	{ .word = "MODSEQ", .take = take_modseq, .kind = SEARCH_MODSEQ },
 	{ .word = "NEW", .kind = SEARCH_NEW },
 	{ .word = "NOT", .take = take_not, .kind = SEARCH_NOT },
 	{ .word = "OLD", .kind = SEARCH_OLD },
@@ -284,6 +285,47 @@ take_or(struct search_reader *reader, const struct search_word *row, struct sear
 		return false;
 	key->first->next = read_key(reader);
 	return key->first->next != NULL;
+}
+
+/*
+ * RFC 7162 3.1.5: one modseq counts for all there is of a message, so which flag, and whose, must be ignored. entry-name:
+ * "/flags/" and a flag, a system flag with its backslash.
+ */
+static bool
+take_entry(struct lexer *lexer)
+{
+	static const char *const types[] = { "ALL", "PRIV", "SHARED" };
+	struct str name;
+
+	if (!lex_string(lexer, "the name of a metadata item", &name))
+		return false;
+	if (!str_starts_nocase(name, STR("/flags/")))
+		return lex_refuse(lexer, "the only metadata items here are \"/flags/...\"");
+	name = str_from(name, sizeof("/flags/") - 1);
+	if (str_starts(name, STR("\\")))
+		name = str_from(name, 1);
+	for (size_t i = 0; i < name.n; i++)
+		if (!lex_is_atom_char(name.p[i]))
+			return lex_refuse(lexer, "that cannot be the name of a flag");
+	if (name.n == 0 || !lex_space(lexer))
+		return lex_fail(lexer, "the name of a flag");
+	for (size_t i = 0; i < countof(types); i++)
+		if (lex_take_word(lexer, str_of(types[i])))
+			return lex_space(lexer);
+	return lex_fail(lexer, "ALL, PRIV or SHARED");
+}
+
+static bool
+take_modseq(struct search_reader *reader, const struct search_word *row, struct search_key *key)
+{
+	(void)row;
+	reader->arguments->by_modseq = true;
+	if (!lex_space(reader->lexer))
+		return false;
+	if ((lex_peek(reader->lexer, '"') || lex_peek(reader->lexer, '{')) &&
+	    !take_entry(reader->lexer))
+		return false;
+	return lex_number63(reader->lexer, "a mod-sequence", &key->number);
 }
 
 /* ---- the command ---- */

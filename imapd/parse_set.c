@@ -114,6 +114,28 @@ sequence_set_resolve(const struct sequence_set *set, uint32_t max, struct arena 
 }
 
 struct uid_set
+uid_set_both(const struct uid_set *a, const struct uid_set *b, struct arena *arena)
+{
+	/* Each range of the result ends where one of a or one of b does. */
+	struct uid_range *ranges = arena_array(arena, struct uid_range, a->count + b->count);
+	size_t count = 0;
+
+	for (size_t i = 0, k = 0; i < a->count && k < b->count;) {
+		const struct uid_range *x = &a->ranges[i], *y = &b->ranges[k];
+		uint32_t first = x->first > y->first ? x->first : y->first;
+		uint32_t last = x->last < y->last ? x->last : y->last;
+
+		if (first <= last)
+			ranges[count++] = (struct uid_range){ first, last };
+		if (x->last < y->last)
+			i++;
+		else
+			k++;
+	}
+	return (struct uid_set){ .ranges = ranges, .count = count };
+}
+
+struct uid_set
 uid_set_join(struct uid_set one, struct uid_set other, struct arena *arena)
 {
 	struct uid_range *ranges;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Flags, and STORE (RFC 3501 2.3.2, 6.4.6). A system flag that RFC 3501 does not know cannot be
+ * Flags, and STORE (RFC 3501 2.3.2, 6.4.6; its modifiers RFC 4466 2.5, RFC 7162 3.1.3). A system flag that RFC 3501 does not know cannot be
  * kept and is BAD; so is \Recent, which no client may set.
  */
 #include "imapd/parse.h"
@@ -138,13 +138,33 @@ take_store_item(struct lexer *lexer, struct store_arguments *store)
 	    lex_refuse(lexer, "STORE changes FLAGS, +FLAGS or -FLAGS, each with or without .SILENT");
 }
 
+/* "(" store-modifier *(SP store-modifier) ")" SP; RFC 7162 7: UNCHANGEDSINCE once */
+static bool
+take_store_modifiers(struct lexer *lexer, struct store_arguments *store)
+{
+	store->unchanged_since = UINT64_MAX;
+	if (!lex_take(lexer, '('))
+		return true;
+	do {
+		if (!lex_take_word(lexer, STR("UNCHANGEDSINCE")))
+			return lex_fail(lexer, "UNCHANGEDSINCE");
+		if (store->unchanged_since != UINT64_MAX)
+			return lex_refuse(lexer, "STORE has UNCHANGEDSINCE twice");
+		if (!lex_space(lexer) ||
+		    !lex_number63(lexer, "a mod-sequence", &store->unchanged_since))
+			return false;
+	} while (lex_take(lexer, ' '));
+	return lex_char(lexer, ')') && lex_space(lexer);
+}
+
 enum parse
 parse_store(struct lexer *lexer, struct request *req)
 {
 	struct store_arguments store;
 
 	if (!lex_space(lexer) || !take_set(lexer, &store.set) || !lex_space(lexer) ||
-	    !take_store_item(lexer, &store) || !lex_space(lexer))
+	    !take_store_modifiers(lexer, &store) || !take_store_item(lexer, &store) ||
+	    !lex_space(lexer))
 		return BAD;
 	if (lex_peek(lexer, '(') ? !take_flag_list(lexer, &store.flags) :
 	    !take_bare_flags(lexer, &store.flags))

@@ -51,7 +51,7 @@ struct mailbox_name {
 	enum name_state state;
 };
 
-/* SELECT EXAMINE DELETE SUBSCRIBE UNSUBSCRIBE GETQUOTAROOT use .name only. */
+/* DELETE SUBSCRIBE UNSUBSCRIBE GETQUOTAROOT use .name only. */
 struct mailbox_arguments {
 	struct mailbox_name name;
 	struct mailbox_name to;		/* RENAME */
@@ -65,6 +65,7 @@ enum status_item {
 	STATUS_UIDNEXT = 1 << 2,
 	STATUS_UIDVALIDITY = 1 << 3,
 	STATUS_UNSEEN = 1 << 4,
+	STATUS_HIGHESTMODSEQ = 1 << 5,	/* RFC 7162 3.1.7 */
 };
 
 struct status_arguments {
@@ -154,10 +155,43 @@ struct sequence_set {
  * (an empty mailbox) ranges with a "*" vanish. Numbers beyond max stay in.
  */
 struct uid_set sequence_set_resolve(const struct sequence_set *, uint32_t max, struct arena *);
+/* What is in both, in the arena. */
+struct uid_set uid_set_both(const struct uid_set *, const struct uid_set *, struct arena *);
 /* The largest number named ("*" does not count), 0: none. To find sequence numbers out of range. */
 uint32_t sequence_set_largest(const struct sequence_set *);
 /* What is in either; in the arena, or one of the two. */
 struct uid_set uid_set_join(struct uid_set, struct uid_set, struct arena *);
+
+/* ---- SELECT and EXAMINE ---- */
+
+/* What a client knows that was here before: RFC 7162 3.2.5. No set has a "*". */
+struct resync_arguments {
+	uint32_t uidvalidity;
+	uint64_t modseq;		/* never 0 */
+	bool has_uids;
+	struct sequence_set uids;	/* with has_uids: only of these */
+	/* 3.2.5.2: as many numbers in both, each ascending; number n of the one is n of the other. */
+	struct sequence_set known_seqs;
+	struct sequence_set known_uids;
+};
+
+struct select_arguments {
+	struct mailbox_name name;
+	bool condstore;			/* RFC 7162 3.1.8 */
+	bool qresync;
+	struct resync_arguments resync;	/* with .qresync */
+};
+
+/* RFC 9394 3.1, 3.3, as sent: first may be the larger; both from 1. */
+struct partial_range {
+	uint32_t first;
+	uint32_t last;
+	bool from_end;			/* 1 is the last one */
+};
+
+/* Where in a list of `count` the range lies: `from` counts from 0; n 0: nowhere. */
+struct partial_span { size_t from, n; };
+struct partial_span partial_range_in(const struct partial_range *, size_t count);
 
 /* ---- messages ---- */
 
@@ -172,6 +206,7 @@ enum fetch_kind {
 	FETCH_FLAGS, FETCH_UID, FETCH_INTERNALDATE, FETCH_ENVELOPE, FETCH_BODY,
 	FETCH_BODYSTRUCTURE, FETCH_RFC822, FETCH_RFC822_SIZE, FETCH_RFC822_HEADER,
 	FETCH_RFC822_TEXT, FETCH_SECTION,
+	FETCH_MODSEQ,			/* RFC 7162 3.1.4.2 */
 };
 
 enum section_kind {
@@ -205,12 +240,17 @@ struct fetch_arguments {
 	struct fetch_item *items;
 	size_t count;
 	bool marks_seen;		/* an item that sets \Seen: RFC 3501 6.4.5 */
+	uint64_t changed_since;		/* only what has a larger modseq: RFC 7162 3.1.4.1; 0: not asked */
+	bool vanished;			/* RFC 7162 3.2.6; with .changed_since and UID FETCH only */
+	bool is_partial;		/* RFC 9394 3.3; with UID FETCH only */
+	struct partial_range partial;	/* of the messages that the set has */
 };
 
 struct store_arguments {
 	struct sequence_set set;
 	enum flag_change change;
 	bool silent;
+	uint64_t unchanged_since;	/* RFC 7162 3.1.3; UINT64_MAX: whatever it is */
 	struct flags flags;
 };
 
@@ -240,17 +280,6 @@ enum search_result {
 	RESULT_PARTIAL = 1 << 5,	/* RFC 9394 3.1 */
 };
 
-/* RFC 9394 3.1, as sent: first may be the larger; both from 1. */
-struct partial_range {
-	uint32_t first;
-	uint32_t last;
-	bool from_end;			/* 1 is the last one */
-};
-
-/* Where in a list of `count` the range lies: `from` counts from 0; n 0: nowhere. */
-struct partial_span { size_t from, n; };
-struct partial_span partial_range_in(const struct partial_range *, size_t count);
-
 /* SEARCH, SORT, THREAD */
 struct search_arguments {
 	unsigned results;		/* enum search_result bits; 0: there was no RETURN */
@@ -260,6 +289,7 @@ struct search_arguments {
 	bool text_invalid;		/* a text that is not UTF-8: matches nothing, NO is fitting */
 	struct search_key *key;		/* one key, an AND where several were given */
 	struct search_set *sets;
+	bool by_modseq;			/* a key is MODSEQ: RFC 7162 3.1.5, 3.1.9 */
 	struct sort_criterion *criteria;	/* SORT: at least one, at most SORT_CRITERIA_MAX */
 	size_t criterion_count;
 	enum thread_kind thread;	/* THREAD */
@@ -278,6 +308,7 @@ struct request {
 		struct id_arguments id;
 		struct enable_arguments enable;
 		struct mailbox_arguments mailbox;
+		struct select_arguments select;
 		struct status_arguments status;
 		struct list_arguments list;
 		struct quota_arguments quota;

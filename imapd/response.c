@@ -131,19 +131,63 @@ put_flags(struct buf *out, const struct mailbox *mailbox, const struct message *
 }
 
 void
-put_flags_response(struct buf *out, const struct mailbox *mailbox,
-    const struct message *message)
+put_modseq(struct session *s, const struct message *message)
+{
+	struct buf *out = out_of(s);
+
+	buf_put_z(out, "MODSEQ (");
+	buf_put_u64(out, message->modseq);
+	buf_put_c(out, ')');
+	if (message->modseq > s->modseq_seen)
+		s->modseq_seen = message->modseq;
+}
+
+static void
+begin_response(struct buf *out, const struct message *message)
 {
 	buf_put_z(out, "* ");
 	buf_put_u64(out, message->seq);
 	buf_put_z(out, " FETCH (UID ");
 	buf_put_u64(out, message->uid);
-	buf_put_z(out, " FLAGS ");
-	put_flags(out, mailbox, message);
+	buf_put_c(out, ' ');
+}
+
+void
+put_flags_response(struct session *s, const struct message *message)
+{
+	struct buf *out = out_of(s);
+
+	begin_response(out, message);
+	buf_put_z(out, "FLAGS ");
+	put_flags(out, s->mailbox, message);
+	if (s->enabled & ENABLED_CONDSTORE) {
+		buf_put_c(out, ' ');
+		put_modseq(s, message);
+	}
+	buf_put_z(out, ")\r\n");
+}
+
+void
+put_modseq_response(struct session *s, const struct message *message)
+{
+	struct buf *out = out_of(s);
+
+	begin_response(out, message);
+	put_modseq(s, message);
 	buf_put_z(out, ")\r\n");
 }
 
 /* ---- sets and uses ---- */
+
+void
+put_uid_range(struct buf *out, uint32_t first, uint32_t last)
+{
+	buf_put_u64(out, first);
+	if (first == last)
+		return;
+	buf_put_c(out, ':');
+	buf_put_u64(out, last);
+}
 
 void
 put_uids(struct buf *out, const uint32_t *uids, size_t count)
@@ -155,11 +199,7 @@ put_uids(struct buf *out, const uint32_t *uids, size_t count)
 			;
 		if (i > 0)
 			buf_put_c(out, ',');
-		buf_put_u64(out, uids[i]);
-		if (end - i > 1) {
-			buf_put_c(out, ':');
-			buf_put_u64(out, uids[end - 1]);
-		}
+		put_uid_range(out, uids[i], uids[end - 1]);
 	}
 }
 

@@ -334,6 +334,8 @@ tell_changes(struct session *s)
 
 	if (s->mailbox != NULL && sync_tell(s, hold) == WAIT)
 		return WAIT;
+	if (s->mailbox != NULL)
+		sync_tell_modseq(s);
 	return conclude(s);
 }
 
@@ -342,6 +344,8 @@ conclude(struct session *s)
 {
 	struct buf *out = out_of(s);
 
+	if (!str_starts(buf_str(&s->reply), STR("OK")))
+		log_debug(&s->log, "refused", KV("tag", s->req.tag), KV("answer", buf_str(&s->reply)));
 	buf_put(out, s->req.tag.n > 0 ? s->req.tag : STR("*"));
 	buf_put_c(out, ' ');
 	buf_put(out, buf_str(&s->reply));

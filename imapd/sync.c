@@ -1,10 +1,29 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The selected mailbox as this session was told it: changes become EXISTS, RECENT, EXPUNGE,
- * FETCH and FLAGS (RFC 3501 7.2.6, 7.3, 7.4); sequence sets become messages of that same
+ * The selected mailbox as this session was told it: changes become EXISTS, RECENT, EXPUNGE or VANISHED,
+ * FETCH and FLAGS (RFC 3501 7.2.6, 7.3, 7.4; RFC 7162 3.2.10); sequence sets become messages of that same
  * view.
+ *
+ * A client keeps one modseq, and asks for what came after it when it is back; so it may never hold one with a change
+ * below it that it was not told (RFC 7162 3.2, 6). By section 6 it takes the last HIGHESTMODSEQ it was told, or, without
+ * one since the last tagged answer, the largest MODSEQ that it saw. Path by path:
+ *   - SELECT tells the modseq of the snapshot that the session's view is made of, and the view has all of that. What
+ *     QRESYNC has to tell is found before anybody else has a turn.
+ *   - At a command's end all is told that has come by then, but expunges that are held back; and the answer follows in
+ *     the same step. If nothing was held, every MODSEQ seen is right, whatever order they came in.
+ *   - Where expunges are held, a MODSEQ from FETCH or STORE may lie above theirs: HIGHESTMODSEQ then tells the one before
+ *     the first of them, and so with every command until they are told.
+ *   - mailbox_told_modseq is that number: the snapshot's, or one less than the first change that the view was not told.
+ *     Commits that the snapshot has not seen (the index was busy) are above it.
+ *   - A BAD tells no changes, so it moves nothing; a connection lost within a command, or in IDLE, leaves the client with
+ *     what it had.
+ *   - VANISHED and EXISTS carry no modseq: a QRESYNC client is told by HIGHESTMODSEQ how far it is now. Who has a modseq
+ *     that is too small is only told things twice.
+ *   - STATUS tells the mailbox's, and holds nothing back: what it counts in is told before its answer.
  */
 #include "imapd/imapd.h"
+
+enum { VANISHED_RANGES_MAX = 1000 };	/* in one line */
 
 static enum store_result
 look(struct session *s)
@@ -19,14 +38,86 @@ look(struct session *s)
 	return result;
 }
 
+/* ---- VANISHED ---- */
+
+/* A line as it is written: the last range may still grow. */
+struct vanished_line {
+	uint32_t first;			/* 0: there is no line */
+	uint32_t last;
+	size_t ranges;
+};
+
 static void
-put_change(struct session *s, const struct change *change)
+end_vanished(struct session *s, struct vanished_line *line)
+{
+	if (line->first == 0)
+		return;
+	put_uid_range(out_of(s), line->first, line->last);
+	buf_put_z(out_of(s), "\r\n");
+	*line = (struct vanished_line){ 0 };
+}
+
+/* RFC 7162 3.2.10.2: uids that the client was told of, no others: only neighbours are joined. */
+static void
+put_vanished(struct session *s, struct vanished_line *line, uint32_t uid)
+{
+	if (line->first != 0 && uid == line->last + 1) {
+		line->last = uid;
+		return;
+	}
+	if (line->ranges == VANISHED_RANGES_MAX)
+		end_vanished(s, line);
+	if (line->first == 0) {
+		buf_put_z(out_of(s), "* VANISHED ");
+	} else {
+		put_uid_range(out_of(s), line->first, line->last);
+		buf_put_c(out_of(s), ',');
+	}
+	line->first = line->last = uid;
+	line->ranges++;
+}
+
+enum next
+sync_put_vanished(struct session *s, const struct uid_set *set, size_t *at)
+{
+	struct buf *out = out_of(s);
+
+	while (*at < set->count) {
+		if (session_must_wait(s))
+			return WAIT;
+		buf_put_z(out, "* VANISHED (EARLIER) ");
+		for (size_t n = 0; n < VANISHED_RANGES_MAX && *at < set->count; n++, ++*at) {
+			if (n > 0)
+				buf_put_c(out, ',');
+			put_uid_range(out, set->ranges[*at].first, set->ranges[*at].last);
+		}
+		buf_put_z(out, "\r\n");
+	}
+	return GO;
+}
+
+/* ---- what changed ---- */
+
+static void
+put_expunged(struct session *s, struct vanished_line *line, const struct change *change)
+{
+	s->work.told_expunge = true;
+	if (s->enabled & ENABLED_QRESYNC)
+		put_vanished(s, line, change->uid);
+	else
+		untagged(s, "%u EXPUNGE", change->seq);
+}
+
+static void
+put_change(struct session *s, struct vanished_line *line, const struct change *change)
 {
 	struct message message;
 
+	if (change->kind != CHANGE_EXPUNGED)
+		end_vanished(s, line);
 	switch (change->kind) {
 	case CHANGE_EXPUNGED:
-		untagged(s, "%u EXPUNGE", change->seq);
+		put_expunged(s, line, change);
 		return;
 	case CHANGE_EXISTS:
 		untagged(s, "%u EXISTS", change->seq);
@@ -34,7 +125,7 @@ put_change(struct session *s, const struct change *change)
 		return;
 	case CHANGE_FLAGS:
 		if (mailbox_message(s->mailbox, change->seq, &message))
-			put_flags_response(out_of(s), s->mailbox, &message);
+			put_flags_response(s, &message);
 		return;
 	case CHANGE_KEYWORDS:
 		sync_put_new_keywords(s);
@@ -45,6 +136,7 @@ put_change(struct session *s, const struct change *change)
 enum next
 sync_tell(struct session *s, bool hold_expunges)
 {
+	struct vanished_line line = { 0 };
 	struct change change;
 
 	if (look(s) == STORE_GONE) {
@@ -57,13 +149,82 @@ sync_tell(struct session *s, bool hold_expunges)
 		return GO;
 	}
 	for (;;) {
-		if (session_must_wait(s))
+		if (session_must_wait(s)) {
+			end_vanished(s, &line);
 			return WAIT;
-		if (!mailbox_next_change(s->mailbox, hold_expunges, &change))
+		}
+		if (!mailbox_next_change(s->mailbox, hold_expunges, &change)) {
+			end_vanished(s, &line);
 			return GO;
-		put_change(s, &change);
+		}
+		put_change(s, &line, &change);
 	}
 }
+
+/* ---- mod-sequences ---- */
+
+void
+sync_enable(struct session *s, unsigned bits)
+{
+	/* RFC 7162 3.1: who begins to ask is told where the mailbox is, if it has one. */
+	if (bits & ~s->enabled & ENABLED_CONDSTORE)
+		s->modseq_due = s->mailbox != NULL;
+	s->enabled |= bits;
+}
+
+static void
+knows_modseq(struct session *s, uint64_t modseq)
+{
+	s->modseq_known = modseq;
+	s->modseq_seen = 0;
+	s->modseq_due = false;
+}
+
+void
+sync_put_modseq(struct session *s)
+{
+	uint64_t modseq = mailbox_told_modseq(s->mailbox);
+
+	untagged(s, "OK [HIGHESTMODSEQ %llu] Changes are told up to here", (unsigned long long)modseq);
+	knows_modseq(s, modseq);
+}
+
+/* True: the reply is an OK, and has the code now. */
+static bool
+put_modseq_into_reply(struct session *s, uint64_t modseq)
+{
+	struct str words = buf_str(&s->reply);
+
+	if (!str_starts(words, STR("OK ")))
+		return false;
+	words = arena_str(s->arena, str_from(words, 3));
+	buf_clear(&s->reply);
+	buf_printf(&s->reply, "OK [HIGHESTMODSEQ %llu] %.*s", (unsigned long long)modseq,
+	    STR_ARG(words));
+	return true;
+}
+
+void
+sync_tell_modseq(struct session *s)
+{
+	bool qresync = s->enabled & ENABLED_QRESYNC;
+	uint64_t modseq, takes;
+
+	if (!(s->enabled & ENABLED_CONDSTORE))
+		return;
+	modseq = mailbox_told_modseq(s->mailbox);
+	takes = s->modseq_seen > s->modseq_known ? s->modseq_seen : s->modseq_known;
+	/* RFC 7162 3.2.7, 3.2.9, RFC 6851 4.4 */
+	if (qresync && s->work.told_expunge && s->command->tells_modseq &&
+	    put_modseq_into_reply(s, modseq))
+		knows_modseq(s, modseq);
+	else if (takes > modseq || s->modseq_due || (qresync && takes < modseq))
+		sync_put_modseq(s);
+	else
+		knows_modseq(s, takes);
+}
+
+/* ---- keywords ---- */
 
 void
 sync_put_keywords(struct session *s)
@@ -122,6 +283,12 @@ walk_numbers(struct session *s, const struct sequence_set *sent, bool by_uid, st
 		return false;
 	*out = (struct walk){ .set = set, .by_uid = by_uid };
 	return true;
+}
+
+struct walk
+walk_of(const struct uid_set *uids)
+{
+	return (struct walk){ .set = *uids, .by_uid = true };
 }
 
 bool
@@ -201,4 +368,41 @@ set_to_uids(struct session *s, const struct sequence_set *sent, bool by_uid,
 		return false;
 	*out = sent->saved ? uid_set_join(uids, saved_uids(s), s->arena) : uids;
 	return true;
+}
+
+/* The messages of the view that the range has: how many, and the number of the first. */
+static uint32_t
+messages_in(const struct mailbox *mailbox, const struct uid_range *range, uint32_t *first)
+{
+	const uint32_t end = range->last == UINT32_MAX ? mailbox_exists(mailbox) + 1 :
+	    mailbox_seq_from_uid(mailbox, range->last + 1);
+
+	*first = mailbox_seq_from_uid(mailbox, range->first);
+	return end - *first;
+}
+
+struct uid_set
+set_part(struct session *s, const struct uid_set *uids, const struct partial_range *range)
+{
+	struct uid_range *ranges = arena_array(s->arena, struct uid_range, uids->count);
+	struct message one, last;
+	struct partial_span span;
+	size_t all = 0, at = 0, count = 0;
+	uint32_t first, n;
+
+	for (size_t i = 0; i < uids->count; i++)
+		all += messages_in(s->mailbox, &uids->ranges[i], &first);
+	span = partial_range_in(range, all);
+	for (size_t i = 0; i < uids->count && at < span.from + span.n; i++, at += n) {
+		size_t from, end;
+
+		n = messages_in(s->mailbox, &uids->ranges[i], &first);
+		from = at > span.from ? at : span.from;
+		end = at + n < span.from + span.n ? at + n : span.from + span.n;
+		if (from >= end || !mailbox_message(s->mailbox, first + (uint32_t)(from - at), &one) ||
+		    !mailbox_message(s->mailbox, first + (uint32_t)(end - at) - 1, &last))
+			continue;
+		ranges[count++] = (struct uid_range){ one.uid, last.uid };
+	}
+	return (struct uid_set){ ranges, count };
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * What a session has to be told, one by one, from the folder's log: expunges when they may
- * be told, keywords before the flags that use them, then the new count.
+ * be told, keywords before the flags that use them, then the new count. And how far it has been told.
  */
 #include "maildir/private.h"
 
@@ -71,6 +71,33 @@ next_exists(struct mailbox *m, struct change *out)
 	m->exists = exists;
 	*out = (struct change){ .kind = CHANGE_EXISTS, .seq = exists };
 	return true;
+}
+
+static bool
+is_told(const struct mailbox *m, uint64_t at, const struct log_entry *e)
+{
+	if (e->expunged)
+		return at < m->expunges_at || e->uid > m->uid_told;
+	return at < m->flags_at || e->by == m;
+}
+
+uint64_t
+mailbox_told_modseq(const struct mailbox *m)
+{
+	const struct folder *f = m->folder;
+	uint64_t told = f->box.modseq;
+	uint64_t at = m->expunges_at < m->flags_at ? m->expunges_at : m->flags_at;
+
+	for (; at < f->log_first + f->log_count; at++) {
+		const struct log_entry *e = &f->log[at - f->log_first];
+
+		if (e->modseq <= told && !is_told(m, at, e))
+			told = e->modseq - 1;
+	}
+	for (size_t i = f->count; i-- > 0 && f->rows[i].uid > m->uid_told;)
+		if (!f->rows[i].dead && f->rows[i].modseq <= told)
+			told = f->rows[i].modseq - 1;
+	return told;
 }
 
 bool

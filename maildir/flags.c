@@ -22,38 +22,36 @@ struct store_job {
 	uint64_t unchanged_since;
 	struct box box;
 	uint64_t modseq;	/* 0: nothing has changed yet */
+	bool gone;
 	struct buf modified;	/* struct uid_range */
 	struct buf changed;	/* struct row, as they are to be */
 };
 
 static enum store_result store(struct mailbox *m, const struct uid_set *set, enum flag_change change,
-    const struct flags *flags, uint64_t unchanged_since, struct arena *arena,
-    struct uid_set *modified);
+    const struct flags *flags, uint64_t unchanged_since, struct arena *arena, struct stored *out);
 static enum store_result resolve_keywords(struct store_job *job, const struct flags *flags);
 static enum store_result store_range(struct store_job *job, const struct uid_range *range);
 static enum store_result store_one(struct store_job *job, const struct row *row);
 
 enum store_result
 mailbox_store(struct mailbox *m, const struct uid_set *set, enum flag_change change,
-    const struct flags *flags, uint64_t unchanged_since, struct arena *arena,
-    struct uid_set *modified)
+    const struct flags *flags, uint64_t unchanged_since, struct arena *arena, struct stored *out)
 {
 	enum store_result r;
 
 	if (m->read_only)
 		return STORE_READ_ONLY;
-	r = store(m, set, change, flags, unchanged_since, arena, modified);
+	r = store(m, set, change, flags, unchanged_since, arena, out);
 	/* \Deleted is how room is made. */
 	for (int step = 0; r == STORE_FULL && (flags->system & FLAG_DELETED) != 0 &&
 	    reserve_release(m->folder->account, step); step++)
-		r = store(m, set, change, flags, unchanged_since, arena, modified);
+		r = store(m, set, change, flags, unchanged_since, arena, out);
 	return r;
 }
 
 static enum store_result
 store(struct mailbox *m, const struct uid_set *set, enum flag_change change,
-    const struct flags *flags, uint64_t unchanged_since, struct arena *arena,
-    struct uid_set *modified)
+    const struct flags *flags, uint64_t unchanged_since, struct arena *arena, struct stored *out)
 {
 	struct folder *f = m->folder;
 	struct account *a = f->account;
@@ -80,8 +78,9 @@ store(struct mailbox *m, const struct uid_set *set, enum flag_change change,
 		watch_notify(a);
 	}
 	if (r == STORE_OK) {
-		modified->count = job.modified.n / sizeof(struct uid_range);
-		modified->ranges = job.modified.n == 0 ? NULL :
+		*out = (struct stored){ .modseq = job.modseq, .gone = job.gone };
+		out->modified.count = job.modified.n / sizeof(struct uid_range);
+		out->modified.ranges = job.modified.n == 0 ? NULL :
 		    (const struct uid_range *)(const void *)arena_str(arena,
 			buf_str(&job.modified)).p;
 	}
@@ -123,8 +122,21 @@ store_range(struct store_job *job, const struct uid_range *range)
 			break;
 		if (!row->dead)
 			r = store_one(job, row);
+		else
+			job->gone |= view_sees(job->m, row);
 	}
 	return r;
+}
+
+/* RFC 7162 3.1.3: may the message not be changed, as it changed meanwhile? */
+static bool
+is_modified(const struct store_job *job, const struct row *row)
+{
+	if (row->modseq <= job->unchanged_since)
+		return false;
+	/* Since 0 all has changed that there is: system flags, set or not, and keywords that are set. */
+	return job->unchanged_since > 0 || job->change == FLAGS_REPLACE || job->system != 0 ||
+	    (row->keywords & job->keywords) != 0;
 }
 
 static enum store_result
@@ -137,8 +149,7 @@ store_one(struct store_job *job, const struct row *row)
 	struct row now;
 	enum store_result r = STORE_OK;
 
-	/* RFC 7162 3.1.3. */
-	if (job->unchanged_since != 0 && row->modseq > job->unchanged_since) {
+	if (is_modified(job, row)) {
 		struct uid_range one = { row->uid, row->uid };
 
 		buf_put(&job->modified, (struct str){ (const char *)&one, sizeof(one) });

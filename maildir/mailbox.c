@@ -207,6 +207,13 @@ is_recent(const struct mailbox *m, uint32_t uid)
 	return false;
 }
 
+/* It was as it is shown until it was expunged; what that was, the session is not told yet. */
+static uint64_t
+modseq_of_dead(const struct folder *f, const struct row *row)
+{
+	return f->log[row->modseq - f->log_first].modseq - 1;
+}
+
 bool
 mailbox_message(const struct mailbox *m, uint32_t seq, struct message *out)
 {
@@ -220,10 +227,11 @@ mailbox_message(const struct mailbox *m, uint32_t seq, struct message *out)
 		.uid = row->uid,
 		.flags = row->flags,
 		.keywords = row->keywords,
-		.modseq = row->dead ? m->folder->box.modseq : row->modseq,
+		.modseq = row->dead ? modseq_of_dead(m->folder, row) : row->modseq,
 		.size = row->size,
 		.internal_date = row->internal_date,
 		.recent = is_recent(m, row->uid),
+		.gone = row->dead,
 	};
 	return true;
 }

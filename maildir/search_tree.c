@@ -211,6 +211,8 @@ answer_of(struct search_tree *t, const struct search_node *node)
 		return said(m->size > key->number);
 	case SEARCH_SMALLER:
 		return said(m->size < key->number);
+	case SEARCH_MODSEQ:
+		return said(m->modseq >= key->number);
 	case SEARCH_HEADER:
 	case SEARCH_BODY:
 	case SEARCH_TEXT:

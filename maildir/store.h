@@ -205,6 +205,7 @@ struct message {
 	uint32_t size;		/* octets as sent on the wire, CRLF line ends */
 	int64_t internal_date;	/* seconds since 1970 */
 	bool recent;
+	bool gone;		/* expunged, which mailbox_next_change is still to tell */
 };
 
 /* False where seq is 0 or beyond mailbox_exists. */
@@ -236,6 +237,12 @@ struct change {
  */
 must_check bool mailbox_next_change(struct mailbox *, bool hold_expunges, struct change *out);
 
+/*
+ * The session knows the mailbox as of this modseq: no change up to it is still to be told by mailbox_next_change. Less
+ * than mailbox_highest_modseq while one is held back. What the session stored itself counts as told.
+ */
+uint64_t mailbox_told_modseq(const struct mailbox *);
+
 /* Sorted, disjoint ranges, first <= last. */
 struct uid_range {
 	uint32_t first;
@@ -257,17 +264,26 @@ bool uid_set_has(const struct uid_set *, uint32_t uid);
 must_check enum store_result mailbox_vanished(struct mailbox *, uint64_t since, struct arena *,
     struct uid_set *out);
 
+/* Messages of the view with a larger modseq than that: new ones too, no gone ones. In memory, and nothing that fails. */
+void mailbox_changed(const struct mailbox *, uint64_t since, struct arena *, struct uid_set *out);
+
 enum flag_change { FLAGS_ADD, FLAGS_REMOVE, FLAGS_REPLACE };
+
+struct stored {
+	struct uid_set modified;	/* left alone: changed since; in the arena */
+	uint64_t modseq;		/* of what was changed; 0: all was so already */
+	bool gone;			/* some of the set are gone, though the view shows them */
+};
 
 /*
  * Changes flags of the messages of the set that exist. The caller tells the client the result
  * (mailbox_message shows it at once) unless it was silent; either way next_change does not. Messages gone
- * meanwhile are skipped. unchanged_since: 0, or leaves alone what has a larger modseq
- * and adds its uid to *modified (RFC 7162), an array in the arena.
+ * meanwhile are skipped. unchanged_since: a message is left alone where what is to be changed of it has changed after
+ * that modseq (RFC 7162 3.1.3); with 0 where it has such a keyword, or a system flag is to be changed. UINT64_MAX: never.
  */
 must_check enum store_result mailbox_store(struct mailbox *, const struct uid_set *,
     enum flag_change, const struct flags *, uint64_t unchanged_since, struct arena *,
-    struct uid_set *modified);
+    struct stored *out);
 
 /* UIDs of copies, for COPYUID (RFC 4315 3): pairs in ascending order of source. */
 struct copied {
@@ -368,6 +384,7 @@ enum search_kind {
 	SEARCH_LARGER, SEARCH_SMALLER,		/* .number octets */
 	SEARCH_HEADER,				/* .field, .text; empty text: field is there */
 	SEARCH_BODY, SEARCH_TEXT,		/* .text */
+	SEARCH_MODSEQ,				/* .number or larger */
 };
 
 /*

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What a client that was away has to forget (RFC 7162 3.2.5). The list of expunged UIDs is complete from its latest
+ * What a client that was away has to learn and to forget (RFC 7162 3.2.5). The list of expunged UIDs is complete from its latest
  * mark on, a row with UID 0; who comes from before it is told of every UID that is not there, which is always right.
  */
 #include <stdlib.h>
@@ -19,6 +19,15 @@ put_range(struct buf *out, uint32_t first, uint32_t last)
 	struct uid_range r = { first, last };
 
 	buf_put(out, (struct str){ (const char *)&r, sizeof(r) });
+}
+
+static struct uid_set
+ranges_of(const struct buf *ranges, struct arena *arena)
+{
+	if (ranges->n == 0)
+		return (struct uid_set){ 0 };
+	return (struct uid_set){ (const struct uid_range *)(const void *)arena_str(arena, buf_str(ranges)).p,
+		ranges->n / sizeof(struct uid_range) };
 }
 
 static void
@@ -103,7 +112,30 @@ mailbox_vanished(struct mailbox *m, uint64_t since, struct arena *arena, struct 
 		put_all_missing(f, &ranges);
 	else
 		put_uids(&uids, &ranges);
-	*out = (struct uid_set){ ranges.n == 0 ? NULL : (const struct uid_range *)(const void *)
-	    arena_str(arena, buf_str(&ranges)).p, ranges.n / sizeof(struct uid_range) };
+	*out = ranges_of(&ranges, arena);
 	return STORE_OK;
+}
+
+void
+mailbox_changed(const struct mailbox *m, uint64_t since, struct arena *arena, struct uid_set *out)
+{
+	const struct folder *f = m->folder;
+	scoped_buf ranges = BUF_INIT;
+	uint32_t first = 0, last = 0;	/* of the run at hand; 0: none */
+
+	/* Who knows all there is need not go through it. */
+	for (size_t i = 0; since < f->box.modseq && i < f->count && f->rows[i].uid <= m->uid_told; i++) {
+		const struct row *row = &f->rows[i];
+
+		if (!row->dead && row->modseq > since) {
+			first = first == 0 ? row->uid : first;
+			last = row->uid;
+		} else if (first != 0) {
+			put_range(&ranges, first, last);
+			first = 0;
+		}
+	}
+	if (first != 0)
+		put_range(&ranges, first, last);
+	*out = ranges_of(&ranges, arena);
 }

@@ -28,11 +28,11 @@ static enum store_result
 set_flag(struct session *s, const struct uid_set *set, uint32_t flag, struct arena *arena)
 {
 	struct flags flags = { .system = flag };
-	struct uid_set modified;
+	struct stored stored;
 
 	if (set->count == 0)
 		return STORE_OK;
-	return mailbox_store(s->mailbox, set, FLAGS_ADD, &flags, 0, arena, &modified);
+	return mailbox_store(s->mailbox, set, FLAGS_ADD, &flags, UINT64_MAX, arena, &stored);
 }
 
 /* What was fetched is seen, as an IMAP client of the same account wants to know. */

@@ -20,15 +20,41 @@ from trivet import equal, imap, need, ok, pop3, run_program, slow_build
 HOST = "localhost"      # a name of the certificate
 
 
+def environment(folder):
+    env = {**os.environ, "HOME": folder, "LC_ALL": "C.UTF-8", "TERM": "xterm", "FETCHMAILHOME": folder}
+    env.pop("LD_PRELOAD", None)
+    return env
+
+
 def run(folder, *words, **options):
     """The program's standard output; fails with what it said."""
-    env = {**os.environ, "HOME": folder, "LC_ALL": "C.UTF-8", "TERM": "xterm", **options.pop("env", {})}
-    env.pop("LD_PRELOAD", None)
+    env = {**environment(folder), **options.pop("env", {})}
     done = run_program(*words, env=env, cwd=folder, **options)
     if done.returncode != 0:
         raise AssertionError(f"{words[0]} ended with {done.returncode}: "
                              + (done.stderr + done.stdout[-2000:]).decode("utf-8", "replace"))
     return done.stdout
+
+
+class Background:
+    """A program that goes on until it is told to end."""
+
+    def __init__(self, folder, *words):
+        self.said = open(f"{folder}/said", "wb")
+        self.child = subprocess.Popen(words, cwd=folder, stdin=subprocess.DEVNULL, stdout=self.said,
+                                      stderr=self.said, env=environment(folder))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.child.terminate()
+        try:
+            self.child.wait(3 * slow_build())
+        except subprocess.TimeoutExpired:
+            self.child.kill()
+            self.child.wait()
+        self.said.close()
 
 
 def write(folder, name, text, mode=0o600):
@@ -196,9 +222,10 @@ SyncState *
 
 
 def taker(folder):
-    """A delivery program that writes each message to a file of its own."""
+    """A delivery program that writes each message to a file of its own, which is there only when it is whole."""
     os.makedirs(f"{folder}/taken", exist_ok=True)
-    return write(folder, "take", f"#!/bin/sh\nexec cat > {folder}/taken/$$\n", 0o700)
+    return write(folder, "take", f"#!/bin/sh\ncat > {folder}/taking.$$ && mv {folder}/taking.$$ {folder}/taken/$$\n",
+                 0o700)
 
 
 def read_by_fetchmail(site, mode, user, folder, protocol, plain_port, tls_port):

@@ -9,7 +9,7 @@ static const struct {
 } rows[] = {
 	{ "NOOP", parse_nothing }, { "LOGIN", parse_login },
 	{ "AUTHENTICATE", parse_authenticate }, { "ID", parse_id }, { "ENABLE", parse_enable },
-	{ "GETQUOTA", parse_getquota }, { "SELECT", parse_mailbox }, { "CREATE", parse_create },
+	{ "GETQUOTA", parse_getquota }, { "SELECT", parse_select }, { "DELETE", parse_mailbox }, { "CREATE", parse_create },
 	{ "RENAME", parse_rename }, { "STATUS", parse_status }, { "LIST", parse_list },
 	{ "LSUB", parse_lsub }, { "APPEND", parse_append }, { "FETCH", parse_fetch },
 	{ "STORE", parse_store }, { "COPY", parse_copy }, { "EXPUNGE", parse_expunge },
@@ -53,6 +53,8 @@ static void
 look_at_fetch(const struct fetch_arguments *fetch)
 {
 	must(fetch->count > 0, "FETCH asks for something");
+	must(!fetch->vanished || fetch->changed_since > 0, "VANISHED goes with CHANGEDSINCE");
+	must(fetch->changed_since <= INT64_MAX, "a mod-sequence has 63 bits");
 	for (size_t i = 0; i < fetch->count; i++) {
 		const struct section *section = &fetch->items[i].section;
 
@@ -62,6 +64,39 @@ look_at_fetch(const struct fetch_arguments *fetch)
 		must(!str_has_char(section->echo, '\n'), "a section's name is a line");
 		must(!section->partial || section->length > 0, "a part has a length");
 	}
+}
+
+/* RFC 7162 7: no "*"; the sets that are matched go up. Numbers in it. */
+static uint64_t
+look_at_known(const struct sequence_set *set, bool ascending)
+{
+	uint64_t count = 0;
+
+	for (size_t i = 0; i < set->count; i++) {
+		must(set->ranges[i].first > 0 && set->ranges[i].last > 0, "QRESYNC has no *");
+		if (!ascending)
+			continue;
+		must(set->ranges[i].first <= set->ranges[i].last, "what is matched goes up");
+		must(i == 0 || set->ranges[i].first > set->ranges[i - 1].last, "and on");
+		count += (uint64_t)set->ranges[i].last - set->ranges[i].first + 1;
+	}
+	return count;
+}
+
+static void
+look_at_select(const struct select_arguments *select)
+{
+	const struct resync_arguments *resync = &select->resync;
+
+	look_at_name(&select->name);
+	if (!select->qresync)
+		return;
+	must(resync->uidvalidity > 0, "a UIDVALIDITY is not 0");
+	must(resync->modseq > 0 && resync->modseq <= INT64_MAX, "a mod-sequence has 63 bits");
+	must(resync->has_uids == (resync->uids.count > 0), "known UIDs are some");
+	look_at_known(&resync->uids, false);
+	must(look_at_known(&resync->known_seqs, true) == look_at_known(&resync->known_uids, true),
+	    "as many numbers as UIDs");
 }
 
 static size_t
@@ -93,6 +128,8 @@ look_at(const struct request *req, parse_arguments *parse, struct arena *arena)
 {
 	if (parse == parse_mailbox || parse == parse_create)
 		look_at_name(&req->mailbox.name);
+	if (parse == parse_select)
+		look_at_select(&req->select);
 	if (parse == parse_rename)
 		look_at_name(&req->mailbox.to);
 	if (parse == parse_status)

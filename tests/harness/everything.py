@@ -15,7 +15,7 @@ import time
 
 sys.dont_write_bytecode = True
 
-from packages import TOP, install, missing_packages, packages_of
+from packages import TOP, install, install_imapflow, missing_packages, packages_of
 
 FIRST = ["unit", "imap", "pop3", "smtp", "mail", "clients"]     # others follow by name
 LAST = ["conformance"]          # looks at what came of the others
@@ -187,6 +187,8 @@ def main():
         say("0 passed, 1 failed, 0 skipped")
         return 1
     set_environment(folder, args)
+    if "clients" in chosen and not args.no_install:
+        install_imapflow()
     if not args.only:
         forget_results(folder)
     total, lines = [0, 0, 0], []

@@ -2,7 +2,8 @@
 """What an IMAP server may say, and nothing else: a strict reader of RFC 3501 section 9, "greeting" and "response".
 
 Extensions: RFC 2342 NAMESPACE, 2971 ID, 4315 UIDPLUS, 5161 ENABLE, 5258 and 3348 LIST, 6154 SPECIAL-USE, 5530 and
-others' response codes, 9208 QUOTA, 4466 and 4731 ESEARCH, 5182 SEARCHRES, 9394 PARTIAL. The methods of Response are named as the ABNF's rules. Stricter than the ABNF
+others' response codes, 9208 QUOTA, 4466 and 4731 ESEARCH, 5182 SEARCHRES, 9394 PARTIAL, 7162 CONDSTORE and QRESYNC. The
+methods of Response are named as the ABNF's rules. Stricter than the ABNF
 where it says more in prose: INBOX's spelling, modified UTF-7, codes that nobody registered, items told twice.
 
     check(octets)       one response with its literals and its CRLF; raises Violation
@@ -50,7 +51,7 @@ BARE_CODES = {
     b"CANNOT", b"LIMIT", b"OVERQUOTA", b"ALREADYEXISTS", b"NONEXISTENT",                        # 5530
     b"USEATTR", b"TOOBIG", b"HASCHILDREN", b"CLOSED",                                           # 6154, 4469, 9051, 7162
     b"NOTSAVED", b"COMPRESSIONACTIVE"}                                                          # 5182, 4978
-STATUS_ITEMS = {b"MESSAGES", b"RECENT", b"UIDNEXT", b"UIDVALIDITY", b"UNSEEN"}
+STATUS_ITEMS = {b"MESSAGES", b"RECENT", b"UIDNEXT", b"UIDVALIDITY", b"UNSEEN", b"HIGHESTMODSEQ"}
 ENCODINGS = {b"7BIT", b"8BIT", b"BINARY", b"BASE64", b"QUOTED-PRINTABLE"}
 FIELDS_OF_ID_MAX, FIELD_OF_ID_MAX, VALUE_OF_ID_MAX = 30, 30, 1024       # RFC 2971 3.3
 
@@ -142,6 +143,9 @@ class Response:
 
     def number64(self):
         return self.number_of(1 << 63, 0)
+
+    def mod_sequence_value(self):
+        return self.number_of(1 << 63, 1)
 
     def string(self):
         quoted = self.find(QUOTED)
@@ -277,6 +281,10 @@ class Response:
             self.uid_set()
         elif name == b"COPYUID":
             self.code_copyuid()
+        elif name == b"HIGHESTMODSEQ":
+            self.items["modseq"] = self.mod_sequence_value()
+        elif name == b"MODIFIED":
+            self.uid_set()
         else:
             self.fail("a registered response code before")
 
@@ -323,7 +331,10 @@ class Response:
         if name not in STATUS_ITEMS:
             self.fail("an item of STATUS before")
         self.sp()
-        self.nz_number() if name in (b"UIDNEXT", b"UIDVALIDITY") else self.a_number()
+        if name == b"HIGHESTMODSEQ":
+            self.number64()
+        else:
+            self.nz_number() if name in (b"UIDNEXT", b"UIDVALIDITY") else self.a_number()
         return name
 
     def status(self):
@@ -491,6 +502,8 @@ class Response:
             return self.a_number()
         if name == b"UID":
             return self.nz_number()
+        if name == b"MODSEQ":
+            return self.parenthesised(self.mod_sequence_value, may_be_empty=False)[0]
         if name in (b"BODY", b"BODYSTRUCTURE"):
             return self.body(name == b"BODYSTRUCTURE")
         return self.fail("an item of FETCH before")
@@ -557,10 +570,7 @@ class Response:
             while self.take(b" "):
                 self.atom()
         elif word in (b"SEARCH", b"SORT"):
-            numbers = []
-            while self.take(b" "):
-                numbers.append(self.nz_number())
-            self.no_twins(numbers, "number")
+            self.found()
         elif word == b"THREAD":
             self.threads()
         elif word == b"ESEARCH":
@@ -568,6 +578,22 @@ class Response:
         else:
             self.sp()
             self.untagged_data(word)
+
+    def found(self):
+        """*(SP nz-number) [SP search-sort-mod-seq]"""
+        numbers = []
+        while self.take(b" "):
+            if numbers and self.take(b"(MODSEQ "):
+                self.mod_sequence_value()
+                self.need(b")")
+                break
+            numbers.append(self.nz_number())
+        self.no_twins(numbers, "number")
+
+    def vanished(self):
+        if self.take(b"(EARLIER)"):
+            self.sp()
+        self.uid_set()
 
     def esearch(self):
         """RFC 4466 "esearch-response"; always with the tag that asked, and each item once"""
@@ -590,6 +616,8 @@ class Response:
             return self.nz_number()
         if name == b"COUNT":
             return self.a_number()
+        if name == b"MODSEQ":
+            return self.mod_sequence_value()
         if name == b"ALL":
             return self.run(UID_SET, "a set of messages")
         if name == b"PARTIAL":
@@ -635,6 +663,8 @@ class Response:
             self.mailbox_list(XLIST_FLAGS)
         elif word == b"STATUS":
             self.status()
+        elif word == b"VANISHED":
+            self.vanished()
         elif word == b"QUOTA":
             self.astring()
             self.sp()

@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: ISC
-"""The lists contrib/packages.* and what of them is not installed. Where it is no Debian, nothing is missing."""
+"""The lists contrib/packages.* and what of them is not installed. Where it is no Debian, nothing is missing.
 
+Besides, imapflow, which Debian does not have: npm puts it into the build folder, as the lock file in
+tests/clients/imapflow says.
+"""
+
+import filecmp
 import os
 import shutil
 import subprocess
@@ -10,8 +15,10 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 
 
 def packages_of(name):
+    """Behind a package stand the programs that will do in its place, wherever they are from."""
     with open(f"{TOP}/contrib/packages.{name}", encoding="ascii") as f:
-        return [line.strip() for line in f if line.strip() and not line.startswith("#")]
+        rows = [line.split() for line in f if line.strip() and not line.startswith("#")]
+    return [package for package, *programs in rows if not programs or not all(map(shutil.which, programs))]
 
 
 def missing_packages(names):
@@ -66,3 +73,34 @@ def install(names):
     if done.returncode != 0:
         print(done.stdout[-3000:])
     return done.returncode == 0
+
+
+# ---- imapflow ----
+
+def imapflow_folder():
+    from sites import build_dir
+    return os.path.join(build_dir(), "tests", "clients", "imapflow")
+
+
+def install_imapflow():
+    """True where the build folder has it in the version of the lock file."""
+    folder, lists = imapflow_folder(), ("package.json", "package-lock.json")
+    source = f"{TOP}/tests/clients/imapflow"
+    if all(os.path.exists(f"{folder}/node_modules/{n}") and
+           filecmp.cmp(f"{folder}/node_modules/{n}", f"{source}/{n}", shallow=False) for n in lists):
+        return True
+    if shutil.which("npm") is None:
+        return False
+    print("To be installed with npm, into the build folder: imapflow and what it needs", flush=True)
+    os.makedirs(folder, exist_ok=True)
+    for name in lists:
+        shutil.copy(f"{source}/{name}", folder)
+    done = subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"],
+                          cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          text=True)
+    if done.returncode != 0:
+        print(done.stdout[-3000:])
+        return False
+    for name in lists:          # only now is it whole
+        shutil.copy(f"{source}/{name}", f"{folder}/node_modules")
+    return True

@@ -377,7 +377,8 @@ static void
 use_handle(const struct op *op)
 {
 	struct view *v = &w.view[op->handle];
-	struct uid_set set = set_of(op), modified = { 0 };
+	struct uid_set set = set_of(op);
+	struct stored stored = { 0 };
 	struct copied copied = { 0 };
 	struct str room[WORDS];
 	struct flags flags = flags_of(op, room);
@@ -387,8 +388,8 @@ use_handle(const struct op *op)
 	if (v->m == NULL || !str_eq(mailbox_id(v->m), str_of(op->id)))
 		return;
 	if (op->kind == DO_STORE)
-		w.answer.result = mailbox_store(v->m, &set, op->how, &flags, op->unchanged_since, w.arena,
-		    &modified);
+		w.answer.result = mailbox_store(v->m, &set, op->how, &flags,
+		    op->unchanged_since != 0 ? op->unchanged_since : UINT64_MAX, w.arena, &stored);
 	else if (op->kind == DO_EXPUNGE)
 		w.answer.result = mailbox_expunge(v->m, op->all ? NULL : &set);
 	else
@@ -396,9 +397,9 @@ use_handle(const struct op *op)
 		    str_of(op->to), w.arena, &copied);
 	if (w.answer.result != STORE_OK)
 		return;
-	w.answer.count = (uint32_t)(op->kind == DO_STORE ? modified.count : copied.count);
+	w.answer.count = (uint32_t)(op->kind == DO_STORE ? stored.modified.count : copied.count);
 	for (uint32_t i = 0; i < w.answer.count; i++) {
-		w.answer.from[i] = op->kind == DO_STORE ? modified.ranges[i].first : copied.from[i];
+		w.answer.from[i] = op->kind == DO_STORE ? stored.modified.ranges[i].first : copied.from[i];
 		w.answer.to[i] = op->kind == DO_STORE ? 0 : copied.to[i];
 	}
 	/* The one who stored tells the client by itself. */

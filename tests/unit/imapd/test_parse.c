@@ -189,15 +189,52 @@ static void
 names_are_decoded_and_inbox_is_in_capitals(void **state)
 {
 	(void)state;
-	good(parse_mailbox, "a SELECT inbox");
+	good(parse_mailbox, "a DELETE inbox");
 	assert_str(req.mailbox.name.utf8, "INBOX");
-	good(parse_mailbox, "a SELECT InBox/&wtzV2A-");
+	good(parse_mailbox, "a DELETE InBox/&wtzV2A-");
 	assert_str(req.mailbox.name.utf8, "INBOX/\uc2dc\ud5d8");
 	assert_str(req.mailbox.name.sent, "InBox/&wtzV2A-");
-	good(parse_mailbox, "a SELECT inboxes");
+	good(parse_mailbox, "a DELETE inboxes");
 	assert_str(req.mailbox.name.utf8, "inboxes");
-	good(parse_mailbox, "a SELECT {6}\r\na b\\c\"");
+	good(parse_mailbox, "a DELETE {6}\r\na b\\c\"");
 	assert_str(req.mailbox.name.utf8, "a b\\c\"");
+}
+
+/* RFC 4466 2.1, RFC 7162 7. */
+static void
+select_takes_parameters(void **state)
+{
+	(void)state;
+	good(parse_select, "a SELECT inbox");
+	assert_str(req.select.name.utf8, "INBOX");
+	assert_false(req.select.condstore);
+	assert_false(req.select.qresync);
+	good(parse_select, "a EXAMINE \"a\" (condstore)");
+	assert_true(req.select.condstore);
+	good(parse_select, "a SELECT a (QRESYNC (67890007 20050715194045000) CONDSTORE)");
+	assert_true(req.select.condstore && req.select.qresync);
+	assert_int_equal(req.select.resync.uidvalidity, 67890007);
+	assert_true(req.select.resync.modseq == 20050715194045000);
+	assert_false(req.select.resync.has_uids);
+	good(parse_select, "a SELECT {1}\r\na (QRESYNC (1 2 41,43:211,541:214))");
+	assert_int_equal(req.select.resync.uids.count, 3);
+	good(parse_select, "a SELECT a (QRESYNC (1 2 1:9 (2,4:5 3,7:8)))");
+	assert_int_equal(req.select.resync.known_seqs.count, 2);
+	assert_int_equal(req.select.resync.known_uids.ranges[1].last, 8);
+	good(parse_select, "a SELECT a (QRESYNC (1 9223372036854775807 (1:4294967295 1:4294967295)))");
+	assert_false(req.select.resync.has_uids);
+	BAD_ONES(parse_select, "a SELECT", "a SELECT a ()", "a SELECT a (CONDSTORE", "a SELECT a CONDSTORE",
+	    "a SELECT a (CONDSTORE CONDSTORE)", "a SELECT a (CONDSTOREX)", "a SELECT a (FOO)",
+	    "a SELECT a (CONDSTORE )", "a SELECT a (CONDSTORE) x", "a SELECT a (QRESYNC)",
+	    "a SELECT a (QRESYNC ())", "a SELECT a (QRESYNC (1))", "a SELECT a (QRESYNC (0 1))",
+	    "a SELECT a (QRESYNC (1 0))", "a SELECT a (QRESYNC (1 9223372036854775808))",
+	    "a SELECT a (QRESYNC (4294967296 1))", "a SELECT a (QRESYNC (1 2 *))",
+	    "a SELECT a (QRESYNC (1 2 1:*))", "a SELECT a (QRESYNC (1 2 ))", "a SELECT a (QRESYNC (1 2)",
+	    "a SELECT a (QRESYNC (1 2 3 4))", "a SELECT a (QRESYNC (1 2 3 (1)))",
+	    "a SELECT a (QRESYNC (1 2 3 (1 2 3)))", "a SELECT a (QRESYNC (1 2 3 (1 *)))",
+	    "a SELECT a (QRESYNC (1 2 3 (1:2 1)))", "a SELECT a (QRESYNC (1 2 3 (2,1 2,3)))",
+	    "a SELECT a (QRESYNC (1 2 3 (2:1 2:3)))", "a SELECT a (QRESYNC (1 2 3 (1,2 3,3)))",
+	    "a SELECT a (QRESYNC (1 2 3 (1 2)) QRESYNC (1 2))", "a SELECT a (QRESYNC (1 2 (1 2) 3))");
 }
 
 static void
@@ -338,6 +375,42 @@ sets_become_sorted_and_disjoint(void **state)
 }
 
 static void
+expect_both(const char *one, const char *other, const char *expected)
+{
+	scoped_buf out = BUF_INIT;
+	scoped_buf command = BUF_INIT;
+	struct uid_set a, b = { 0 }, both;
+
+	buf_printf(&command, "a UID EXPUNGE %s", one);
+	good(parse_expunge, buf_z(&command));
+	a = sequence_set_resolve(&req.expunge.set, 10, arena);
+	if (*other != '\0') {
+		struct lexer lexer = lexer_of(arena, str_of(other));
+		struct sequence_set second;
+
+		assert_true(take_set(&lexer, &second));
+		b = sequence_set_resolve(&second, 10, arena);
+	}
+	both = uid_set_both(&a, &b, arena);
+	for (size_t i = 0; i < both.count; i++)
+		buf_printf(&out, "%s%u-%u", i ? " " : "", both.ranges[i].first, both.ranges[i].last);
+	assert_string_equal(buf_z(&out), expected);
+}
+
+static void
+sets_have_what_is_in_both(void **state)
+{
+	(void)state;
+	expect_both("1:10", "2,4:6,9:20", "2-2 4-6 9-10");
+	expect_both("2,4:6,9:20", "1:10", "2-2 4-6 9-10");
+	expect_both("1:3,5:7", "3:5", "3-3 5-5");
+	expect_both("1:3", "4:5", "");
+	expect_both("1:3", "", "");
+	expect_both("1:4294967295", "4294967295", "4294967295-4294967295");
+	expect_both("1,3,5,7", "1:2,5:7,9", "1-1 5-5 7-7");
+}
+
+static void
 a_set_is_what_was_saved(void **state)
 {
 	struct uid_range one[] = { { 1, 3 }, { 9, 9 } }, other[] = { { 4, 5 }, { 20, 30 } };
@@ -415,7 +488,12 @@ store_takes_flags_both_ways(void **state)
 	    "a STORE 1 FLAGS (\\Recent)", "a STORE 1 FLAGS (\\Foo)", "a STORE 1 FLAGS (\\*)",
 	    "a STORE 1 FLAGS (a", "a STORE 1 FLAGS (a ) b", "a STORE 1 *FLAGS (a)",
 	    "a STORE 1 FLAGS.LOUD (a)", "a STORE 1 + FLAGS (a)", "a STORE 1 FLAGS (\"a\")",
-	    "a STORE 1 FLAGS (\xc3\xa9)", "a STORE 1 (UNCHANGEDSINCE 5) FLAGS (a)");
+	    "a STORE 1 FLAGS (\xc3\xa9)",
+	    "a STORE 1 (UNCHANGEDSINCE) FLAGS (a)", "a STORE 1 (UNCHANGEDSINCE 5)FLAGS (a)",
+	    "a STORE 1 () FLAGS (a)", "a STORE 1 (CHANGEDSINCE 5) FLAGS (a)",
+	    "a STORE 1 (UNCHANGEDSINCE 5 UNCHANGEDSINCE 5) FLAGS (a)",
+	    "a STORE 1 (UNCHANGEDSINCE 9223372036854775808) FLAGS (a)",
+	    "a STORE 1 (UNCHANGEDSINCE -1) FLAGS (a)", "a STORE 1 (UNCHANGEDSINCE 5 FLAGS (a)");
 }
 
 static void
@@ -541,7 +619,46 @@ fetch_of_nonsense_is_refused(void **state)
 	    "a FETCH 1 BODY[]<1>", "a FETCH 1 BODY[]<1.0>", "a FETCH 1 BODY[]<1.2",
 	    "a FETCH 1 BODY[]<4294967296.1>", "a FETCH 1 BODY.PEEK", "a FETCH 1 FLAGS[]",
 	    "a FETCH 1 BODY[TEXT.1]", "a FETCH 1 BODY[1.2.3.HEADER.FIELDS.NOT]",
-	    "a FETCH 1 (FLAGS) (CHANGEDSINCE 5)", "a FETCH 1 \"body.peek[]\"");
+	    "a FETCH 1 \"body.peek[]\"");
+}
+
+/* RFC 4466 2.4, RFC 7162 3.1.4.1, 3.2.6. */
+static void
+fetch_takes_modifiers(void **state)
+{
+	(void)state;
+	good(parse_fetch, "a FETCH 1 (FLAGS) (changedsince 5)");
+	assert_int_equal(req.fetch.changed_since, 5);
+	assert_false(req.fetch.vanished);
+	assert_int_equal(req.fetch.count, 2);
+	assert_int_equal(req.fetch.items[1].kind, FETCH_MODSEQ);
+	good(parse_fetch, "a UID FETCH 1 (MODSEQ FLAGS) (VANISHED CHANGEDSINCE 9223372036854775807)");
+	assert_true(req.fetch.changed_since == INT64_MAX);
+	assert_true(req.fetch.vanished);
+	assert_int_equal(req.fetch.count, 3);
+	good(parse_fetch, "a FETCH 1 FAST (CHANGEDSINCE 1)");
+	assert_int_equal(req.fetch.count, 4);
+	good(parse_fetch, "a UID FETCH 1:* (UID FLAGS) (PARTIAL -1:-30 CHANGEDSINCE 98305)");
+	assert_true(req.fetch.is_partial);
+	assert_true(req.fetch.partial.from_end);
+	assert_int_equal(req.fetch.partial.last, 30);
+	assert_int_equal(req.fetch.changed_since, 98305);
+	good(parse_fetch, "a UID FETCH 1:* FLAGS (CHANGEDSINCE 98305 partial 5:1)");
+	assert_int_equal(req.fetch.partial.first, 5);
+	assert_false(req.fetch.partial.from_end);
+	BAD_ONES(parse_fetch, "a FETCH 1 FLAGS (PARTIAL 1:2)", "a UID FETCH 1 FLAGS (PARTIAL)",
+	    "a UID FETCH 1 FLAGS (PARTIAL 1)", "a UID FETCH 1 FLAGS (PARTIAL 1:*)",
+	    "a UID FETCH 1 FLAGS (PARTIAL 1:2 PARTIAL 1:2)", "a UID FETCH 1 FLAGS (PARTIAL -1:2)");
+	BAD_ONES(parse_fetch, "a FETCH 1 FLAGS ()", "a FETCH 1 FLAGS (CHANGEDSINCE)",
+	    "a FETCH 1 FLAGS (CHANGEDSINCE 0)", "a FETCH 1 FLAGS (CHANGEDSINCE x)",
+	    "a FETCH 1 FLAGS (CHANGEDSINCE 9223372036854775808)",
+	    "a FETCH 1 FLAGS (CHANGEDSINCE 99999999999999999999999)",
+	    "a FETCH 1 FLAGS (CHANGEDSINCE 5 CHANGEDSINCE 5)",
+	    "a FETCH 1 FLAGS (CHANGEDSINCE 5", "a FETCH 1 FLAGS (CHANGEDSINCE 5) x",
+	    "a FETCH 1 FLAGS CHANGEDSINCE 5", "a FETCH 1 FLAGS (SINCE 5)",
+	    "a FETCH 1 FLAGS (CHANGEDSINCE 5 VANISHED)", "a UID FETCH 1 FLAGS (VANISHED)",
+	    "a UID FETCH 1 FLAGS (CHANGEDSINCE 5 VANISHED VANISHED)",
+	    "a UID FETCH 1 FLAGS (VANISHED 5 CHANGEDSINCE 5)", "a FETCH 1 (CHANGEDSINCE 5)");
 }
 
 static void
@@ -584,7 +701,7 @@ put_key(struct buf *out, const struct search_key *key)
 		"all", "and", "or", "not", "seq", "uid", "flag", "keyword", "recent", "new", "old",
 		"before", "on", "since", "sentbefore", "senton", "sentsince", "older", "younger",
 		"larger", "smaller",
-		"header", "body", "text",
+		"header", "body", "text", "modseq",
 	};
 
 	buf_printf(out, "(%s", names[key->kind]);
@@ -596,7 +713,7 @@ put_key(struct buf *out, const struct search_key *key)
 		buf_printf(out, " '%.*s'", STR_ARG(key->text));
 	if (key->kind >= SEARCH_BEFORE && key->kind <= SEARCH_SENTSINCE)
 		buf_printf(out, " %d", key->day);
-	if (key->kind >= SEARCH_OLDER && key->kind <= SEARCH_SMALLER)
+	if ((key->kind >= SEARCH_OLDER && key->kind <= SEARCH_SMALLER) || key->kind == SEARCH_MODSEQ)
 		buf_printf(out, " %llu", (unsigned long long)key->number);
 	for (const struct search_key *child = key->first; child != NULL; child = child->next) {
 		buf_put_c(out, ' ');
@@ -638,6 +755,12 @@ search_becomes_the_stores_tree(void **state)
 	expect_search("LARGER 10 SMALLER 4294967295", "(and (larger 10) (smaller 4294967295))");
 	expect_search("KEYWORD $a UNKEYWORD b", "(and (keyword '$a') (not (keyword 'b')))");
 	expect_search("UNKEYWORD $FORWARDED", "(not (keyword '$FORWARDED'))");
+	assert_false(req.search.by_modseq);
+	expect_search("MODSEQ 0 SEEN", "(and (modseq 0) (flag 16))");
+	assert_true(req.search.by_modseq);
+	expect_search("OR MODSEQ \"/flags/\\\\draft\" all 9223372036854775807 MODSEQ \"/flags/a\" PRIV 2",
+	    "(or (modseq 9223372036854775807) (modseq 2))");
+	expect_search("MODSEQ {12}\r\n/flags/$a.b+ shared 3", "(modseq 3)");
 	expect_search("TO a CC b BCC c SUBJECT d TEXT {1}\r\ne",
 	    "(and (header To 'a') (header Cc 'b') (header Bcc 'c') (header Subject 'd') (text 'e'))");
 }
@@ -754,6 +877,11 @@ static void
 search_of_nonsense_is_refused(void **state)
 {
 	(void)state;
+	BAD_ONES(parse_search, "a SEARCH MODSEQ", "a SEARCH MODSEQ x",
+	    "a SEARCH MODSEQ 9223372036854775808", "a SEARCH MODSEQ \"/flags/a\" 5",
+	    "a SEARCH MODSEQ \"/flags/a\" any 5", "a SEARCH MODSEQ \"/flags/\" all 5",
+	    "a SEARCH MODSEQ \"/flags/a b\" all 5", "a SEARCH MODSEQ \"/comment\" all 5",
+	    "a SEARCH MODSEQ /flags/a all 5", "a SEARCH MODSEQ \"/flags/a\" all");
 	BAD_ONES(parse_search, "a SEARCH", "a SEARCH ", "a SEARCH FOO", "a SEARCH CHARSET UTF-8",
 	    "a SEARCH ()", "a SEARCH (ALL", "a SEARCH (ALL )", "a SEARCH ALL)", "a SEARCH OR ALL",
 	    "a SEARCH NOT", "a SEARCH FROM", "a SEARCH HEADER a", "a SEARCH LARGER x",
@@ -801,6 +929,7 @@ main(void)
 		TEST(id_has_pairs_or_nil),
 		TEST(enable_and_getquota_take_their_words),
 		TEST(names_are_decoded_and_inbox_is_in_capitals),
+		TEST(select_takes_parameters),
 		TEST(names_that_cannot_be_decoded_are_no_syntax_error),
 		TEST(create_takes_special_use),
 		TEST(rename_takes_two_names),
@@ -808,6 +937,7 @@ main(void)
 		TEST(list_is_taken_plain),
 		TEST(list_is_taken_with_all_options),
 		TEST(sets_become_sorted_and_disjoint),
+		TEST(sets_have_what_is_in_both),
 		TEST(a_set_is_what_was_saved),
 		TEST(sets_have_a_limit),
 		TEST(copy_takes_a_set_and_a_name),
@@ -817,6 +947,7 @@ main(void)
 		TEST(fetch_macros_become_their_items),
 		TEST(fetch_sections_are_echoed_as_asked),
 		TEST(fetch_of_nonsense_is_refused),
+		TEST(fetch_takes_modifiers),
 		TEST(fetch_has_limits),
 		TEST(search_becomes_the_stores_tree),
 		TEST(search_collects_its_sets),

@@ -136,10 +136,11 @@ set_flags(struct site *s, struct mailbox *m, uint32_t uid, enum flag_change how,
     const char *keyword)
 {
 	struct str word = str_of(keyword);
-	struct uid_set set = one_range(s->arena, uid, uid), modified;
+	struct uid_set set = one_range(s->arena, uid, uid);
+	struct stored stored;
 
-	assert_ok(mailbox_store(m, &set, how, &(struct flags){ flags, &word, keyword != NULL }, 0,
-	    s->arena, &modified));
+	assert_ok(mailbox_store(m, &set, how, &(struct flags){ flags, &word, keyword != NULL }, UINT64_MAX,
+	    s->arena, &stored));
 }
 
 static inline struct message

@@ -37,10 +37,11 @@ static void
 expunge_uids(struct site *s, const char *name, uint32_t first, uint32_t last)
 {
 	struct mailbox *m = open_box(s->account, name);
-	struct uid_set set = one_range(s->arena, first, last), modified;
+	struct uid_set set = one_range(s->arena, first, last);
+	struct stored stored;
 
-	assert_ok(mailbox_store(m, &set, FLAGS_ADD, &(struct flags){ .system = FLAG_DELETED }, 0, s->arena,
-	    &modified));
+	assert_ok(mailbox_store(m, &set, FLAGS_ADD, &(struct flags){ .system = FLAG_DELETED }, UINT64_MAX, s->arena,
+	    &stored));
 	assert_ok(mailbox_expunge(m, &set));
 	mailbox_close(m);
 }

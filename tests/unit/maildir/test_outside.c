@@ -439,7 +439,8 @@ more_keywords_than_there_are_letters(void **state)
 {
 	struct site *s = site_new();
 	struct mailbox *m = open_box(s->account, "INBOX");
-	struct uid_set one = one_range(s->arena, 1, 1), modified;
+	struct uid_set one = one_range(s->arena, 1, 1);
+	struct stored stored;
 	struct str word = STR("one-too-many");
 	struct copied copied;
 	char name[8];
@@ -452,7 +453,7 @@ more_keywords_than_there_are_letters(void **state)
 		snprintf(name, sizeof(name), "k%d", i);
 		set_flags(s, m, 1, FLAGS_ADD, 0, name);
 	}
-	assert_int_equal(mailbox_store(m, &one, FLAGS_ADD, &(struct flags){ 0, &word, 1 }, 0, s->arena, &modified),
+	assert_int_equal(mailbox_store(m, &one, FLAGS_ADD, &(struct flags){ 0, &word, 1 }, UINT64_MAX, s->arena, &stored),
 	    STORE_TOO_LARGE);
 	assert_false(mailbox_takes_keywords(m));
 	mailbox_close(m);

@@ -357,10 +357,11 @@ expunge_all(void)
 
 	set_flags(site, m, 1, FLAGS_ADD, FLAG_DELETED, NULL);
 	for (uint32_t uid = 2; uid <= 3000; uid += 500) {
-		struct uid_set set = one_range(site->arena, uid, uid + 499), modified;
+		struct uid_set set = one_range(site->arena, uid, uid + 499);
+		struct stored stored;
 
-		assert_ok(mailbox_store(m, &set, FLAGS_ADD, &(struct flags){ .system = FLAG_DELETED }, 0,
-		    site->arena, &modified));
+		assert_ok(mailbox_store(m, &set, FLAGS_ADD, &(struct flags){ .system = FLAG_DELETED }, UINT64_MAX,
+		    site->arena, &stored));
 	}
 	assert_ok(mailbox_expunge(m, NULL));
 	mailbox_close(m);

@@ -287,7 +287,8 @@ store_changes_flags_and_later_names(void **state)
 {
 	struct site *s = site_new();
 	struct mailbox *m, *other;
-	struct uid_set set, modified;
+	struct uid_set set;
+	struct stored stored;
 	uint64_t modseq;
 
 	(void)state;
@@ -304,9 +305,9 @@ store_changes_flags_and_later_names(void **state)
 	assert_string_equal(changes(other, false), "K F2");
 	set = one_range(s->arena, 1, 2);
 	assert_ok(mailbox_store(m, &set, FLAGS_ADD, &(struct flags){ .system = FLAG_DELETED },
-	    modseq, s->arena, &modified));
-	assert_int_equal(modified.count, 1);
-	assert_true(uid_set_has(&modified, 2));
+	    modseq, s->arena, &stored));
+	assert_int_equal(stored.modified.count, 1);
+	assert_true(uid_set_has(&stored.modified, 2));
 	assert_int_equal(message_of(m, 1).flags, FLAG_DELETED);
 	assert_int_equal(message_of(m, 2).flags, FLAG_SEEN);
 	set_flags(s, m, 2, FLAGS_REMOVE, FLAG_SEEN, "work");
@@ -331,7 +332,8 @@ static void
 keywords_have_limits(void **state)
 {
 	struct site *s = site_new();
-	struct uid_set set, modified;
+	struct uid_set set;
+	struct stored stored;
 	struct mailbox *m;
 	char name[20];
 	struct str word;
@@ -346,8 +348,8 @@ keywords_have_limits(void **state)
 	assert_false(mailbox_takes_keywords(m));
 	set = one_range(s->arena, 1, 1);
 	word = STR("onemore");
-	assert_int_equal(mailbox_store(m, &set, FLAGS_ADD, &(struct flags){ 0, &word, 1 }, 0,
-	    s->arena, &modified), STORE_TOO_LARGE);
+	assert_int_equal(mailbox_store(m, &set, FLAGS_ADD, &(struct flags){ 0, &word, 1 }, UINT64_MAX,
+	    s->arena, &stored), STORE_TOO_LARGE);
 	assert_true(~message_of(m, 1).keywords == 0);
 	mailbox_close(m);
 	site_reopen(s);
@@ -415,7 +417,8 @@ read_only_handles_change_nothing(void **state)
 {
 	struct site *s = site_new();
 	struct mailbox *m;
-	struct uid_set set = one_range(s->arena, 1, 9), modified;
+	struct uid_set set = one_range(s->arena, 1, 9);
+	struct stored stored;
 	struct copied copied;
 
 	(void)state;
@@ -424,7 +427,7 @@ read_only_handles_change_nothing(void **state)
 	assert_true(mailbox_is_read_only(m));
 	assert_int_equal(mailbox_recent(m), 1);
 	assert_int_equal(mailbox_store(m, &set, FLAGS_ADD, &(struct flags){ .system = FLAG_SEEN },
-	    0, s->arena, &modified), STORE_READ_ONLY);
+	    UINT64_MAX, s->arena, &stored), STORE_READ_ONLY);
 	assert_int_equal(mailbox_expunge(m, NULL), STORE_READ_ONLY);
 	assert_int_equal(mailbox_move(m, &set, STR("Trash"), s->arena, &copied), STORE_READ_ONLY);
 	assert_ok(mailbox_copy(m, &set, STR("Trash"), s->arena, &copied));

@@ -17,8 +17,12 @@ static const char *const capabilities[] = {
 	"NAMESPACE",			/* RFC 2342 */
 	"CHILDREN",			/* RFC 3348 */
 	"LIST-EXTENDED",		/* RFC 5258 */
+	"LIST-STATUS",			/* RFC 5819 */
 	"SPECIAL-USE",			/* RFC 6154 */
 	"CREATE-SPECIAL-USE",
+	"STATUS=SIZE",			/* RFC 8438 */
+	"OBJECTID",			/* RFC 8474 */
+	"SAVEDATE",			/* RFC 8514 */
 	"UIDPLUS",			/* RFC 4315 */
 	"MOVE",				/* RFC 6851 */
 	"UNSELECT",			/* RFC 3691 */

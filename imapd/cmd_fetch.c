@@ -17,11 +17,15 @@ struct fetch {
 	size_t next;			/* the next body */
 	size_t told;			/* items of this message */
 	unsigned texts;			/* of message_texts, 1 << TEXT_x */
+	unsigned facts;			/* of message_facts, 1 << FACT_x */
+	unsigned only_kept;		/* RFC 8970 4.1: of these only what is there already */
 	unsigned kinds;			/* of the small ones, 1 << kind */
 	struct uid_set vanished;
 	size_t vanished_told;		/* ranges of it */
 	bool became_seen;		/* this message, by this command */
 	struct str found[TEXT_COUNT];
+	struct str fact[FACT_COUNT];	/* in the message's arena; p NULL: not there */
+	int64_t saved;
 	struct part_cache *parts;
 	uint64_t at;			/* of the literal under way */
 	uint64_t left;
@@ -32,6 +36,7 @@ static enum next tell_before(struct session *);
 static enum next begin(struct session *);
 static enum next tell_vanished(struct session *);
 static enum next next_message(struct session *);
+static enum next begin_message(struct session *);
 static enum next put_bodies(struct session *);
 static enum next put_body(struct session *);
 
@@ -66,6 +71,11 @@ section_of(const struct fetch_item *item)
 	case FETCH_BODYSTRUCTURE:
 	case FETCH_RFC822_SIZE:
 	case FETCH_MODSEQ:
+	case FETCH_EMAILID:
+	case FETCH_THREADID:
+	case FETCH_SAVEDATE:
+	case FETCH_PREVIEW:
+	case FETCH_PREVIEW_LAZY:
 		break;
 	}
 	return NULL;
@@ -95,6 +105,16 @@ text_of(const struct fetch_item *item)
 	return 0;
 }
 
+static unsigned
+fact_of(const struct fetch_item *item)
+{
+	if (item->kind == FETCH_EMAILID)
+		return 1u << FACT_EMAILID;
+	if (item->kind == FETCH_THREADID)
+		return 1u << FACT_THREADID;
+	return item->kind == FETCH_PREVIEW || item->kind == FETCH_PREVIEW_LAZY ? 1u << FACT_PREVIEW : 0;
+}
+
 static void
 sort_items(struct session *s, struct fetch *f)
 {
@@ -106,9 +126,11 @@ sort_items(struct session *s, struct fetch *f)
 
 		f->texts |= text_of(item);
 		f->kinds |= 1u << item->kind;
+		f->facts |= fact_of(item);
 		if (!is_body(item))
 			f->items[f->count++] = item;
 	}
+	f->only_kept = f->kinds & 1u << FETCH_PREVIEW ? 0 : 1u << FACT_PREVIEW;
 	f->small = f->count;
 	for (size_t i = 0; i < arguments->count; i++)
 		if (is_body(&arguments->items[i]))
@@ -218,6 +240,23 @@ tell_vanished(struct session *s)
 
 /* ---- one message ---- */
 
+/* In slices: a long message takes a while to be hashed. */
+static enum store_result
+read_facts(struct session *s, struct fetch *f, bool *done)
+{
+	enum store_result result = STORE_OK;
+
+	*done = true;
+	if (f->facts != 0)
+		result = message_facts(s->mailbox, f->message.uid, f->facts, f->only_kept, f->fact, done);
+	if (result != STORE_OK || !*done)
+		return result;
+	for (size_t i = 0; f->facts != 0 && i < FACT_COUNT; i++)
+		if (f->fact[i].p != NULL)
+			f->fact[i] = arena_str(s->work.arena, f->fact[i]);
+	return f->kinds & 1u << FETCH_SAVEDATE ? message_saved(s->mailbox, f->message.uid, &f->saved) : STORE_OK;
+}
+
 /* RFC 3501 6.4.5: fetching a body sets \Seen, and the answer tells the flags. */
 static enum store_result
 mark_seen(struct session *s, struct fetch *f)
@@ -287,9 +326,9 @@ put_text(struct buf *out, const char *name, struct str text)
 }
 
 static void
-put_date(struct buf *out, int64_t seconds)
+put_date(struct buf *out, const char *name, int64_t seconds)
 {
-	buf_put_z(out, "INTERNALDATE \"");
+	buf_put_z(out, name);
 	date_put_imap(out, seconds, 0);
 	buf_put_c(out, '"');
 }
@@ -317,6 +356,17 @@ put_blank(struct session *s, struct fetch *f)
 		buf_put_c(out_of(s), ' ');
 }
 
+/* RFC 8970 3.2: NIL is not made yet, an empty one is for good. */
+static void
+put_preview(struct buf *out, struct str preview)
+{
+	buf_put_z(out, "PREVIEW ");
+	if (preview.p == NULL)
+		buf_put_z(out, "NIL");
+	else
+		put_string(out, preview);
+}
+
 static void
 put_small(struct session *s, struct fetch *f, const struct fetch_item *item)
 {
@@ -336,7 +386,20 @@ put_small(struct session *s, struct fetch *f, const struct fetch_item *item)
 		put_number(out, "RFC822.SIZE ", message->size);
 		return;
 	case FETCH_INTERNALDATE:
-		put_date(out, message->internal_date);
+		put_date(out, "INTERNALDATE \"", message->internal_date);
+		return;
+	case FETCH_SAVEDATE:
+		put_date(out, "SAVEDATE \"", f->saved);
+		return;
+	case FETCH_EMAILID:
+		buf_printf(out, "EMAILID (%.*s)", STR_ARG(f->fact[FACT_EMAILID]));
+		return;
+	case FETCH_THREADID:
+		buf_printf(out, "THREADID (%.*s)", STR_ARG(f->fact[FACT_THREADID]));
+		return;
+	case FETCH_PREVIEW:
+	case FETCH_PREVIEW_LAZY:
+		put_preview(out, f->fact[FACT_PREVIEW]);
 		return;
 	case FETCH_ENVELOPE:
 		put_text(out, "ENVELOPE ", f->found[TEXT_ENVELOPE]);
@@ -399,16 +462,33 @@ static enum next
 next_message(struct session *s)
 {
 	struct fetch *f = s->work.own;
-	enum store_result result;
 
 	close_message(s);
 	if (session_must_wait(s))
 		return WAIT;
 	if (!walk_next(s->mailbox, &f->walk, &f->message))
 		return finish_fetch(s, f);
-	result = open_message(s, f);
+	s->step = begin_message;
+	return GO;
+}
+
+static enum next
+begin_message(struct session *s)
+{
+	struct fetch *f = s->work.own;
+	enum store_result result;
+	bool done;
+
+	if (f->facts != 0 && session_must_wait(s))
+		return WAIT;
+	result = read_facts(s, f, &done);
+	if (result == STORE_OK && !done)
+		return GO;
+	if (result == STORE_OK)
+		result = open_message(s, f);
 	if (result != STORE_OK) {
 		f->worst = result;
+		s->step = next_message;
 		return GO;
 	}
 	put_message(s, f);

@@ -295,47 +295,54 @@ put_line(struct session *s, struct str attributes, struct str name)
 	return true;
 }
 
+/*
+ * RFC 5819 2: STATUS follows what can be selected and meets the criteria; one that has gone meanwhile is told as
+ * \Noselect. Where it cannot be looked at just now, LIST goes on without.
+ */
 static void
-put_row_status(struct session *s, const struct row *row)
+take_status(struct session *s, const struct listing *l, struct row *row, struct buf *out)
 {
-	struct mailbox_info info;
+	enum store_result result;
 
+	if (!(s->req.list.returns & RETURN_STATUS) || !row->info.selectable || !meets(l, &row->info))
+		return;
 	if (s->work.arena == NULL)
 		s->work.arena = arena_new();
 	arena_reset(s->work.arena);
-	/* RFC 5819 2: no STATUS where there is none to tell. */
-	if (row->info.selectable && mailbox_status(room_account(s), row->info.name,
-	    s->work.arena, &info) == STORE_OK && !put_status(s, &info, s->req.list.status_items))
+	result = put_status(s, out, row->info.name, s->req.list.status_items, s->work.arena);
+	if (result == STORE_NO_SUCH)
+		row->info.selectable = false;
+	else if (result != STORE_OK)
 		log_warn(&s->log, "status_untold", KV("mailbox", row->info.name));
 }
 
 static void
-list_row(struct session *s, const struct row *row)
+list_row(struct session *s, const struct listing *l, struct row *row)
 {
 	const struct list_arguments *list = &s->req.list;
-	scoped_buf attributes = BUF_INIT;
+	scoped_buf attributes = BUF_INIT, status = BUF_INIT;
 
+	take_status(s, l, row, &status);
 	put_attributes(&attributes, s, row);
 	if (!put_line(s, buf_str(&attributes), row->info.name))
 		return;
 	put_child_info(out_of(s), row, list->selection);
 	buf_put_z(out_of(s), "\r\n");
-	if (list->returns & RETURN_STATUS)
-		put_row_status(s, row);
+	buf_put(out_of(s), buf_str(&status));
 }
 
 static enum next
 list_rows(struct session *s)
 {
 	struct listing *l = s->work.own;
-	const struct row *row;
+	struct row *row;
 
 	for (; l->next < l->count; l->next++) {
 		if (session_must_wait(s))
 			return WAIT;
 		row = &l->rows[l->next];
 		if (is_selected(l, row, s->req.list.selection) && row_matches(l, row))
-			list_row(s, row);
+			list_row(s, l, row);
 	}
 	return finish_done(s);
 }

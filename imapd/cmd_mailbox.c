@@ -18,13 +18,22 @@ enum next
 cmd_create(struct session *s)
 {
 	const struct mailbox_arguments *arguments = &s->req.mailbox;
+	scoped_buf id = BUF_INIT;
+	struct mailbox_info info;
+	enum store_result result;
 
 	if (arguments->name.state != NAME_GOOD)
 		return finish_bad_name(s);
 	if (arguments->unknown_use)
 		return finish(s, "NO [USEATTR] That special use is not known here");
-	return finish_change(s, mailbox_create(room_account(s), arguments->name.utf8,
-	    arguments->special_use));
+	result = mailbox_create_told(room_account(s), arguments->name.utf8, arguments->special_use,
+	    s->arena, &info);
+	if (result != STORE_OK)
+		return finish_result(s, result, ABOUT_MAILBOX);
+	room_changed(s);
+	/* RFC 8474 4.1 */
+	put_mailbox_id(&id, info.id, info.uidvalidity);
+	return finish(s, "OK [%s] CREATE completed", buf_z(&id));
 }
 
 enum next
@@ -77,17 +86,15 @@ cmd_unsubscribe(struct session *s)
 
 /* ---- STATUS ---- */
 
-static void
-put_item(struct buf *out, bool *first, const char *word, uint64_t value)
-{
-	buf_printf(out, "%s%s ", *first ? "" : " ", word);
-	buf_put_u64(out, value);
-	*first = false;
-}
+struct status {
+	struct mailbox_info info;
+	struct deleted_sums deleted;
+};
 
-bool
-put_status(struct session *s, const struct mailbox_info *info, unsigned items)
+static void
+put_items(struct buf *out, const struct status *status, unsigned items)
 {
+	const struct mailbox_info *info = &status->info;
 	const struct {
 		enum status_item item;
 		const char *word;
@@ -99,38 +106,59 @@ put_status(struct session *s, const struct mailbox_info *info, unsigned items)
 		{ STATUS_UIDVALIDITY, "UIDVALIDITY", info->uidvalidity },
 		{ STATUS_UNSEEN, "UNSEEN", info->unseen },
 		{ STATUS_HIGHESTMODSEQ, "HIGHESTMODSEQ", info->highest_modseq },
+		{ STATUS_SIZE, "SIZE", info->bytes },
+		{ STATUS_DELETED, "DELETED", status->deleted.messages },
+		{ STATUS_DELETED_STORAGE, "DELETED-STORAGE", status->deleted.bytes },
 	};
-	scoped_buf name = BUF_INIT;
-	struct buf *out = out_of(s);
 	bool first = true;
 
-	if (!put_mailbox(&name, info->name))
-		return false;
+	for (size_t i = 0; i < countof(rows); i++) {
+		if ((items & rows[i].item) == 0)
+			continue;
+		buf_printf(out, "%s%s %llu", first ? "" : " ", rows[i].word, (unsigned long long)rows[i].value);
+		first = false;
+	}
+	if ((items & STATUS_MAILBOXID) == 0)
+		return;
+	if (!first)
+		buf_put_c(out, ' ');
+	put_mailbox_id(out, info->id, info->uidvalidity);
+}
+
+enum store_result
+put_status(struct session *s, struct buf *out, struct str name, unsigned items, struct arena *arena)
+{
+	struct status status = { 0 };
+	scoped_buf encoded = BUF_INIT;
+	enum store_result result = mailbox_status(room_account(s), name, arena, &status.info);
+
+	/* These have to be counted. */
+	if (result == STORE_OK && (items & (STATUS_DELETED | STATUS_DELETED_STORAGE)) != 0)
+		result = mailbox_deleted(room_account(s), name, &status.deleted);
+	if (result == STORE_OK && !put_mailbox(&encoded, status.info.name))
+		result = STORE_BAD_NAME;
+	if (result != STORE_OK)
+		return result;
 	if (items & STATUS_HIGHESTMODSEQ)
 		sync_enable(s, ENABLED_CONDSTORE);
 	buf_put_z(out, "* STATUS ");
-	buf_put(out, buf_str(&name));
+	buf_put(out, buf_str(&encoded));
 	buf_put_z(out, " (");
-	for (size_t i = 0; i < countof(rows); i++)
-		if (items & rows[i].item)
-			put_item(out, &first, rows[i].word, rows[i].value);
+	put_items(out, &status, items);
 	buf_put_z(out, ")\r\n");
-	return true;
+	return STORE_OK;
 }
 
 enum next
 cmd_status(struct session *s)
 {
 	const struct status_arguments *arguments = &s->req.status;
-	struct mailbox_info info;
 	enum store_result result;
 
 	if (arguments->name.state != NAME_GOOD)
 		return finish_bad_name(s);
-	result = mailbox_status(room_account(s), arguments->name.utf8, s->arena, &info);
-	if (result != STORE_OK)
-		return finish_result(s, result, ABOUT_MAILBOX);
-	if (!put_status(s, &info, arguments->items))
+	result = put_status(s, out_of(s), arguments->name.utf8, arguments->items, s->arena);
+	if (result == STORE_BAD_NAME)
 		return finish_bad_name(s);
-	return finish_done(s);
+	return result == STORE_OK ? finish_done(s) : finish_result(s, result, ABOUT_MAILBOX);
 }

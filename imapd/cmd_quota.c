@@ -44,7 +44,7 @@ cmd_getquota(struct session *s)
 	return finish_done(s);
 }
 
-/* RFC 9208 4.1.3: the mailbox need not exist. */
+/* RFC 9208 4.1.2: the mailbox need not exist. */
 enum next
 cmd_getquotaroot(struct session *s)
 {

@@ -27,6 +27,7 @@ static void
 put_mailbox_state(struct session *s)
 {
 	uint32_t unseen = mailbox_first_unseen(s->mailbox);
+	scoped_buf id = BUF_INIT;
 
 	sync_put_keywords(s);
 	untagged(s, "%u EXISTS", mailbox_exists(s->mailbox));
@@ -38,6 +39,9 @@ put_mailbox_state(struct session *s)
 	untagged(s, "OK [UIDNEXT %u] The next UID", mailbox_uid_next(s->mailbox));
 	/* RFC 7162 3.1.2.1: not every client says first that it wants to know. */
 	sync_put_modseq(s);
+	/* RFC 8474 4.2 */
+	put_mailbox_id(&id, mailbox_id(s->mailbox), mailbox_uidvalidity(s->mailbox));
+	untagged(s, "OK [%s] Its id", buf_z(&id));
 }
 
 static enum next

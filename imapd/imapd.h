@@ -216,6 +216,10 @@ void put_modseq(struct session *, const struct message *);
 void put_uids(struct buf *, const uint32_t *uids, size_t count);
 /* "1:3", "7" */
 void put_uid_range(struct buf *, uint32_t first, uint32_t last);
+/*
+ * "MAILBOXID (...)". RFC 8474 4: another UIDVALIDITY is another mailbox, so that is part of it; 8.1: a letter first.
+ */
+void put_mailbox_id(struct buf *, struct str id, uint32_t uidvalidity);
 /* " \Sent" for each use. */
 void put_special_use(struct buf *, unsigned uses);
 
@@ -358,5 +362,9 @@ session_step cmd_fetch, cmd_store, cmd_copy, cmd_move, cmd_expunge, cmd_search;
 uint64_t search_modseq(const struct session *, const uint32_t *uids, size_t count);
 session_step cmd_idle;
 session_step cmd_getquota, cmd_getquotaroot;
-/* "* STATUS name (...)" */
-must_check bool put_status(struct session *, const struct mailbox_info *, unsigned items);
+/*
+ * "* STATUS name (...)" into out. STORE_BAD_NAME: a name that cannot be told; nothing is put unless STORE_OK. The arena is
+ * for the time of the call.
+ */
+must_check enum store_result put_status(struct session *, struct buf *out, struct str name, unsigned items,
+    struct arena *);

@@ -25,6 +25,9 @@ static const struct fetch_word fetch_words[] = {
 	{ "RFC822.TEXT", FETCH_RFC822_TEXT, true },
 	{ "BODY", FETCH_BODY, false },
 	{ "MODSEQ", FETCH_MODSEQ, false },
+	{ "EMAILID", FETCH_EMAILID, false },
+	{ "THREADID", FETCH_THREADID, false },
+	{ "SAVEDATE", FETCH_SAVEDATE, false },
 };
 
 /* RFC 3501 6.4.5; a macro stands alone. */
@@ -107,6 +110,23 @@ take_body(struct lexer *lexer, struct fetch_list *list, bool peek)
 	return take_section(lexer, &item->section);
 }
 
+/* RFC 8970 6. What else may stand in parentheses behind an item belongs to the command (RFC 4466 2.4). */
+static bool
+take_preview(struct lexer *lexer, struct fetch_list *list)
+{
+	struct str rest = { lexer->p + lexer->at, lexer->n - lexer->at };
+
+	if (!str_starts_nocase(rest, STR(" (LAZY")))
+		return add_simple(lexer, list, FETCH_PREVIEW);
+	if (!lex_space(lexer) || !lex_char(lexer, '('))
+		return false;
+	do {
+		if (!lex_take_word(lexer, STR("LAZY")))
+			return lex_fail(lexer, "LAZY");
+	} while (lex_take(lexer, ' '));
+	return lex_char(lexer, ')') && add_simple(lexer, list, FETCH_PREVIEW_LAZY);
+}
+
 static bool
 take_fetch_word(struct lexer *lexer, struct fetch_list *list, struct str word)
 {
@@ -130,6 +150,8 @@ take_item(struct lexer *lexer, struct fetch_list *list)
 		return str_eq(word, STR("BODY")) ? take_body(lexer, list, false) :
 		    str_eq(word, STR("BODY.PEEK")) ? take_body(lexer, list, true) :
 		    lex_refuse(lexer, "only BODY and BODY.PEEK take a section in brackets");
+	if (str_eq(word, STR("PREVIEW")))
+		return take_preview(lexer, list);
 	return take_fetch_word(lexer, list, word);
 }
 

@@ -108,6 +108,9 @@ special_use_of(struct str word)
 		{ "JUNK", USE_JUNK },
 		{ "SENT", USE_SENT },
 		{ "TRASH", USE_TRASH },
+		{ "MEMOS", USE_MEMOS },		/* RFC 9979 8 */
+		{ "SCHEDULED", USE_SCHEDULED },
+		{ "SNOOZED", USE_SNOOZED },
 	};
 
 	for (size_t i = 0; i < countof(rows); i++)
@@ -176,6 +179,10 @@ take_status_item(struct lexer *lexer, unsigned *items)
 		{ "UIDVALIDITY", STATUS_UIDVALIDITY },
 		{ "UNSEEN", STATUS_UNSEEN },
 		{ "HIGHESTMODSEQ", STATUS_HIGHESTMODSEQ },
+		{ "SIZE", STATUS_SIZE },
+		{ "DELETED", STATUS_DELETED },
+		{ "DELETED-STORAGE", STATUS_DELETED_STORAGE },
+		{ "MAILBOXID", STATUS_MAILBOXID },
 	};
 
 	for (size_t i = 0; i < countof(rows); i++) {
@@ -184,7 +191,8 @@ take_status_item(struct lexer *lexer, unsigned *items)
 		*items |= rows[i].item;
 		return true;
 	}
-	return lex_fail(lexer, "MESSAGES, RECENT, UIDNEXT, UIDVALIDITY, UNSEEN or HIGHESTMODSEQ");
+	return lex_fail(lexer, "MESSAGES, RECENT, UIDNEXT, UIDVALIDITY, UNSEEN, HIGHESTMODSEQ, SIZE, DELETED, "
+	    "DELETED-STORAGE or MAILBOXID");
 }
 
 bool

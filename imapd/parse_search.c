@@ -30,7 +30,7 @@ struct search_word {
 };
 
 static take_key take_text, take_header, take_keyword, take_day, take_number, take_uids;
-static take_key take_interval, take_not, take_or, take_modseq;
+static take_key take_id, take_interval, take_not, take_or, take_modseq;
 
 static const struct search_word search_words[] = {
 	{ .word = "ALL", .kind = SEARCH_ALL },
@@ -41,6 +41,7 @@ static const struct search_word search_words[] = {
 	{ .word = "CC", .take = take_text, .kind = SEARCH_HEADER, .field = "Cc" },
 	{ .word = "DELETED", .kind = SEARCH_FLAG, .flags = FLAG_DELETED },
 	{ .word = "DRAFT", .kind = SEARCH_FLAG, .flags = FLAG_DRAFT },
+	{ .word = "EMAILID", .take = take_id, .kind = SEARCH_EMAILID },
 	{ .word = "FLAGGED", .kind = SEARCH_FLAG, .flags = FLAG_FLAGGED },
 	{ .word = "FROM", .take = take_text, .kind = SEARCH_HEADER, .field = "From" },
 	{ .word = "HEADER", .take = take_header, .kind = SEARCH_HEADER },
@@ -54,6 +55,10 @@ static const struct search_word search_words[] = {
 	{ .word = "ON", .take = take_day, .kind = SEARCH_ON },
 	{ .word = "OR", .take = take_or, .kind = SEARCH_OR },
 	{ .word = "RECENT", .kind = SEARCH_RECENT },
+	{ .word = "SAVEDATESUPPORTED", .kind = SEARCH_ALL },	/* RFC 8514 4.3: by every mailbox */
+	{ .word = "SAVEDBEFORE", .take = take_day, .kind = SEARCH_SAVEDBEFORE },
+	{ .word = "SAVEDON", .take = take_day, .kind = SEARCH_SAVEDON },
+	{ .word = "SAVEDSINCE", .take = take_day, .kind = SEARCH_SAVEDSINCE },
 	{ .word = "SEEN", .kind = SEARCH_FLAG, .flags = FLAG_SEEN },
 	{ .word = "SENTBEFORE", .take = take_day, .kind = SEARCH_SENTBEFORE },
 	{ .word = "SENTON", .take = take_day, .kind = SEARCH_SENTON },
@@ -62,6 +67,7 @@ static const struct search_word search_words[] = {
 	{ .word = "SMALLER", .take = take_number, .kind = SEARCH_SMALLER },
 	{ .word = "SUBJECT", .take = take_text, .kind = SEARCH_HEADER, .field = "Subject" },
 	{ .word = "TEXT", .take = take_text, .kind = SEARCH_TEXT },
+	{ .word = "THREADID", .take = take_id, .kind = SEARCH_THREADID },
 	{ .word = "TO", .take = take_text, .kind = SEARCH_HEADER, .field = "To" },
 	{ .word = "UID", .take = take_uids, .kind = SEARCH_UID },
 	{ .word = "UNANSWERED", .kind = SEARCH_FLAG, .flags = FLAG_ANSWERED, .negated = true },
@@ -225,6 +231,19 @@ take_keyword(struct search_reader *reader, const struct search_word *row, struct
 {
 	(void)row;
 	return lex_space(reader->lexer) && lex_atom(reader->lexer, "a keyword", &key->text);
+}
+
+/* RFC 8474 7: objectid */
+static bool
+take_id(struct search_reader *reader, const struct search_word *row, struct search_key *key)
+{
+	(void)row;
+	if (!lex_space(reader->lexer) || !lex_atom(reader->lexer, "an object's id", &key->text))
+		return false;
+	for (size_t i = 0; i < key->text.n; i++)
+		if (!ascii_is_alnum(key->text.p[i]) && key->text.p[i] != '-' && key->text.p[i] != '_')
+			return lex_refuse(reader->lexer, "an object's id has letters, digits, - and _");
+	return key->text.n <= OBJECT_ID_MAX || lex_refuse(reader->lexer, "an object's id is longer than 255");
 }
 
 static bool

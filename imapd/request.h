@@ -18,6 +18,7 @@ enum {
 	FETCH_FIELDS_MAX = 500,		/* header field names in one FETCH item */
 	SECTION_DEPTH_MAX = 100,	/* numbers in one part path */
 	FLAGS_IN_REQUEST_MAX = 200,	/* flags and keywords in one list */
+	OBJECT_ID_MAX = 255,		/* RFC 8474 7 */
 	LIST_PATTERNS_MAX = 100,
 	ID_PAIRS_MAX = 30,		/* RFC 2971 3.3 */
 	ENABLE_WORDS_MAX = 100,
@@ -66,6 +67,10 @@ enum status_item {
 	STATUS_UIDVALIDITY = 1 << 3,
 	STATUS_UNSEEN = 1 << 4,
 	STATUS_HIGHESTMODSEQ = 1 << 5,	/* RFC 7162 3.1.7 */
+	STATUS_SIZE = 1 << 8,			/* RFC 8438 */
+	STATUS_DELETED = 1 << 9,		/* RFC 9208 4.1.4 */
+	STATUS_DELETED_STORAGE = 1 << 10,
+	STATUS_MAILBOXID = 1 << 11,		/* RFC 8474 4.3 */
 };
 
 struct status_arguments {
@@ -207,6 +212,9 @@ enum fetch_kind {
 	FETCH_BODYSTRUCTURE, FETCH_RFC822, FETCH_RFC822_SIZE, FETCH_RFC822_HEADER,
 	FETCH_RFC822_TEXT, FETCH_SECTION,
 	FETCH_MODSEQ,			/* RFC 7162 3.1.4.2 */
+	FETCH_EMAILID, FETCH_THREADID,		/* RFC 8474 5.3 */
+	FETCH_SAVEDATE,				/* RFC 8514 4.2 */
+	FETCH_PREVIEW, FETCH_PREVIEW_LAZY,	/* RFC 8970 */
 };
 
 enum section_kind {

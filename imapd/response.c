@@ -217,11 +217,20 @@ put_special_use(struct buf *out, unsigned uses)
 		{ USE_JUNK, " \\Junk" },
 		{ USE_SENT, " \\Sent" },
 		{ USE_TRASH, " \\Trash" },
+		{ USE_MEMOS, " \\Memos" },		/* RFC 9979 8 */
+		{ USE_SCHEDULED, " \\Scheduled" },
+		{ USE_SNOOZED, " \\Snoozed" },
 	};
 
 	for (size_t i = 0; i < countof(rows); i++)
 		if (uses & rows[i].use)
 			buf_put_z(out, rows[i].word);
+}
+
+void
+put_mailbox_id(struct buf *out, struct str id, uint32_t uidvalidity)
+{
+	buf_printf(out, "MAILBOXID (F%.*s-%x)", STR_ARG(id), uidvalidity);
 }
 
 /* ---- the store's words ---- */

@@ -226,6 +226,27 @@ sync_tell_modseq(struct session *s)
 
 /* ---- keywords ---- */
 
+/*
+ * RFC 9051 2.3.2: clients use these where they see them, before the first message has one; Thunderbird
+ * marks junk as others do only where both of the pair are told.
+ */
+static void
+put_usual_keywords(struct session *s, struct buf *words)
+{
+	static const char *const usual[] = {
+		"$Forwarded", "$MDNSent", "$Junk", "$NotJunk", "$Phishing"
+	};
+
+	for (size_t i = 0; i < countof(usual); i++) {
+		size_t k = 0, count = mailbox_keyword_count(s->mailbox);
+
+		while (k < count && !str_eq_nocase(mailbox_keyword(s->mailbox, k), str_of(usual[i])))
+			k++;
+		if (k == count)
+			buf_printf(words, " %s", usual[i]);
+	}
+}
+
 void
 sync_put_keywords(struct session *s)
 {
@@ -237,6 +258,8 @@ sync_put_keywords(struct session *s)
 		buf_put_c(&words, ' ');
 		buf_put(&words, mailbox_keyword(s->mailbox, k));
 	}
+	if (mailbox_takes_keywords(s->mailbox))
+		put_usual_keywords(s, &words);
 	buf_printf(out, "* FLAGS (%s", system);
 	buf_put(out, buf_str(&words));
 	buf_put_z(out, ")\r\n* OK [PERMANENTFLAGS (");

@@ -32,6 +32,7 @@ account_open(int dirfd, const struct account_options *o, struct account **out)
 	a->quota_messages = o->quota_messages;
 	a->keep_seconds = (int64_t)o->undelete_days * 86400;
 	a->is_kept = o->kept;
+	a->snapshot_from = o->snapshot_from;
 	TAILQ_INIT(&a->folders);
 	buf_put(&a->address, o->address);
 	buf_put_z(&a->daemon, o->daemon);
@@ -144,6 +145,8 @@ account_close(struct account *a)
 	texts_free(&a->texts);
 	buf_free(&a->address);
 	buf_free(&a->ahead.bytes);
+	for (size_t i = 0; i < FACT_COUNT; i++)
+		buf_free(&a->facts[i]);
 	buf_free(&a->daemon);
 	log_free(&a->log);
 	close_fd(&a->lock_fd);
@@ -167,6 +170,7 @@ static void
 sweep(struct account *a)
 {
 	tree_sweep(a);
+	snapshot_files_sweep(a);
 	reserve_keep(a);
 	a->keep_due = clock_monotonic_ms();
 	if (txn_begin(a) == STORE_OK)

@@ -21,6 +21,7 @@ static const struct {
 	STRAY("messages", "key NOT IN (SELECT key FROM files)"),
 	STRAY("files", "key NOT IN (SELECT key FROM messages)"),
 	STRAY("cache", "key NOT IN (SELECT key FROM messages)"),
+	STRAY("made", "key NOT IN (SELECT key FROM messages)"),
 	STRAY("expunged", "mailbox NOT IN (SELECT number FROM mailboxes)"),
 #undef STRAY
 };
@@ -50,6 +51,9 @@ drop_stray(struct check *c)
 		return r;
 	for (size_t i = 0; r == STORE_OK && i < countof(stray); i++)
 		r = check_do(c, stray[i].drop, BIND());
+	/* They went without a modseq. */
+	if (r == STORE_OK)
+		r = snapshot_files_drop(c->a);
 	return txn_end(c->a, r);
 }
 

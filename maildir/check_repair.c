@@ -229,6 +229,8 @@ under_lock(struct repair *p, const struct findings *f)
 	else if (r == STORE_OK) {
 		r = repair_rows(p, f);
 		if (r == STORE_OK)
+			r = snapshot_file_drop(a, number);
+		if (r == STORE_OK)
 			r = box_save_counts(a, &p->box);
 	}
 	return txn_end(a, r);

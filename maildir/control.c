@@ -25,6 +25,9 @@ static const struct {
 	{ "junk", USE_JUNK },
 	{ "sent", USE_SENT },
 	{ "trash", USE_TRASH },
+	{ "memos", USE_MEMOS },
+	{ "scheduled", USE_SCHEDULED },
+	{ "snoozed", USE_SNOOZED },
 };
 
 static bool read_line(struct control *c, struct str line);

@@ -260,6 +260,8 @@ copy_all(struct copy_job *job, const struct uid_set *set)
 	r = box_take_modseq(a, job->target, &job->target_modseq);
 	if (r == STORE_OK && job->move)
 		r = box_take_modseq(a, &job->source, &job->source_modseq);
+	if (r == STORE_OK)
+		r = made_any(a, job->source.number, &job->has_made);
 	for (size_t i = 0; r == STORE_OK && i < job->count; i++)
 		r = copy_message(job, &job->ones[i]);
 	if (r == STORE_OK && job->move)
@@ -275,7 +277,7 @@ copy_all(struct copy_job *job, const struct uid_set *set)
 	return r;
 }
 
-/* Columns: key, flags, keywords, size, internal_date, name_flags, base. */
+/* Columns: key, flags, keywords, size, internal_date, name_flags, base, saved. */
 static enum store_result
 list_range(struct copy_job *job, uint32_t first, uint32_t last)
 {
@@ -304,6 +306,7 @@ list_range(struct copy_job *job, uint32_t first, uint32_t last)
 			.from_keywords = (uint64_t)sqlite3_column_int64(q, 2),
 			.size = (uint32_t)sqlite3_column_int64(q, 3),
 			.internal_date = sqlite3_column_int64(q, 4),
+			.saved = sqlite3_column_int64(q, 7),
 			.from_letters = copy_put_name(job, index_text(q, 5)),
 			.from_base = copy_put_name(job, base),
 			.follows = follows,

@@ -18,6 +18,7 @@ struct copy_one {
 	uint64_t from_keywords;
 	uint64_t to_keywords;
 	int64_t internal_date;
+	int64_t saved;		/* the source's, as the row has it */
 	struct span from_base, from_letters, to_base, to_letters;
 	bool follows;		/* the one before it here is also the one before it in the mailbox */
 };
@@ -39,6 +40,7 @@ struct copy_job {
 	uint64_t keyword_map[KEYWORDS_MAX];	/* a source's keyword as the target's bit */
 	uint64_t keyword_known;
 	bool grew;
+	bool has_made;		/* the source has something in `made` */
 	struct touch from;	/* of the source's cur/, for a move */
 	struct touch to;	/* of the target's */
 	struct buf prefix;	/* of the copies' names, with a number in each */

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "maildir/copy.h"
 
 static enum store_result undo(struct copy_job *job, enum store_result why);
@@ -61,6 +62,8 @@ row_of(struct copy_job *job, const struct copy_one *one, bool copy)
 	row->modseq = copy ? job->target_modseq : job->source_modseq;
 	row->size = one->size;
 	row->internal_date = one->internal_date;
+	/* RFC 8514 3: a move is a new beginning, though its name stays. */
+	row->saved = copy ? clock_now() : one->saved;
 	buf_clear(&row->base);
 	buf_put(&row->base, copy_name(job, copy ? one->to_base : one->from_base));
 	buf_clear(&row->letters);
@@ -173,6 +176,9 @@ copy_message(struct copy_job *job, struct copy_one *one)
 	if (r == STORE_OK)
 		r = index_do(a, Q_CACHE_COPY, BIND(V(message_key(job->target->number, one->to_uid)),
 		    V(message_key(job->source.number, one->from_uid))));
+	if (r == STORE_OK && job->has_made)
+		r = made_copy(a, message_key(job->target->number, one->to_uid),
+		    message_key(job->source.number, one->from_uid));
 	return r;
 }
 

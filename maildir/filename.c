@@ -3,6 +3,9 @@
 #include "maildir/layout.h"
 #include "maildir/store.h"
 
+/* The last second that a date of four digits can name. */
+static const uint64_t TIME_LAST = 253402300799;
+
 /* Maildir's letters (cr.yp.to, maildir): T is "trashed", P "passed" has its own keyword. */
 static const struct {
 	char letter;
@@ -44,6 +47,19 @@ file_name_parse(struct str name, struct file_name *out)
 	if (out->uid == 0)
 		out->has_uid = false;
 	return out->prefix.n > 0 && !str_starts(out->base, STR("S="));
+}
+
+bool
+file_name_time(struct str name, int64_t *out)
+{
+	size_t dot = str_index(name, '.');
+	uint64_t seconds;
+
+	if (dot == name.n || !str_to_u64(str_sub(name, 0, dot), &seconds) || seconds == 0 ||
+	    seconds > TIME_LAST)
+		return false;
+	*out = (int64_t)seconds;
+	return true;
 }
 
 void

@@ -15,18 +15,17 @@
 #include "maildir/kept.h"
 
 static enum store_result create_levels(struct account *a, struct str name, unsigned use,
-    struct buf *made);
+    struct buf *made, struct box *out);
 
 /* ---- CREATE ---- */
 
-/* *made_all: the folders that were made, each ended by a NUL. */
+/* *made_all: the folders that were made, each ended by a NUL. *out is BOX_NONE before, and freed by the caller. */
 static enum store_result
-create_one(struct account *a, struct str name, unsigned use, struct buf *made_all)
+create_one(struct account *a, struct str name, unsigned use, struct buf *made_all, struct box *out)
 {
 	scoped_control c = { 0 };
 	scoped_buf dir = BUF_INIT;
 	scoped_place place = PLACE_CLOSED;
-	scoped_box box = BOX_NONE;
 	bool made;
 	enum store_result r = tree_new_control(a, &c);
 
@@ -48,11 +47,11 @@ create_one(struct account *a, struct str name, unsigned use, struct buf *made_al
 	if (r == STORE_OK)
 		r = control_write(&a->log, place.dir, &c);
 	if (r == STORE_OK)
-		r = box_add(a, name, &c, &box);
+		r = box_add(a, name, &c, out);
 	/* Made just now, so there is nothing to be found by a first scan. */
 	if (r == STORE_OK && made)
 		r = index_do(a, Q_BOX_MTIMES, BIND(V(files_mtime_ns(place.cur)),
-		    V(files_mtime_ns(place.new)), V(box.number)));
+		    V(files_mtime_ns(place.new)), V(out->number)));
 	if (r == STORE_OK && fsync(a->dir) != 0)
 		r = files_failed(&a->log, "sync", buf_str(&dir));
 	return r == STORE_GONE ? STORE_BROKEN : r;
@@ -60,25 +59,24 @@ create_one(struct account *a, struct str name, unsigned use, struct buf *made_al
 
 /* RFC 3501 6.3.3: the levels above are made too. */
 static enum store_result
-create_levels(struct account *a, struct str name, unsigned use, struct buf *made)
+create_levels(struct account *a, struct str name, unsigned use, struct buf *made, struct box *out)
 {
-	scoped_box box = BOX_NONE;
 	enum store_result r;
 
 	for (size_t i = 0; i < name.n; i++) {
-		scoped_box above = BOX_NONE;
+		scoped_box above = BOX_NONE, level = BOX_NONE;
 
 		if (name.p[i] != '/')
 			continue;
 		r = box_find(a, str_sub(name, 0, i), &above);
 		if (r == STORE_NO_SUCH)
-			r = create_one(a, str_sub(name, 0, i), 0, made);
+			r = create_one(a, str_sub(name, 0, i), 0, made, &level);
 		if (r != STORE_OK)
 			return r;
 	}
-	r = box_find(a, name, &box);
+	r = box_find(a, name, out);
 	if (r == STORE_NO_SUCH)
-		return create_one(a, name, use, made);
+		return create_one(a, name, use, made, out);
 	return r == STORE_OK ? STORE_EXISTS : r;
 }
 
@@ -118,8 +116,8 @@ look_at_root(struct account *a)
 	return r == STORE_OK && files_mtime_ns(a->dir) != a->root_mtime ? tree_sync(a) : r;
 }
 
-enum store_result
-mailbox_create(struct account *a, struct str given, unsigned special_use)
+static enum store_result
+create(struct account *a, struct str given, unsigned special_use, struct box *out)
 {
 	scoped_buf name = BUF_INIT, made = BUF_INIT;
 	enum store_result r;
@@ -134,11 +132,33 @@ mailbox_create(struct account *a, struct str given, unsigned special_use)
 		r = txn_begin(a);
 	if (r != STORE_OK)
 		return r;
-	r = txn_end(a, create_levels(a, buf_str(&name), special_use, &made));
+	r = txn_end(a, create_levels(a, buf_str(&name), special_use, &made, out));
 	if (r == STORE_OK)
 		watch_notify(a);
 	else
 		unmake(a, buf_str(&made));
+	return r;
+}
+
+enum store_result
+mailbox_create(struct account *a, struct str name, unsigned special_use)
+{
+	scoped_box box = BOX_NONE;
+
+	return create(a, name, special_use, &box);
+}
+
+enum store_result
+mailbox_create_told(struct account *a, struct str name, unsigned special_use, struct arena *arena,
+    struct mailbox_info *out)
+{
+	scoped_box box = BOX_NONE;
+	enum store_result r = create(a, name, special_use, &box);
+
+	if (r == STORE_OK)
+		*out = (struct mailbox_info){ .name = arena_str(arena, buf_str(&box.name)),
+			.id = arena_str(arena, str_of(box.id)), .uidvalidity = box.uidvalidity,
+			.selectable = true, .exists = true };
 	return r;
 }
 
@@ -318,7 +338,7 @@ rename_tree(struct account *a, struct str from, struct str to)
 {
 	struct rename_job job = { .a = a };
 	struct str parent = layout_parent(to);
-	scoped_box there = BOX_NONE;
+	scoped_box there = BOX_NONE, above = BOX_NONE;
 	scoped_buf made = BUF_INIT;
 	enum store_result r = txn_begin(a);
 
@@ -329,7 +349,7 @@ rename_tree(struct account *a, struct str from, struct str to)
 	if (r == STORE_OK)
 		r = collect(&job, from, to);
 	if (r == STORE_OK && parent.n > 0)
-		r = create_levels(a, parent, 0, &made);
+		r = create_levels(a, parent, 0, &made, &above);
 	if (r == STORE_OK || r == STORE_EXISTS)
 		r = there.number != 0 ? STORE_EXISTS : rename_all(&job);
 	if (r == STORE_OK && fsync(a->dir) != 0)

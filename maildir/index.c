@@ -9,6 +9,9 @@
 #include "maildir/index_vfs.h"
 #include "maildir/private.h"
 
+#define MADE_TABLE \
+	"CREATE TABLE made (key INTEGER PRIMARY KEY, email TEXT, thread TEXT, preview TEXT) STRICT;"
+
 /*
  * messages is narrow, because a whole mailbox of it is loaded at once; names and texts are
  * apart, because a scan reads only names and FETCH only texts.
@@ -29,9 +32,10 @@ static const char schema[] =
 	" pending INTEGER NOT NULL) STRICT;"
 	"CREATE INDEX messages_modseq ON messages (mailbox, modseq);"
 	"CREATE INDEX messages_pending ON messages (key) WHERE pending = 1;"
-	"CREATE TABLE files (key INTEGER PRIMARY KEY, base TEXT NOT NULL) STRICT;"
+	"CREATE TABLE files (key INTEGER PRIMARY KEY, base TEXT NOT NULL, saved INTEGER) STRICT;"
 	"CREATE TABLE cache (key INTEGER PRIMARY KEY, envelope TEXT, body TEXT, bodystructure TEXT,"
 	" header TEXT);"
+	MADE_TABLE
 	"CREATE TABLE expunged (mailbox INTEGER NOT NULL, modseq INTEGER NOT NULL,"
 	" uid INTEGER NOT NULL, base TEXT NOT NULL,"
 	" at INTEGER NOT NULL DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)),"
@@ -40,7 +44,15 @@ static const char schema[] =
 	"CREATE TABLE deliveries (trace TEXT, recipient TEXT, id TEXT NOT NULL, uid INTEGER NOT NULL,"
 	" uidvalidity INTEGER NOT NULL, seconds INTEGER NOT NULL, PRIMARY KEY (trace, recipient))"
 	" WITHOUT ROWID;"
-	"PRAGMA user_version = 2;";
+	"PRAGMA user_version = 3;";
+
+/* Of the versions that are brought up to date as they are: what only an index knows is not lost for a column. */
+static const struct {
+	int version;
+	const char *step;	/* to the next one; in one transaction with the others */
+} upgrades[] = {
+	{ 2, "ALTER TABLE files ADD COLUMN saved INTEGER;" MADE_TABLE "PRAGMA user_version = 3;" },
+};
 
 #define BOX_COLUMNS "number, name, id, uidvalidity, uid_next, uid_reserve, modseq," \
 	" modseq_reserve, messages, unseen, bytes, recent_uid, special_use, subscribed, keywords," \
@@ -76,6 +88,8 @@ static const char *const queries[] = {
 	[Q_BOX_CUR_MTIME] = "UPDATE mailboxes SET cur_mtime = ? WHERE number = ?",
 	[Q_BOX_IDENTITY] = "UPDATE mailboxes SET id = ?, uidvalidity = ? WHERE number = ?",
 	[Q_MESSAGE_COUNT] = "SELECT count(*) FROM messages WHERE key BETWEEN ? AND ?",
+	[Q_DELETED_COUNT] = "SELECT count(*), coalesce(sum(size), 0) FROM messages"
+		" WHERE key BETWEEN ? AND ? AND flags & ? != 0",
 	[Q_USAGE] = "SELECT coalesce(sum(bytes), 0), coalesce(sum(messages), 0) FROM mailboxes",
 	[Q_NAME_ADD] = "INSERT OR IGNORE INTO names (name) VALUES (?)",
 	[Q_NAME_DROP] = "DELETE FROM names WHERE name = ?",
@@ -84,7 +98,7 @@ static const char *const queries[] = {
 		" internal_date, name_flags, pending) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)",
 	[Q_MESSAGE_GET] = "SELECT flags, keywords, modseq, size, internal_date, name_flags, base"
 		" FROM messages JOIN files USING (key) WHERE key = ?",
-	[Q_MESSAGE_RANGE] = "SELECT key, flags, keywords, size, internal_date, name_flags, base"
+	[Q_MESSAGE_RANGE] = "SELECT key, flags, keywords, size, internal_date, name_flags, base, saved"
 		" FROM messages JOIN files USING (key) WHERE key BETWEEN ? AND ? ORDER BY key",
 	[Q_MESSAGE_DROP] = "DELETE FROM messages WHERE key = ?",
 	[Q_SNAPSHOT] = "SELECT take_row(key, flags, keywords, modseq, size, internal_date) FROM messages"
@@ -100,12 +114,23 @@ static const char *const queries[] = {
 	[Q_MESSAGES_CLEAR] = "DELETE FROM messages WHERE key BETWEEN ? AND ?",
 	[Q_PENDING] = "SELECT key, flags, keywords, name_flags, base FROM messages JOIN files USING (key)"
 		" WHERE pending = 1 ORDER BY key LIMIT ?",
-	[Q_FILE_ADD] = "INSERT INTO files (key, base) VALUES (?, ?)",
+	[Q_FILE_ADD] = "INSERT INTO files (key, base, saved) VALUES (?, ?, ?)",
 	[Q_FILE_GET] = "SELECT base, name_flags FROM files JOIN messages USING (key) WHERE key = ?",
 	[Q_FILE_DROP] = "DELETE FROM files WHERE key = ?",
 	[Q_FILES] = "SELECT key, base, name_flags FROM files JOIN messages USING (key)"
 		" WHERE key BETWEEN ? AND ? ORDER BY key",
 	[Q_FILES_CLEAR] = "DELETE FROM files WHERE key BETWEEN ? AND ?",
+	[Q_SAVED_GET] = "SELECT saved, base FROM files WHERE key = ?",
+	[Q_MADE_PUT] = "INSERT INTO made (key, email, thread, preview) SELECT ?1, ?2, ?3, ?4"
+		" WHERE EXISTS (SELECT 1 FROM files WHERE key = ?1) ON CONFLICT (key) DO UPDATE SET"
+		" email = coalesce(excluded.email, email), thread = coalesce(excluded.thread, thread),"
+		" preview = coalesce(excluded.preview, preview)",
+	[Q_MADE_GET] = "SELECT email, thread, preview FROM made WHERE key = ?",
+	[Q_MADE_ANY] = "SELECT 1 FROM made WHERE key BETWEEN ? AND ? LIMIT 1",
+	[Q_MADE_COPY] = "INSERT INTO made (key, email, thread, preview)"
+		" SELECT ?, email, thread, preview FROM made WHERE key = ?",
+	[Q_MADE_DROP] = "DELETE FROM made WHERE key = ?",
+	[Q_MADE_CLEAR] = "DELETE FROM made WHERE key BETWEEN ? AND ?",
 	[Q_CACHE_ADD] = "INSERT OR REPLACE INTO cache (key, envelope, body, bodystructure, header)"
 		" VALUES (?, ?, ?, ?, ?)",
 	[Q_CACHE_GET] = "SELECT envelope, body, bodystructure FROM cache WHERE key = ?",
@@ -305,11 +330,68 @@ connect(struct account *a, int flags)
 	return code;
 }
 
-/* Opens what is there. index_lost is set where there is no whole index of our version. */
+static int
+version_of(struct account *a, int *out)
+{
+	sqlite3_stmt *q = NULL;
+	int code = sqlite3_prepare_v2(a->db, "PRAGMA user_version", -1, &q, NULL);
+
+	if (code == SQLITE_OK)
+		code = sqlite3_step(q);
+	if (code == SQLITE_ROW)
+		*out = sqlite3_column_int(q, 0);
+	sqlite3_finalize(q);
+	return code;
+}
+
+/* Under the write lock it may turn out that another has done it. */
+static int
+upgrade_steps(struct account *a, int *version)
+{
+	int code = version_of(a, version);
+
+	if (code != SQLITE_ROW)
+		return code;
+	code = SQLITE_OK;
+	for (size_t i = 0; code == SQLITE_OK && i < countof(upgrades); i++)
+		if (upgrades[i].version == *version) {
+			code = sqlite3_exec(a->db, upgrades[i].step, NULL, NULL, NULL);
+			++*version;
+		}
+	return code;
+}
+
+static int
+upgrade(struct account *a, int *version)
+{
+	int from = *version;
+	int code = sqlite3_exec(a->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+
+	if (code != SQLITE_OK)
+		return code;
+	code = upgrade_steps(a, version);
+	if (code == SQLITE_OK)
+		code = sqlite3_exec(a->db, "COMMIT", NULL, NULL, NULL);
+	if (code == SQLITE_OK)
+		log_info(&a->log, "index-upgraded", KV("from", from), KV("to", *version));
+	else if (!sqlite3_get_autocommit(a->db))
+		(void)sqlite3_exec(a->db, "ROLLBACK", NULL, NULL, NULL);
+	return code;
+}
+
+static bool
+is_earlier(int version)
+{
+	return version >= upgrades[0].version && version < INDEX_SCHEMA;
+}
+
+/*
+ * Opens what is there, and brings one of an earlier version up to date. index_lost is set where there is no whole index
+ * of a version that we know.
+ */
 static enum store_result
 open_file(struct account *a)
 {
-	sqlite3_stmt *version = NULL;
 	int code, found = 0;
 	uint64_t device, inode;
 
@@ -325,12 +407,7 @@ open_file(struct account *a)
 		return STORE_OK;
 	code = connect(a, SQLITE_OPEN_READWRITE);
 	if (code == SQLITE_OK)
-		code = sqlite3_prepare_v2(a->db, "PRAGMA user_version", -1, &version, NULL);
-	if (code == SQLITE_OK)
-		code = sqlite3_step(version);
-	if (code == SQLITE_ROW)
-		found = sqlite3_column_int(version, 0);
-	sqlite3_finalize(version);
+		code = version_of(a, &found);
 	/* Somebody who makes it anew has moved it aside meanwhile: to be waited for. */
 	if (code != SQLITE_ROW && (note_inode(a, &device, &inode) ? inode != a->index_inode : errno == ENOENT)) {
 		a->index_lost = true;
@@ -339,6 +416,11 @@ open_file(struct account *a)
 	/* What cannot be read now is not lost. */
 	if (code != SQLITE_ROW)
 		return failed(a, code, "open");
+	if (is_earlier(found)) {
+		code = upgrade(a, &found);
+		if (code != SQLITE_OK)
+			return failed(a, code, "upgrade");
+	}
 	/* Version 0: somebody died before the schema was in. A later one is not ours to read. */
 	a->index_lost = found != INDEX_SCHEMA;
 	return STORE_OK;

@@ -48,6 +48,8 @@ struct file_name {
 
 /* False: not a message's name ('.' in front, nothing before the fields). */
 must_check bool file_name_parse(struct str name, struct file_name *out);
+/* When it was made, as its name says: seconds since 1970. False where it does not, or says what no date is. */
+must_check bool file_name_time(struct str name, int64_t *out);
 void file_name_put_base(struct buf *out, struct str prefix, uint64_t size, uint64_t wire,
     uint32_t uid);
 /* base + ":2," + letters */

@@ -155,3 +155,36 @@ mailbox_status(struct account *a, struct str given, struct arena *arena,
 	*out = info;
 	return STORE_OK;
 }
+
+enum store_result
+mailbox_deleted(struct account *a, struct str given, struct deleted_sums *out)
+{
+	scoped_buf name = BUF_INIT, inner = BUF_INIT;
+	scoped_box box = BOX_NONE;
+	struct deleted_sums sums = { 0 };
+	sqlite3_stmt *q;
+	enum store_result r = index_alive(a);
+
+	if (r != STORE_OK)
+		return r;
+	if (!layout_name(given, &name))
+		return STORE_NO_SUCH;
+	/* From there nobody expunges. */
+	if (kept_has_name(a, buf_str(&name), &inner)) {
+		*out = sums;
+		return STORE_OK;
+	}
+	r = tree_find(a, buf_str(&name), &box);
+	if (r != STORE_OK)
+		return r;
+	q = index_ask(a, Q_DELETED_COUNT, BIND(V(message_key(box.number, 0)),
+	    V(message_key(box.number, UINT32_MAX)), V(FLAG_DELETED)));
+	while (index_row(a, q)) {
+		sums.messages = (uint32_t)sqlite3_column_int64(q, 0);
+		sums.bytes = (uint64_t)sqlite3_column_int64(q, 1);
+	}
+	r = index_end(a, q);
+	if (r == STORE_OK)
+		*out = sums;
+	return r;
+}

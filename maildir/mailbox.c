@@ -67,6 +67,7 @@ mailbox_close(struct mailbox *m)
 		folder_release(f);
 	else
 		folder_trim(f);
+	making_free(m->making);
 	free(m->recent);
 	free(m);
 }

@@ -198,6 +198,7 @@ struct content {
 	struct account *account;
 	int fd;
 	uint64_t size;
+	int64_t internal_date;
 	bool as_stored;		/* file and wire are alike: pieces are read straight */
 	bool loaded;
 	struct buf bytes;
@@ -224,6 +225,7 @@ content_open(struct mailbox *m, uint32_t uid, struct content **out)
 	c = xcalloc(1, sizeof(*c));
 	c->account = f->account;
 	c->size = row.size;
+	c->internal_date = row.internal_date;
 	c->as_stored = file_name_parse(buf_str(&row.base), &name) && name.has_size &&
 	    name.size == row.size;
 	c->fd = fd;
@@ -246,6 +248,12 @@ uint64_t
 content_size(const struct content *c)
 {
 	return c->size;
+}
+
+int64_t
+content_internal_date(const struct content *c)
+{
+	return c->internal_date;
 }
 
 static enum store_result

@@ -142,6 +142,7 @@ struct message_row {
 	uint64_t modseq;
 	uint32_t size;
 	int64_t internal_date;
+	int64_t saved;		/* when it came into this mailbox; 0: what the name says. message_get does not fill it in */
 	struct buf base;
 	struct buf letters;	/* as last written into the name */
 };
@@ -221,6 +222,9 @@ struct folder {
 	size_t log_room;
 	uint64_t log_first;
 	uint64_t version;	/* counts what moves positions */
+	bool loaded;
+	bool filed;		/* rows came from a file of theirs, or have one */
+	size_t changed;		/* rows since then */
 };
 
 struct recent_range {
@@ -249,6 +253,7 @@ struct mailbox {
 	size_t dead_hidden;
 	uint64_t dead_version;
 	uint64_t version;	/* counts what moves sequence numbers of this view */
+	struct making *making;	/* made.c; NULL: nothing is half made */
 };
 
 /* Tells SQLite of take_row(), by which a whole mailbox is loaded. What SQLite says. */
@@ -273,12 +278,41 @@ void folder_changed(struct folder *, struct box *box, struct str rows, const str
 must_check enum store_result folder_ready(struct folder *);
 /* Position of a uid, or of the first above it; count where there is none. */
 size_t folder_position(const struct folder *, uint32_t uid);
+/* For so many rows. */
+void folder_make_room(struct folder *, size_t rows);
 /* Forgets the dead and the log that every view knows. */
 void folder_trim(struct folder *);
 /* Is it in the view? The dead are until their expunge is told. */
 bool view_sees(const struct mailbox *, const struct row *);
 /* How many messages of the view lie before this position. */
 uint32_t view_before(struct mailbox *, size_t position);
+
+/* ---- snapshot_file.c: the rows of a large mailbox, kept for the next process ---- */
+
+/* In .trivet/, and behind it the mailbox's number. */
+#define SNAPSHOT_FILE "snapshot."
+struct totals {
+	uint64_t messages;
+	uint64_t unseen;
+	uint64_t octets;
+};
+
+/*
+ * Rows of a folder that has none, whose box has just been read, as they were at *modseq, and how many. False where there
+ * is no file that the index vouches for.
+ */
+must_check bool snapshot_file_read(struct folder *, uint64_t *modseq, struct totals *);
+/* Are these the rows that the mailbox counts? */
+must_check bool snapshot_is_whole(const struct totals *, const struct box *);
+/* For a folder that no view is left of: where it is large, and has changed enough, its rows are written down. */
+void snapshot_file_write(struct folder *);
+/* In a transaction: the index vouches no longer for a mailbox's, or for any. */
+must_check enum store_result snapshot_file_drop(struct account *, int64_t box);
+must_check enum store_result snapshot_files_drop(struct account *);
+/* Removes those that nobody needs. */
+void snapshot_files_sweep(struct account *);
+/* The disk is full: removes all; true where there was one. */
+bool snapshot_files_release(struct account *);
 
 /* Walks the rows of a set that a view has and that live; over when the snapshot is refreshed. */
 struct set_walk {
@@ -292,6 +326,11 @@ struct set_walk set_walk(const struct mailbox *, const struct uid_set *);
 const struct row *set_walk_next(struct set_walk *);
 
 /* ---- accounts ---- */
+
+/* made.c: what is kept goes along with a copy; has: the source mailbox has any. Both in a transaction. */
+must_check enum store_result made_any(struct account *, int64_t box, bool *has);
+must_check enum store_result made_copy(struct account *, int64_t to, int64_t from);
+void making_free(struct making *);
 
 /* What FETCH copies, rendered from a message. */
 struct texts {
@@ -344,6 +383,7 @@ struct account {
 	struct buf daemon;
 	uint64_t quota_bytes;
 	uint64_t quota_messages;
+	uint32_t snapshot_from;
 	sqlite3 *db;
 	sqlite3_stmt *statements[QUERY_COUNT];
 	enum store_result statement_result;
@@ -361,6 +401,7 @@ struct account {
 	struct inbox *inbox;	/* NULL: not known */
 	struct texts texts;	/* behind the views of message_texts */
 	struct texts_ahead ahead;	/* and so is this */
+	struct buf facts[FACT_COUNT];	/* behind those of message_facts */
 	struct known_dir known[KNOWN_DIRS];
 	unsigned known_next;	/* the one that is given up next */
 	struct synced synced[KNOWN_DIRS];
@@ -525,6 +566,8 @@ must_check enum store_result message_read(struct account *, int fd, struct buf *
 uint64_t crlf_missing(struct str bytes, bool *last_cr);
 /* Appends bytes with those made CRLF. */
 void crlf_put(struct buf *out, struct str bytes, bool *last_cr);
+/* Of an open message: as its row says. */
+int64_t content_internal_date(const struct content *);
 /* Finds the file with this prefix in dir (cur or new): its name. */
 must_check bool message_find_name(int dir, struct str prefix, struct buf *name);
 

@@ -97,6 +97,8 @@ renew_box(struct account *a, struct box *b, const struct control *c)
 	if (r == STORE_OK)
 		r = index_do(a, Q_MESSAGES_TOUCH, BIND(V((int64_t)b->modseq), V(message_key(b->number, 0)),
 		    V(message_key(b->number, UINT32_MAX))));
+	if (r == STORE_OK)
+		r = snapshot_file_drop(a, b->number);
 	return r == STORE_OK ? vanished_forget(a, b) : r;
 }
 

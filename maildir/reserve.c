@@ -87,6 +87,8 @@ reserve_release(struct account *a, int step)
 {
 	if (step == 0 && empty_log(a))
 		return true;
+	if (snapshot_files_release(a))
+		return true;
 	a->reserve_kept = false;
 	a->sweep_due = clock_monotonic_ms() + AGAIN_MS;
 	log_warn(&a->log, "reserve-used", KV("step", step));

@@ -419,6 +419,16 @@ message_get(struct account *a, int64_t box, uint32_t uid, struct message_row *ou
 	return found && !str_has_char(buf_str(&out->base), '/') ? STORE_OK : STORE_GONE;
 }
 
+/* What the name says need not be kept. */
+static struct value
+saved_value(const struct message_row *m)
+{
+	int64_t named;
+
+	return m->saved == 0 || (file_name_time(buf_str(&m->base), &named) && named == m->saved) ?
+	    V_NULL : V(m->saved);
+}
+
 enum store_result
 message_add(struct account *a, int64_t box, const struct message_row *m)
 {
@@ -427,7 +437,7 @@ message_add(struct account *a, int64_t box, const struct message_row *m)
 	    V((int64_t)m->modseq), V(m->flags), V((int64_t)m->keywords), V(m->size),
 	    V(m->internal_date), V(buf_str(&m->letters))));
 
-	return r == STORE_OK ? index_do(a, Q_FILE_ADD, BIND(V(key), V(buf_str(&m->base)))) : r;
+	return r == STORE_OK ? index_do(a, Q_FILE_ADD, BIND(V(key), V(buf_str(&m->base)), saved_value(m))) : r;
 }
 
 enum store_result
@@ -441,6 +451,8 @@ message_drop(struct account *a, struct box *b, const struct message_row *m, uint
 	if (r == STORE_OK)
 		r = index_do(a, Q_CACHE_DROP, BIND(V(key)));
 	if (r == STORE_OK)
+		r = index_do(a, Q_MADE_DROP, BIND(V(key)));
+	if (r == STORE_OK)
 		r = index_do(a, Q_EXPUNGED_ADD, BIND(V(b->number), V((int64_t)modseq), V(m->uid),
 		    V(buf_str(&m->base))));
 	if (r == STORE_OK)
@@ -451,7 +463,7 @@ message_drop(struct account *a, struct box *b, const struct message_row *m, uint
 enum store_result
 messages_drop(struct account *a, int64_t box, uint32_t first, uint32_t last, uint64_t modseq)
 {
-	static const enum query clear[] = { Q_MESSAGES_CLEAR, Q_FILES_CLEAR, Q_CACHE_CLEAR };
+	static const enum query clear[] = { Q_MESSAGES_CLEAR, Q_FILES_CLEAR, Q_CACHE_CLEAR, Q_MADE_CLEAR };
 	int64_t from = message_key(box, first), to = message_key(box, last);
 	enum store_result r = index_do(a, Q_EXPUNGED_RANGE, BIND(V(box), V((int64_t)modseq), V(from),
 	    V(to)));

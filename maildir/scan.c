@@ -579,6 +579,23 @@ give_uid(struct scan *s, const struct entry *e, bool trusted, uint32_t *uid)
 	return STORE_OK;
 }
 
+/*
+ * RFC 8514 3: since when it lies here. What others put in has its last change of name then, whatever time the name says;
+ * of what was here before, and of another server's folder, the name knows it.
+ */
+static int64_t
+saved_of(const struct scan *s, const struct entry *e)
+{
+	struct stat st;
+	int64_t named;
+
+	if (s->mode == SCAN_TRUST_UIDS && file_name_time(e->name.base, &named))
+		return named;
+	if (fstatat(e->in_new ? s->place->new : s->place->cur, e->text.p, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return st.st_ctim.tv_sec;
+	return clock_now();
+}
+
 static enum store_result
 adopt(struct scan *s, struct entry *e, bool trusted)
 {
@@ -614,6 +631,7 @@ adopt(struct scan *s, struct entry *e, bool trusted)
 	row->keywords = keyword_bits(s, e->name.letters);
 	row->size = (uint32_t)wire;
 	row->internal_date = mtime;
+	row->saved = saved_of(s, e);
 	row->modseq = s->modseq;
 	message_put_letters(&row->letters, &s->box.keywords, row->flags, row->keywords,
 	    e->name.letters);

@@ -18,6 +18,7 @@
 enum {
 	SLICE_MS = 10,
 	ROWS_PER_LOOK = 256,	/* messages that needed no reading, between looks at the clock */
+	WANTS_IDS = WANTS_EMAILID | WANTS_THREADID,
 	LOOK_BYTES_MAX = 16 << 20,	/* gone over in a message's folded text for all keys at once */
 };
 
@@ -44,6 +45,8 @@ struct search {
 };
 
 static struct filter *make_filter(struct search *);
+static enum store_result read_saved(struct search *, enum answer *);
+static enum store_result read_ids(struct search *, enum answer *, bool *over);
 static enum answer look_up(struct search *);
 static enum store_result read_header(struct search *, enum answer *);
 static enum store_result open_body(struct search *);
@@ -98,6 +101,7 @@ static enum store_result
 examine(struct search *s, int64_t until, enum answer *answer)
 {
 	enum store_result r = STORE_OK;
+	bool over = false;
 
 	if (s->reading != NULL && s->reading_uid != s->tree.message.uid)
 		close_body(s);
@@ -105,11 +109,15 @@ examine(struct search *s, int64_t until, enum answer *answer)
 		search_tree_forget(&s->tree);
 		s->has_looked = false;
 		*answer = search_tree_answer(&s->tree);
-		if (*answer == MAYBE && s->filter_is_open)
+		if (*answer == MAYBE && (s->tree.wants & WANTS_SAVED) != 0)
+			r = read_saved(s, answer);
+		if (r == STORE_OK && *answer == MAYBE && s->filter_is_open)
 			*answer = look_up(s);
-		if (*answer == MAYBE && (s->tree.wants & WANTS_HEADER) != 0)
+		if (r == STORE_OK && *answer == MAYBE && (s->tree.wants & WANTS_HEADER) != 0)
 			r = read_header(s, answer);
-		if (r == STORE_OK && *answer == MAYBE)
+		if (r == STORE_OK && *answer == MAYBE && (s->tree.wants & WANTS_IDS) != 0)
+			r = read_ids(s, answer, &over);
+		if (r == STORE_OK && *answer == MAYBE && !over)
 			r = open_body(s);
 	}
 	if (r == STORE_OK && s->reading != NULL)
@@ -378,6 +386,52 @@ read_header(struct search *s, enum answer *out)
 	s->tree.sent_day = sent_day(texts[TEXT_HEADER], s->tree.message.internal_date);
 	s->tree.has_read = READ_HEADER;
 	*out = search_tree_answer(&s->tree);
+	return STORE_OK;
+}
+
+/* ---- what the store keeps beside it ---- */
+
+static enum store_result
+read_saved(struct search *s, enum answer *out)
+{
+	int64_t saved;
+	enum store_result r = message_saved(s->mailbox, s->tree.message.uid, &saved);
+
+	if (r != STORE_OK)
+		return r;
+	s->tree.saved_day = date_day_of(saved, 0);
+	s->tree.knows_saved = true;
+	*out = search_tree_answer(&s->tree);
+	return STORE_OK;
+}
+
+static void
+take_id(char id[FACT_ID_LENGTH + 1], struct str from)
+{
+	memcpy(id, from.p, FACT_ID_LENGTH);
+	id[FACT_ID_LENGTH] = '\0';
+}
+
+/* *over: its message is long, and the slice with it; the store goes on where it was. */
+static enum store_result
+read_ids(struct search *s, enum answer *out, bool *over)
+{
+	unsigned which = ((s->tree.wants & WANTS_EMAILID) != 0 ? 1u << FACT_EMAILID : 0) |
+	    ((s->tree.wants & WANTS_THREADID) != 0 ? 1u << FACT_THREADID : 0);
+	struct str facts[FACT_COUNT];
+	bool done;
+	enum store_result r = message_facts(s->mailbox, s->tree.message.uid, which, 0, facts, &done);
+
+	s->has_looked = true;
+	if (r != STORE_OK)
+		return r;
+	*over = !done;
+	if (done && (which & 1u << FACT_EMAILID) != 0)
+		take_id(s->tree.email_id, facts[FACT_EMAILID]);
+	if (done && (which & 1u << FACT_THREADID) != 0)
+		take_id(s->tree.thread_id, facts[FACT_THREADID]);
+	if (done)
+		*out = search_tree_answer(&s->tree);
 	return STORE_OK;
 }
 

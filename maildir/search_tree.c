@@ -105,9 +105,9 @@ search_tree_init(struct search_tree *t, struct arena *arena, const struct mailbo
 static bool
 day_matches(enum search_kind kind, int32_t day, int32_t asked)
 {
-	if (kind == SEARCH_BEFORE || kind == SEARCH_SENTBEFORE)
+	if (kind == SEARCH_BEFORE || kind == SEARCH_SENTBEFORE || kind == SEARCH_SAVEDBEFORE)
 		return day < asked;
-	if (kind == SEARCH_ON || kind == SEARCH_SENTON)
+	if (kind == SEARCH_ON || kind == SEARCH_SENTON || kind == SEARCH_SAVEDON)
 		return day == asked;
 	return day >= asked;
 }
@@ -138,6 +138,25 @@ answer_sent(struct search_tree *t, const struct search_key *key)
 	if (t->knows_day || t->has_read >= READ_HEADER)
 		return said(day_matches(key->kind, t->sent_day, key->day));
 	t->wants |= WANTS_HEADER;
+	return MAYBE;
+}
+
+static enum answer
+answer_saved(struct search_tree *t, const struct search_key *key)
+{
+	if (t->knows_saved)
+		return said(day_matches(key->kind, t->saved_day, key->day));
+	t->wants |= WANTS_SAVED;
+	return MAYBE;
+}
+
+/* RFC 8474 6: exactly that one. */
+static enum answer
+answer_id(struct search_tree *t, const char *id, struct str asked, int want)
+{
+	if (id[0] != '\0')
+		return said(str_eq(str_of(id), asked));
+	t->wants |= want;
 	return MAYBE;
 }
 
@@ -202,6 +221,14 @@ answer_of(struct search_tree *t, const struct search_node *node)
 	case SEARCH_SENTON:
 	case SEARCH_SENTSINCE:
 		return answer_sent(t, key);
+	case SEARCH_SAVEDBEFORE:
+	case SEARCH_SAVEDON:
+	case SEARCH_SAVEDSINCE:
+		return answer_saved(t, key);
+	case SEARCH_EMAILID:
+		return answer_id(t, t->email_id, key->text, WANTS_EMAILID);
+	case SEARCH_THREADID:
+		return answer_id(t, t->thread_id, key->text, WANTS_THREADID);
 	/* RFC 5032 2: both hold what is exactly so old. */
 	case SEARCH_OLDER:
 		return said(m->internal_date <= t->now - (int64_t)key->number);
@@ -232,7 +259,8 @@ void
 search_tree_forget(struct search_tree *t)
 {
 	t->has_read = READ_ROW;
-	t->knows_day = false;
+	t->knows_day = t->knows_saved = false;
+	t->email_id[0] = t->thread_id[0] = '\0';
 	for (size_t i = 0; i < t->all_texts.count; i++)
 		t->all_texts.texts[i]->found = t->all_texts.texts[i]->absent = false;
 }

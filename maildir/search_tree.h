@@ -45,15 +45,18 @@ struct search_tree {
 	struct message message;
 	int32_t sent_day;		/* once the header is read, or knows_day */
 	bool knows_day;
+	int32_t saved_day;
+	bool knows_saved;
+	char email_id[FACT_ID_LENGTH + 1], thread_id[FACT_ID_LENGTH + 1];	/* empty: not known yet */
 	enum { READ_ROW, READ_HEADER, READ_ALL } has_read;
 	/* What the last MAYBE hangs on. */
-	enum { WANTS_HEADER = 1, WANTS_BODY = 2 } wants;
+	enum { WANTS_HEADER = 1, WANTS_BODY = 2, WANTS_SAVED = 4, WANTS_EMAILID = 8, WANTS_THREADID = 16 } wants;
 };
 
 /* The keys live as long as the tree, whose own memory is the arena's. */
 void search_tree_init(struct search_tree *, struct arena *, const struct mailbox *,
     const struct search_key *);
-/* By .message, .sent_day, .has_read and the texts that are found. Sets .wants. */
+/* By .message, the days, the ids, .has_read and the texts that are found. Sets .wants. */
 enum answer search_tree_answer(struct search_tree *);
 /* Of another message nothing has been read or found. */
 void search_tree_forget(struct search_tree *);

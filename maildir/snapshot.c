@@ -14,9 +14,11 @@ enum {
 	LOG_MAX = 65536,
 	LARGE = 10000,		/* messages */
 	ROOM_AT_ONCE = 1000000,	/* rows: a count in the index may be anything */
+	LOOKS_MAX = 3,		/* at what changes all the time */
 };
 
 static enum store_result load(struct folder *f);
+static enum store_result load_all(struct folder *f);
 static enum store_result find_again(struct folder *f);
 static enum store_result load_changes(struct folder *f, uint64_t since, const struct mailbox *by);
 static void take_box(struct folder *f, struct box *now);
@@ -73,6 +75,7 @@ folder_release(struct folder *f)
 {
 	if (!TAILQ_EMPTY(&f->views))
 		return;
+	snapshot_file_write(f);
 	watch_forget(f);
 	TAILQ_REMOVE(&f->account->folders, f, link);
 	place_close(&f->place);
@@ -91,8 +94,8 @@ folder_ready(struct folder *f)
 	return f->generation == f->account->generation ? STORE_OK : find_again(f);
 }
 
-static void
-grow(struct folder *f, size_t room)
+void
+folder_make_room(struct folder *f, size_t room)
 {
 	f->room = room;
 	f->rows = xrealloc(f->rows, room * sizeof(*f->rows));
@@ -102,7 +105,7 @@ static struct row *
 add_row(struct folder *f)
 {
 	if (f->count == f->room)
-		grow(f, f->room + f->room / 8 + 32);
+		folder_make_room(f, f->room + f->room / 8 + 32);
 	f->version++;
 	return &f->rows[f->count++];
 }
@@ -159,15 +162,75 @@ snapshot_install(struct account *a)
 	    NULL, take_row, take_end, NULL);
 }
 
+/* With what came since, or without. */
+static void
+count_living(const struct folder *f, struct totals *t)
+{
+	*t = (struct totals){ 0 };
+	for (size_t i = 0; i < f->count; i++) {
+		const struct row *row = &f->rows[i];
+
+		if (row->dead)
+			continue;
+		t->messages++;
+		t->unseen += (row->flags & FLAG_SEEN) == 0;
+		t->octets += row->size;
+	}
+}
+
+/* What the file does not say yet is looked up as for a session that was away. */
+static enum store_result
+catch_up(struct folder *f, uint64_t since, struct totals *t)
+{
+	enum store_result r = STORE_OK;
+
+	for (int look = 0; r == STORE_OK && since != f->box.modseq; look++) {
+		scoped_box now = BOX_NONE;
+
+		if (look == LOOKS_MAX)
+			return STORE_BUSY;
+		r = load_changes(f, since, NULL);
+		since = f->box.modseq;
+		if (r == STORE_OK)
+			r = box_get(f->account, f->box.number, &now);
+		if (r == STORE_OK)
+			take_box(f, &now);
+		count_living(f, t);
+	}
+	return r;
+}
+
 static enum store_result
 load(struct folder *f)
+{
+	uint64_t since;
+	struct totals t;
+	enum store_result r;
+
+	if (snapshot_file_read(f, &since, &t)) {
+		r = catch_up(f, since, &t);
+		f->loaded = r == STORE_OK && snapshot_is_whole(&t, &f->box);
+		if (f->loaded)
+			return STORE_OK;
+		log_warn(&f->account->log, "snapshot-file-left", KV("mailbox", buf_str(&f->box.name)),
+		    KV("result", (int)r));
+		f->gone = f->filed = false;
+		f->count = f->dead_count = f->log_count = f->changed = 0;
+	}
+	r = load_all(f);
+	f->loaded = r == STORE_OK;
+	return r;
+}
+
+static enum store_result
+load_all(struct folder *f)
 {
 	struct account *a = f->account;
 	int64_t box = f->box.number;
 	enum store_result r;
 	bool sorted = true;
 
-	grow(f, f->box.messages < ROOM_AT_ONCE ? f->box.messages + 32 : ROOM_AT_ONCE);
+	folder_make_room(f, f->box.messages < ROOM_AT_ONCE ? f->box.messages + 32 : ROOM_AT_ONCE);
 	a->loading = f;
 	r = index_do(a, Q_SNAPSHOT, BIND(V(message_key(box, 0)),
 	    V(message_key(box, UINT32_MAX))));
@@ -285,6 +348,7 @@ bury(struct folder *f, size_t at, uint64_t modseq, const struct mailbox *by)
 		f->dead[i] = f->dead[i - 1];
 	f->dead[i] = at;
 	f->rows[at].dead = true;
+	f->changed++;
 	f->rows[at].modseq = f->log_first + f->log_count;
 	f->version++;
 	log_put(f, (struct log_entry){ modseq, by, f->rows[at].uid, true });
@@ -320,6 +384,7 @@ update_row(struct folder *f, const struct row *row, const struct mailbox *by)
 	if (old->dead || old->modseq >= row->modseq)
 		return true;
 	*old = *row;
+	f->changed++;
 	if (by != NULL && row->modseq != by->stored_modseq)
 		by = NULL;
 	log_put(f, (struct log_entry){ row->modseq, by, row->uid, false });
@@ -347,6 +412,14 @@ load_changes(struct folder *f, uint64_t since, const struct mailbox *by)
 	/* They come by modseq; UIDs were given out in the order of commits. */
 	if (count > 1)
 		qsort(fresh.p, count, sizeof(row), by_uid);
+	if (count > 0)
+		memcpy(&row, fresh.p, sizeof(row));
+	/* One that came back to its number: no view that was told of its end can show it. */
+	if (count > 0 && f->count > 0 && row.uid < f->rows[f->count - 1].uid) {
+		f->gone = true;
+		return STORE_GONE;
+	}
+	f->changed += count;
 	for (size_t i = 0; i < count; i++)
 		memcpy(add_row(f), fresh.p + i * sizeof(row), sizeof(row));
 	return load_expunged(f, since, by);
@@ -399,7 +472,8 @@ find_again(struct folder *f)
 	if (r != STORE_OK)
 		return r == STORE_NO_SUCH ? STORE_GONE : r;
 	fresh.box.number = box.number;
-	r = load(&fresh);
+	f->filed = false;
+	r = load_all(&fresh);
 	if (r == STORE_OK && (box.uidvalidity != f->box.uidvalidity || came_back(f, &fresh))) {
 		f->gone = true;
 		r = STORE_GONE;

@@ -200,6 +200,25 @@ put_references(struct buf *out, struct str header)
 	buf_put(out, str_from(buf_str(&all), (extra + 1) * HASH_BYTES));
 }
 
+bool
+sorting_put_root(struct buf *out, struct str header)
+{
+	static const char *const fields[] = { "References", "In-Reply-To", "Message-ID" };
+	scoped_buf plain = BUF_INIT;
+
+	for (size_t i = 0; i < countof(fields); i++) {
+		struct str rest = value_of(header, fields[i]);
+
+		while (take_id(&rest, &plain)) {
+			if (plain.n == 0)
+				continue;
+			buf_put(out, buf_str(&plain));
+			return true;
+		}
+	}
+	return false;
+}
+
 void
 sorting_put(struct buf *out, struct str header, int64_t internal_date)
 {

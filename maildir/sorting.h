@@ -41,6 +41,11 @@ struct sorting {
 
 /* Appends the record of a message with this header. */
 void sorting_put(struct buf *out, struct str header, int64_t internal_date);
+/*
+ * The Message-ID that its thread begins with, as far as it tells: the first of References, else of In-Reply-To, else its
+ * own, without what does not matter when ids are compared (RFC 5256 3). False, and nothing put: it has none of them.
+ */
+must_check bool sorting_put_root(struct buf *out, struct str header);
 /* False: damaged. Views into the record. */
 must_check bool sorting_read(struct str record, struct sorting *out);
 uint64_t sorting_reference(const struct sorting *, size_t n);

@@ -70,6 +70,7 @@ struct account_options {
 	bool searches;			/* its sessions search: what makes that quick is kept up to date */
 	uint32_t undelete_days;		/* what is expunged is kept so long; 0: it is not */
 	bool kept;			/* it is itself what another one keeps: nothing is put into it to begin with */
+	uint32_t snapshot_from;		/* what a session saw of a mailbox of so many messages is written down; 0: 1000 */
 };
 
 struct usage {
@@ -126,6 +127,10 @@ enum special_use {
 	USE_JUNK = 1 << 4,
 	USE_SENT = 1 << 5,
 	USE_TRASH = 1 << 6,
+	/* RFC 9979 8 */
+	USE_MEMOS = 1 << 7,
+	USE_SCHEDULED = 1 << 8,
+	USE_SNOOZED = 1 << 9,
 };
 
 struct mailbox_info {
@@ -143,7 +148,7 @@ struct mailbox_info {
 	uint32_t uidvalidity;
 	uint64_t bytes;
 	uint64_t highest_modseq;
-	struct str id;		/* RFC 8474 mailbox id */
+	struct str id;		/* with uidvalidity never another mailbox's (RFC 8474 4) */
 };
 
 /* All names: mailboxes, levels above them, subscribed names; in order of bytes, INBOX first. */
@@ -155,9 +160,19 @@ must_check enum store_result account_list_kept(struct account *, struct arena *,
 /* STORE_NO_SUCH where it is not selectable. */
 must_check enum store_result mailbox_status(struct account *, struct str name, struct arena *,
     struct mailbox_info *out);
+/* Of the messages with \Deleted. STORE_NO_SUCH as above. */
+struct deleted_sums {
+	uint32_t messages;
+	uint64_t bytes;
+};
+must_check enum store_result mailbox_deleted(struct account *, struct str name,
+    struct deleted_sums *out);
 /* Makes missing levels above too. A trailing '/' is tolerated. */
 must_check enum store_result mailbox_create(struct account *, struct str name,
     unsigned special_use);
+/* The same; of what was made *out has name, id and uidvalidity. */
+must_check enum store_result mailbox_create_told(struct account *, struct str name,
+    unsigned special_use, struct arena *, struct mailbox_info *out);
 /* Of a mailbox with children only the content goes (RFC 3501 6.3.4). */
 must_check enum store_result mailbox_delete(struct account *, struct str name);
 /* Takes the children along; renaming INBOX moves its messages (RFC 3501 6.3.5). */
@@ -315,6 +330,24 @@ enum message_text { TEXT_ENVELOPE, TEXT_BODY, TEXT_BODYSTRUCTURE, TEXT_HEADER, T
 must_check enum store_result message_texts(struct mailbox *, uint32_t uid, unsigned which,
     struct str out[TEXT_COUNT]);
 
+/*
+ * What is made of a message when it is first asked for, and kept. EMAILID and THREADID (RFC 8474) are letters and digits,
+ * FACT_ID_LENGTH of them, the same for all copies, here and after a rebuild. PREVIEW (RFC 8970) is UTF-8 on one line, of at
+ * most PREVIEW_CHARACTERS_MAX (common/mime/preview.h) characters; empty where there is no text.
+ */
+enum message_fact { FACT_EMAILID, FACT_THREADID, FACT_PREVIEW, FACT_COUNT };
+enum { FACT_ID_LENGTH = 33 };
+
+/*
+ * One slice (about 10 ms). *done false: not all of `which` (bits 1 << FACT_x) is made yet, ask again for the same message;
+ * a handle makes one message at a time. Of only_kept nothing is made: .p is NULL where it is not there. The views
+ * live until the next call of a store function. STORE_GONE: the message is gone.
+ */
+must_check enum store_result message_facts(struct mailbox *, uint32_t uid, unsigned which,
+    unsigned only_kept, struct str out[FACT_COUNT], bool *done);
+/* When it came into this mailbox (RFC 8514), seconds since 1970. */
+must_check enum store_result message_saved(struct mailbox *, uint32_t uid, int64_t *out);
+
 /* An open message: octets with CRLF line ends, whatever the file has. */
 struct content;
 
@@ -385,6 +418,8 @@ enum search_kind {
 	SEARCH_HEADER,				/* .field, .text; empty text: field is there */
 	SEARCH_BODY, SEARCH_TEXT,		/* .text */
 	SEARCH_MODSEQ,				/* .number or larger */
+	SEARCH_SAVEDBEFORE, SEARCH_SAVEDON, SEARCH_SAVEDSINCE,	/* message_saved; .day */
+	SEARCH_EMAILID, SEARCH_THREADID,	/* .text, case and all */
 };
 
 /*

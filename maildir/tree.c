@@ -278,7 +278,7 @@ adopt_folder(struct tree *t, struct str name)
 enum store_result
 tree_drop_box(struct account *a, int64_t box)
 {
-	static const enum query clear[] = { Q_MESSAGES_CLEAR, Q_FILES_CLEAR, Q_CACHE_CLEAR };
+	static const enum query clear[] = { Q_MESSAGES_CLEAR, Q_FILES_CLEAR, Q_CACHE_CLEAR, Q_MADE_CLEAR };
 	enum store_result r = STORE_OK;
 
 	for (size_t i = 0; r == STORE_OK && i < countof(clear); i++)
@@ -288,6 +288,8 @@ tree_drop_box(struct account *a, int64_t box)
 		r = index_do(a, Q_EXPUNGED_CLEAR, BIND(V(box)));
 	if (r == STORE_OK)
 		r = claims_drop(a, box);
+	if (r == STORE_OK)
+		r = snapshot_file_drop(a, box);
 	return r == STORE_OK ? index_do(a, Q_BOX_DROP, BIND(V(box))) : r;
 }
 

@@ -2,8 +2,9 @@
 """What an IMAP server may say, and nothing else: a strict reader of RFC 3501 section 9, "greeting" and "response".
 
 Extensions: RFC 2342 NAMESPACE, 2971 ID, 4315 UIDPLUS, 5161 ENABLE, 5258 and 3348 LIST, 6154 SPECIAL-USE, 5530 and
-others' response codes, 9208 QUOTA, 4466 and 4731 ESEARCH, 5182 SEARCHRES, 9394 PARTIAL, 7162 CONDSTORE and QRESYNC. The
-methods of Response are named as the ABNF's rules. Stricter than the ABNF
+others' response codes, 9208 QUOTA, 4466 and 4731 ESEARCH, 5182 SEARCHRES, 9394 PARTIAL, 7162 CONDSTORE and QRESYNC, 8438
+STATUS=SIZE, 8474 OBJECTID, 8514 SAVEDATE, 8970 PREVIEW. The methods of Response are named as the ABNF's rules. Stricter than
+the ABNF
 where it says more in prose: INBOX's spelling, modified UTF-7, codes that nobody registered, items told twice.
 
     check(octets)       one response with its literals and its CRLF; raises Violation
@@ -35,6 +36,7 @@ UID_SET = re.compile(rb"[1-9][0-9]*(?::[1-9][0-9]*)?(?:,[1-9][0-9]*(?::[1-9][0-9
 PARTIAL_RANGE = re.compile(rb"[1-9][0-9]*:[1-9][0-9]*|-[1-9][0-9]*:-[1-9][0-9]*")
 SECTION_PATH = re.compile(rb"[1-9][0-9]*(?:\.[1-9][0-9]*)*")
 SECTION_TEXT = re.compile(rb"HEADER\.FIELDS\.NOT|HEADER\.FIELDS|HEADER|TEXT|MIME", re.IGNORECASE)
+OBJECT_ID = re.compile(rb"[A-Za-z][A-Za-z0-9_-]{0,254}(?![A-Za-z0-9_-])")
 BASE64 = re.compile(rb"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 MODIFIED_BASE64 = re.compile(rb"&([A-Za-z0-9+,]*)-")
 
@@ -42,6 +44,7 @@ SYSTEM_FLAGS = {b"\\ANSWERED", b"\\FLAGGED", b"\\DELETED", b"\\SEEN", b"\\DRAFT"
 SELECTABLE_FLAGS = {b"\\NOSELECT", b"\\MARKED", b"\\UNMARKED", b"\\NONEXISTENT"}
 LIST_FLAGS = SELECTABLE_FLAGS | {
     b"\\NOINFERIORS", b"\\HASCHILDREN", b"\\HASNOCHILDREN", b"\\SUBSCRIBED", b"\\REMOTE",
+    b"\\MEMOS", b"\\SCHEDULED", b"\\SNOOZED",
     b"\\ALL", b"\\ARCHIVE", b"\\DRAFTS", b"\\FLAGGED", b"\\JUNK", b"\\SENT", b"\\TRASH"}
 XLIST_FLAGS = LIST_FLAGS | {b"\\INBOX", b"\\ALLMAIL", b"\\SPAM", b"\\STARRED"}
 BARE_CODES = {
@@ -51,9 +54,11 @@ BARE_CODES = {
     b"CANNOT", b"LIMIT", b"OVERQUOTA", b"ALREADYEXISTS", b"NONEXISTENT",                        # 5530
     b"USEATTR", b"TOOBIG", b"HASCHILDREN", b"CLOSED",                                           # 6154, 4469, 9051, 7162
     b"NOTSAVED", b"COMPRESSIONACTIVE"}                                                          # 5182, 4978
-STATUS_ITEMS = {b"MESSAGES", b"RECENT", b"UIDNEXT", b"UIDVALIDITY", b"UNSEEN", b"HIGHESTMODSEQ"}
+STATUS_ITEMS = {b"MESSAGES", b"RECENT", b"UIDNEXT", b"UIDVALIDITY", b"UNSEEN", b"DELETED"}
+STATUS_ITEMS_64 = {b"SIZE", b"DELETED-STORAGE", b"HIGHESTMODSEQ"}                            # 8438, 9208, 7162
 ENCODINGS = {b"7BIT", b"8BIT", b"BINARY", b"BASE64", b"QUOTED-PRINTABLE"}
 FIELDS_OF_ID_MAX, FIELD_OF_ID_MAX, VALUE_OF_ID_MAX = 30, 30, 1024       # RFC 2971 3.3
+PREVIEW_MAX = 256                       # RFC 8970 3.3, characters
 
 
 class Response:
@@ -216,6 +221,13 @@ class Response:
             self.fail(f"no {flag.decode()} before")
         return flag
 
+    def object_id(self):
+        """RFC 8474 7, in its parentheses; 8.1: nothing that could be taken for something else"""
+        self.need(b"(")
+        text = self.run(OBJECT_ID, "an object's id")
+        self.need(b")")
+        return text
+
     # ---- response codes ----
 
     def capability_data(self):
@@ -285,6 +297,8 @@ class Response:
             self.items["modseq"] = self.mod_sequence_value()
         elif name == b"MODIFIED":
             self.uid_set()
+        elif name == b"MAILBOXID":
+            self.object_id()
         else:
             self.fail("a registered response code before")
 
@@ -328,10 +342,12 @@ class Response:
 
     def status_att(self):
         name = self.atom().upper()
-        if name not in STATUS_ITEMS:
+        if name not in STATUS_ITEMS | STATUS_ITEMS_64 | {b"MAILBOXID"}:
             self.fail("an item of STATUS before")
         self.sp()
-        if name == b"HIGHESTMODSEQ":
+        if name == b"MAILBOXID":
+            self.object_id()
+        elif name in STATUS_ITEMS_64:
             self.number64()
         else:
             self.nz_number() if name in (b"UIDNEXT", b"UIDVALIDITY") else self.a_number()
@@ -500,6 +516,14 @@ class Response:
             return self.nstring()
         if name == b"RFC822.SIZE":
             return self.a_number()
+        if name == b"EMAILID":
+            return self.object_id()
+        if name == b"THREADID":
+            return None if self.nil() else self.object_id()
+        if name == b"SAVEDATE":
+            return None if self.nil() else self.run(DATE_TIME, "a date and time")
+        if name == b"PREVIEW":
+            return self.preview()
         if name == b"UID":
             return self.nz_number()
         if name == b"MODSEQ":
@@ -507,6 +531,16 @@ class Response:
         if name in (b"BODY", b"BODYSTRUCTURE"):
             return self.body(name == b"BODYSTRUCTURE")
         return self.fail("an item of FETCH before")
+
+    def preview(self):
+        """RFC 8970 3.3"""
+        value = self.nstring()
+        try:
+            if value is not None and len(value.decode()) > PREVIEW_MAX:
+                self.fail("a shorter preview before")
+        except UnicodeDecodeError:
+            self.fail("a preview in UTF-8 before")
+        return value
 
     def msg_att_item(self):
         if self.peek(b"BODY["):

@@ -63,7 +63,7 @@ open_store(void)
 {
 	int fd = open(w.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	enum store_result r = account_open(fd, &(struct account_options){ .address = STR("u@model.test"),
-	    .daemon = w.daemon }, &w.account);
+	    .daemon = w.daemon, .snapshot_from = 1 }, &w.account);
 
 	if (r != STORE_OK)
 		fatal("model: account_open says %d", (int)r);

@@ -284,6 +284,8 @@ status_takes_items(void **state)
 	(void)state;
 	good(parse_status, "a STATUS INBOX (messages UNSEEN)");
 	assert_int_equal(req.status.items, STATUS_MESSAGES | STATUS_UNSEEN);
+	good(parse_status, "a STATUS INBOX (SIZE deleted DELETED-STORAGE MAILBOXID)");
+	assert_int_equal(req.status.items, STATUS_SIZE | STATUS_DELETED | STATUS_DELETED_STORAGE | STATUS_MAILBOXID);
 	BAD_ONES(parse_status, "a STATUS INBOX", "a STATUS INBOX ()", "a STATUS INBOX MESSAGES",
 	    "a STATUS INBOX (FOO)", "a STATUS INBOX (MESSAGES", "a STATUS INBOX (MESSAGES )",
 	    "a STATUS INBOX (MESSAGESX)");
@@ -558,6 +560,14 @@ fetch_takes_simple_items_once(void **state)
 	good(parse_fetch, "a FETCH 1 (UID RFC822.PEEK)");
 	assert_int_equal(req.fetch.items[1].kind, FETCH_RFC822);
 	assert_false(req.fetch.marks_seen);
+	good(parse_fetch, "a FETCH 1 (emailid ThreadId SAVEDATE PREVIEW (lazy) PREVIEW EMAILID)");
+	assert_int_equal(req.fetch.count, 5);
+	assert_int_equal(req.fetch.items[2].kind, FETCH_SAVEDATE);
+	assert_int_equal(req.fetch.items[3].kind, FETCH_PREVIEW_LAZY);
+	assert_int_equal(req.fetch.items[4].kind, FETCH_PREVIEW);
+	good(parse_fetch, "a FETCH 1 PREVIEW (LAZY LAZY)");
+	assert_int_equal(req.fetch.count, 1);
+	assert_false(req.fetch.marks_seen);
 }
 
 static void
@@ -610,6 +620,8 @@ fetch_of_nonsense_is_refused(void **state)
 {
 	(void)state;
 	BAD_ONES(parse_fetch, "a FETCH", "a FETCH 1", "a FETCH 1 ()", "a FETCH 1 FOO",
+	    "a FETCH 1 PREVIEW (", "a FETCH 1 PREVIEW (LAZY", "a FETCH 1 PREVIEW (LAZY )", "a FETCH 1 PREVIEW ()",
+	    "a FETCH 1 PREVIEW (LAZYX)", "a FETCH 1 (PREVIEW(LAZY))", "a FETCH 1 SAVEDATE[]", "a FETCH 1 PREVIEW[]",
 	    "a FETCH 1 (FLAGS", "a FETCH 1 (FLAGS )", "a FETCH 1 (ALL)", "a FETCH 1 FLAGS UID",
 	    "a FETCH 1 BODY[", "a FETCH 1 BODY[MIME]", "a FETCH 1 BODY[0]", "a FETCH 1 BODY[1.]",
 	    "a FETCH 1 BODY[1.FOO]", "a FETCH 1 BODY[HEADER.FIELDS]",
@@ -701,7 +713,7 @@ put_key(struct buf *out, const struct search_key *key)
 		"all", "and", "or", "not", "seq", "uid", "flag", "keyword", "recent", "new", "old",
 		"before", "on", "since", "sentbefore", "senton", "sentsince", "older", "younger",
 		"larger", "smaller",
-		"header", "body", "text", "modseq",
+		"header", "body", "text", "modseq", "savedbefore", "savedon", "savedsince", "emailid", "threadid",
 	};
 
 	buf_printf(out, "(%s", names[key->kind]);
@@ -711,7 +723,8 @@ put_key(struct buf *out, const struct search_key *key)
 		buf_printf(out, " %.*s", STR_ARG(key->field));
 	if (key->kind == SEARCH_HEADER || key->text.n > 0)
 		buf_printf(out, " '%.*s'", STR_ARG(key->text));
-	if (key->kind >= SEARCH_BEFORE && key->kind <= SEARCH_SENTSINCE)
+	if ((key->kind >= SEARCH_BEFORE && key->kind <= SEARCH_SENTSINCE) ||
+	    (key->kind >= SEARCH_SAVEDBEFORE && key->kind <= SEARCH_SAVEDSINCE))
 		buf_printf(out, " %d", key->day);
 	if ((key->kind >= SEARCH_OLDER && key->kind <= SEARCH_SMALLER) || key->kind == SEARCH_MODSEQ)
 		buf_printf(out, " %llu", (unsigned long long)key->number);
@@ -753,6 +766,10 @@ search_becomes_the_stores_tree(void **state)
 	expect_search("SENTBEFORE \"01-Mar-2000\" ON 31-Dec-1969",
 	    "(and (sentbefore 11017) (on -1))");
 	expect_search("LARGER 10 SMALLER 4294967295", "(and (larger 10) (smaller 4294967295))");
+	expect_search("SAVEDBEFORE 1-Jan-2020 SAVEDON 2-Jan-2020 SAVEDSINCE 3-Jan-2020",
+	    "(and (savedbefore 18262) (savedon 18263) (savedsince 18264))");
+	expect_search("SAVEDATESUPPORTED", "(all)");
+	expect_search("OR EMAILID M-a_1 threadid Tx", "(or (emailid 'M-a_1') (threadid 'Tx'))");
 	expect_search("KEYWORD $a UNKEYWORD b", "(and (keyword '$a') (not (keyword 'b')))");
 	expect_search("UNKEYWORD $FORWARDED", "(not (keyword '$FORWARDED'))");
 	assert_false(req.search.by_modseq);
@@ -885,6 +902,8 @@ search_of_nonsense_is_refused(void **state)
 	BAD_ONES(parse_search, "a SEARCH", "a SEARCH ", "a SEARCH FOO", "a SEARCH CHARSET UTF-8",
 	    "a SEARCH ()", "a SEARCH (ALL", "a SEARCH (ALL )", "a SEARCH ALL)", "a SEARCH OR ALL",
 	    "a SEARCH NOT", "a SEARCH FROM", "a SEARCH HEADER a", "a SEARCH LARGER x",
+	    "a SEARCH EMAILID", "a SEARCH EMAILID \"M1\"", "a SEARCH EMAILID a.b", "a SEARCH THREADID a+b",
+	    "a SEARCH SAVEDON", "a SEARCH SAVEDSINCE soon",
 	    "a SEARCH BEFORE 32-Jan-2020", "a SEARCH BEFORE \"1-Jan-2020", "a SEARCH UID x",
 	    "a SEARCH KEYWORD \"a\"", "a SEARCH 0", "a SEARCH CHARSET UTF-8 RETURN (ALL) ALL",
 	    "a SEARCH SUBJECT \xed\x95\x9c");

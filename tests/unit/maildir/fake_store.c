@@ -110,6 +110,33 @@ message_texts(struct mailbox *m, uint32_t uid, unsigned which, struct str out[TE
 }
 
 enum store_result
+message_saved(struct mailbox *m, uint32_t uid, int64_t *out)
+{
+	*out = find(m, uid)->saved;
+	return find(m, uid)->fault;
+}
+
+/* Ids of one digit, again and again; what is asked for the first time is not done. */
+enum store_result
+message_facts(struct mailbox *m, uint32_t uid, unsigned which, unsigned only_kept,
+    struct str out[FACT_COUNT], bool *done)
+{
+	struct fake_message *message = find(m, uid);
+
+	(void)only_kept;
+	*done = message->fact_reads++ > 0;
+	if (message->fault != STORE_OK)
+		return message->fault;
+	memset(message->email_id, message->content_digit, FACT_ID_LENGTH);
+	memset(message->thread_id, message->thread_digit, FACT_ID_LENGTH);
+	if ((which & 1u << FACT_EMAILID) != 0)
+		out[FACT_EMAILID] = (struct str){ message->email_id, FACT_ID_LENGTH };
+	if ((which & 1u << FACT_THREADID) != 0)
+		out[FACT_THREADID] = (struct str){ message->thread_id, FACT_ID_LENGTH };
+	return STORE_OK;
+}
+
+enum store_result
 content_open(struct mailbox *m, uint32_t uid, struct content **out)
 {
 	struct fake_message *message = find(m, uid);

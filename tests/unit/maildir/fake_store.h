@@ -13,7 +13,10 @@ struct fake_message {
 	struct message row;		/* .seq and .size are set by fake_add */
 	struct buf bytes;
 	enum store_result fault;	/* of reading it */
-	unsigned header_reads, body_reads;
+	unsigned header_reads, body_reads, fact_reads;
+	int64_t saved;
+	char content_digit, thread_digit;	/* of which its ids are */
+	char email_id[FACT_ID_LENGTH], thread_id[FACT_ID_LENGTH];
 };
 
 struct mailbox {

@@ -45,7 +45,7 @@ open_account(const char *path, const char *daemon, uint64_t quota)
 
 	assert_true(fd >= 0);
 	assert_ok(account_open(fd, &(struct account_options){ .address = STR("u@example.test"),
-	    .daemon = daemon, .quota_bytes = quota }, &a));
+	    .daemon = daemon, .quota_bytes = quota, .snapshot_from = 1 }, &a));
 	return a;
 }
 

@@ -305,6 +305,52 @@ days_are_utc_inside_and_the_senders_own_in_date(void **state)
 	check_all(day_questions, countof(day_questions));
 }
 
+/* ---- what the store keeps ---- */
+
+#define ID(digit) digit digit digit digit digit digit digit digit digit digit digit \
+	digit digit digit digit digit digit digit digit digit digit digit \
+	digit digit digit digit digit digit digit digit digit digit digit
+
+static const struct question kept_questions[] = {
+	{ "SAVEDON 14-Jul-2026", "1 2" }, { "SAVEDBEFORE 15-Jul-2026", "1 2" }, { "SAVEDSINCE 15-Jul-2026", "3" },
+	{ "SAVEDBEFORE 14-Jul-2026", "" }, { "NOT SAVEDON 14-Jul-2026", "3" }, { "SAVEDATESUPPORTED", "1 2 3" },
+	{ "EMAILID " ID("a"), "1 3" }, { "EMAILID " ID("A"), "" }, { "EMAILID a", "" },
+	{ "THREADID " ID("t"), "1 2" }, { "OR EMAILID " ID("b") " EMAILID " ID("a"), "1 2 3" },
+	{ "EMAILID " ID("a") " THREADID " ID("t"), "1" }, { "NOT THREADID " ID("t"), "3" },
+	{ "EMAILID " ID("a") " SUBJECT x", "3" }, { "EMAILID " ID("a") " BODY needle", "1" },
+	{ "OR EMAILID " ID("b") " BODY needle", "1 2" }, { "SAVEDON 14-Jul-2026 THREADID " ID("t") " TEXT needle", "1" },
+};
+
+static void
+what_the_store_keeps_is_asked_for_where_it_matters(void **state)
+{
+	static const char *const texts[] = { "Subject: y\n\nneedle\n", "Subject: y\n\n", "Subject: x\n\n" };
+	static const char content[] = "aba", thread[] = "ttu";
+	int32_t day;
+
+	(void)state;
+	assert_true(date_parse_imap_day(STR("14-Jul-2026"), &day));
+	for (size_t i = 0; i < countof(texts); i++) {
+		struct fake_message *m = add_text(texts[i]);
+
+		m->saved = day * INT64_C(86400) + (int64_t)i * 43200;
+		m->content_digit = content[i];
+		m->thread_digit = thread[i];
+	}
+	check_all(kept_questions, countof(kept_questions));
+	/* What its row decides needs no ids, and what the ids decide no body. */
+	for (size_t i = 0; i < countof(texts); i++)
+		box->messages[i]->fact_reads = box->messages[i]->body_reads = 0;
+	check_found("EMAILID " ID("a") " SEEN BODY needle", "");
+	assert_int_equal(box->messages[0]->fact_reads, 0);
+	check_found("THREADID " ID("u") " BODY needle", "");
+	assert_int_equal(box->messages[0]->body_reads, 0);
+	/* One that cannot be read has none. */
+	box->messages[0]->fault = STORE_GONE;
+	check_found("EMAILID " ID("a"), "3");
+	check_found("SAVEDON 14-Jul-2026", "2");
+}
+
 /* ---- headers ---- */
 
 static const struct question header_questions[] = {
@@ -738,6 +784,7 @@ main(void)
 		TEST(a_search_ends_where_enough_is_found),
 		TEST(an_interval_is_exact_to_the_second),
 		TEST(days_are_utc_inside_and_the_senders_own_in_date),
+		TEST(what_the_store_keeps_is_asked_for_where_it_matters),
 		TEST(header_texts_are_unfolded_and_decoded),
 		TEST(text_that_is_not_utf8_is_in_no_message),
 		TEST(bodies_are_decoded_whatever_their_charset),

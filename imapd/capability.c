@@ -6,6 +6,9 @@
 #include "common/auth/sasl.h"
 #include "imapd/imapd.h"
 
+/* Its number goes behind it. */
+static const char append_limit_name[] = "APPENDLIMIT";
+
 /* A row each, with where it is from; in the order told. */
 static const char *const capabilities[] = {
 	"IMAP4rev1",			/* RFC 3501 */
@@ -29,12 +32,14 @@ static const char *const capabilities[] = {
 	"ESEARCH",			/* RFC 4731 */
 	"SEARCHRES",			/* RFC 5182 */
 	"WITHIN",			/* RFC 5032 */
+	"PARTIAL",			/* RFC 9394 */
 	"SORT",				/* RFC 5256 */
 	"SORT=DISPLAY",			/* RFC 5957 */
 	"ESORT",			/* RFC 5267 */
 	"THREAD=ORDEREDSUBJECT",	/* RFC 5256 */
 	"THREAD=REFERENCES",
 	"THREAD=REFS",
+	"I18NLEVEL=1",			/* RFC 5255 */
 	"CONDSTORE",			/* RFC 7162 */
 	"QRESYNC",
 	"INPROGRESS",			/* RFC 9585 */
@@ -42,6 +47,10 @@ static const char *const capabilities[] = {
 	"QUOTA",			/* RFC 9208 */
 	"QUOTA=RES-STORAGE",
 	"QUOTA=RES-MESSAGE",
+	"MULTIAPPEND",			/* RFC 3502 */
+	append_limit_name,		/* RFC 7889 */
+	"REPLACE",			/* RFC 8508 */
+	"UTF8=ACCEPT",			/* RFC 9755 */
 };
 
 /* Is this entry of the setting `capabilities`, "[ACCOUNT:]-NAME", about this session and capability? */
@@ -99,13 +108,22 @@ capability_check_setting(const struct settings *settings)
 	}
 }
 
+static void
+put_capability(struct buf *out, const struct session *s, const char *name)
+{
+	buf_printf(out, " %s", name);
+	/* RFC 7889 2: the same for all mailboxes. */
+	if (name == append_limit_name)
+		buf_printf(out, "=%llu", (unsigned long long)append_limit(s));
+}
+
 void
 put_capabilities(struct buf *out, const struct session *s)
 {
 	buf_put_z(out, "CAPABILITY");
 	for (size_t i = 0; i < countof(capabilities); i++)
 		if (!is_taken_away(s, str_of(capabilities[i])))
-			buf_printf(out, " %s", capabilities[i]);
+			put_capability(out, s, capabilities[i]);
 	if (s->guest == NULL)
 		return;
 	if (guest_can_tls(s))

@@ -69,6 +69,7 @@ struct enabling {
 static const struct enabling enablings[] = {
 	{ "CONDSTORE", ENABLED_CONDSTORE },
 	{ "QRESYNC", ENABLED_QRESYNC | ENABLED_CONDSTORE },	/* RFC 7162 3.2.3 */
+	{ "UTF8=ACCEPT", ENABLED_UTF8 },			/* RFC 9755 3 */
 };
 
 /* RFC 5161 3.1: what is not known is passed over; told is what was not enabled before. */

@@ -286,7 +286,7 @@ put_line(struct session *s, struct str attributes, struct str name)
 	struct buf *out = out_of(s);
 	scoped_buf encoded = BUF_INIT;
 
-	if (!put_mailbox(&encoded, name))
+	if (!put_mailbox(s, &encoded, name))
 		return false;
 	buf_printf(out, "* %s (", s->command->name);
 	buf_put(out, str_from(attributes, 1));

@@ -92,7 +92,7 @@ struct status {
 };
 
 static void
-put_items(struct buf *out, const struct status *status, unsigned items)
+put_items(const struct session *s, struct buf *out, const struct status *status, unsigned items)
 {
 	const struct mailbox_info *info = &status->info;
 	const struct {
@@ -109,6 +109,7 @@ put_items(struct buf *out, const struct status *status, unsigned items)
 		{ STATUS_SIZE, "SIZE", info->bytes },
 		{ STATUS_DELETED, "DELETED", status->deleted.messages },
 		{ STATUS_DELETED_STORAGE, "DELETED-STORAGE", status->deleted.bytes },
+		{ STATUS_APPENDLIMIT, "APPENDLIMIT", append_limit(s) },
 	};
 	bool first = true;
 
@@ -135,7 +136,7 @@ put_status(struct session *s, struct buf *out, struct str name, unsigned items, 
 	/* These have to be counted. */
 	if (result == STORE_OK && (items & (STATUS_DELETED | STATUS_DELETED_STORAGE)) != 0)
 		result = mailbox_deleted(room_account(s), name, &status.deleted);
-	if (result == STORE_OK && !put_mailbox(&encoded, status.info.name))
+	if (result == STORE_OK && !put_mailbox(s, &encoded, status.info.name))
 		result = STORE_BAD_NAME;
 	if (result != STORE_OK)
 		return result;
@@ -144,7 +145,7 @@ put_status(struct session *s, struct buf *out, struct str name, unsigned items, 
 	buf_put_z(out, "* STATUS ");
 	buf_put(out, buf_str(&encoded));
 	buf_put_z(out, " (");
-	put_items(out, &status, items);
+	put_items(s, out, &status, items);
 	buf_put_z(out, ")\r\n");
 	return STORE_OK;
 }

@@ -54,7 +54,7 @@ cmd_getquotaroot(struct session *s)
 	enum store_result result;
 
 	if (s->req.mailbox.name.state != NAME_GOOD ||
-	    !put_mailbox(&name, s->req.mailbox.name.utf8))
+	    !put_mailbox(s, &name, s->req.mailbox.name.utf8))
 		return finish_bad_name(s);
 	result = account_usage(room_account(s), &usage);
 	if (result != STORE_OK)

@@ -32,6 +32,8 @@ static const struct command commands[] = {
 	[COMMAND_LSUB] = { "LSUB", KNOWN, parse_lsub, cmd_lsub },
 	[COMMAND_STATUS] = { "STATUS", KNOWN, parse_status, cmd_status },
 	[COMMAND_APPEND] = { "APPEND", KNOWN, parse_append, cmd_append },
+	[COMMAND_REPLACE] = { "REPLACE", SELECTED, parse_replace, cmd_append,	/* RFC 8508 */
+	    .takes_uid = true, .tells_modseq = true },
 	[COMMAND_IDLE] = { "IDLE", KNOWN, parse_nothing, cmd_idle },
 	[COMMAND_GETQUOTA] = { "GETQUOTA", KNOWN, parse_getquota, cmd_getquota },
 	[COMMAND_GETQUOTAROOT] = { "GETQUOTAROOT", KNOWN, parse_mailbox, cmd_getquotaroot },

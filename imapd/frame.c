@@ -2,7 +2,7 @@
 /*
  * Finds where a command ends. Each octet is looked at once for a line end, whatever the
  * pieces it came in: .scanned remembers how far. A line that ends in "{n}" or "{n+}" goes on
- * after n octets (RFC 3501 4.3, RFC 7888 4).
+ * after n octets (RFC 3501 4.3, RFC 7888 4); "~{n}" is no different here (RFC 3516 7).
  */
 #include "imapd/frame.h"
 
@@ -35,7 +35,7 @@ struct announced {
 
 static enum framed take_line(struct frame *, const struct frame_limits *, struct str input);
 static enum framed take_literal(struct frame *, struct str input);
-static enum framed take_tail(struct frame *, struct str input);
+static enum framed take_tail(struct frame *, const struct frame_limits *, struct str input);
 static enum framed skip_line(struct frame *, struct str input);
 static enum framed skip_literal(struct frame *, struct str input);
 
@@ -61,7 +61,7 @@ frame_next(struct frame *f, const struct frame_limits *limits, struct str input)
 		case FRAMING_MESSAGE:
 			fatal("the frame was asked on while a message was due");
 		case FRAMING_TAIL:
-			answer = take_tail(f, input);
+			answer = take_tail(f, limits, input);
 			break;
 		case FRAMING_SKIP_LINE:
 			answer = skip_line(f, input);
@@ -131,30 +131,44 @@ announced_by(struct str line)
 	return a;
 }
 
-/*
- * RFC 3501 6.3.11: only the mailbox and the message can be literals. The mailbox's one
- * stands right behind the command's name.
- */
+/* Where the mailbox's name of an APPEND or REPLACE begins; 0: it is neither. */
+static size_t
+name_of_target(struct str input)
+{
+	struct str replace = STR(" REPLACE ");
+	size_t at = tag_of(input).n;
+
+	if (at == 0)
+		return 0;
+	if (str_starts_nocase(str_from(input, at), STR(" APPEND ")))
+		return at + STR(" APPEND ").n;
+	if (str_starts_nocase(str_from(input, at), STR(" UID REPLACE ")))
+		at += STR(" UID").n;
+	if (!str_starts_nocase(str_from(input, at), replace))
+		return 0;
+	/* RFC 8508 5: the message's number stands before it. */
+	at += replace.n;
+	at += str_index(str_from(input, at), ' ') + 1;
+	return at < input.n ? at : 0;
+}
+
+/* RFC 3501 6.3.11: only the mailbox and the message can be literals. The mailbox's one stands where its name begins. */
 static bool
 announces_message(const struct frame *f, struct str input, size_t at)
 {
-	struct str tag = tag_of(input);
-	struct str rest = str_from(input, tag.n);
+	size_t name = name_of_target(input);
 
-	if (tag.n == 0 || !str_starts_nocase(rest, STR(" APPEND ")))
-		return false;
-	return f->line > 0 || at != tag.n + STR(" APPEND ").n;
+	return name > 0 && (f->line > 0 || at != name);
 }
 
 static enum framed
-begin_message(struct frame *f, struct str input, size_t end, const struct announced *a)
+begin_message(struct frame *f, size_t end, const struct announced *a, enum framed answer)
 {
 	next_step(f, FRAMING_MESSAGE, 0);
-	f->tag = tag_of(input);
 	f->consumed = end;
 	f->literal = a->octets;
 	f->waits = a->waits;
-	return FRAME_APPEND;
+	return answer;
 }
 
 /* A client that waits is told BAD and sends nothing; of another the octets are on their way. */
@@ -210,8 +224,10 @@ take_line(struct frame *f, const struct frame_limits *limits, struct str input)
 		return end_command(f, input, end);
 	if (a.absurd)
 		return refuse_literal(f, input, end, &a, too_large);
-	if (announces_message(f, input, f->line + a.at))
-		return begin_message(f, input, end, &a);
+	if (announces_message(f, input, f->line + a.at)) {
+		f->tag = tag_of(input);
+		return begin_message(f, end, &a, FRAME_APPEND);
+	}
 	if (a.octets > limits->literal)
 		return refuse_literal(f, input, end, &a, too_large);
 	if (a.octets > limits->command - end)
@@ -231,22 +247,33 @@ take_literal(struct frame *f, struct str input)
 	return FRAME_SKIPPED;
 }
 
-/* After APPEND's message: only the line end may follow, for MULTIAPPEND is not ours (RFC 3502). */
+/* After a message: what announces another one, or the end. It has no tag of its own. */
 static enum framed
-take_tail(struct frame *f, struct str input)
+take_tail(struct frame *f, const struct frame_limits *limits, struct str input)
 {
-	size_t cr = str_starts(input, STR("\r"));
+	size_t end = f->scanned + str_index(str_from(input, f->scanned), '\n') + 1;
+	bool whole = end <= input.n;
+	struct announced a;
 
-	if (input.n == cr)
-		return FRAME_MORE;
-	if (input.p[cr] == '\n') {
-		next_step(f, FRAMING_LINE, 0);
-		f->consumed = cr + 1;
-		return FRAME_APPENDED;
+	f->scanned = input.n;
+	if ((whole ? end : input.n) > limits->line) {
+		next_step(f, FRAMING_SKIP_LINE, 0);
+		f->why = "the line after a message is too long";
+		return FRAME_BAD;
 	}
-	next_step(f, FRAMING_SKIP_LINE, 0);
-	f->why = "APPEND takes one message, and its line ends after it";
-	return FRAME_BAD;
+	if (!whole)
+		return FRAME_MORE;
+	a = announced_by(str_sub(input, 0, end));
+	if (a.absurd) {
+		refuse_literal(f, input, end, &a, too_large);
+		f->tag = STR_EMPTY;
+		return FRAME_BAD;
+	}
+	if (a.literal)
+		return begin_message(f, end, &a, FRAME_APPEND_NEXT);
+	next_step(f, FRAMING_LINE, 0);
+	f->consumed = end;
+	return FRAME_APPENDED;
 }
 
 /* The end of a piece may be the begin of a "{n+}": it stays until more has come. */

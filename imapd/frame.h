@@ -2,7 +2,7 @@
 /*
  * Where a command ends: finds the lines and literals of one command in the octets
  * that came so far (RFC 3501 2.2.1, 4.3, 7.5; LITERAL+ of RFC 7888), in linear time however they are
- * chopped, and skips what is refused. A literal that carries an APPEND's message is
+ * chopped, and skips what is refused. A literal that carries the message of an APPEND or REPLACE is
  * never collected: the frame stops before it.
  *
  *	frame_next(&frame, limits, buf_str(&input));
@@ -14,7 +14,7 @@
 
 struct frame_limits {
 	size_t line;		/* octets of one line, line end included */
-	size_t literal;		/* octets of one literal, APPEND's message excepted */
+	size_t literal;		/* octets of one literal, messages excepted */
 	size_t command;		/* all lines and literals of one command */
 };
 
@@ -34,18 +34,19 @@ enum framed {
 	/* The first .consumed octets are one whole command with its line end. */
 	FRAME_COMMAND,
 	/*
-	 * The first .consumed octets are an APPEND up to and with the "{n}" CRLF of its message:
+	 * The first .consumed octets are an APPEND or REPLACE up to and with the "{n}" CRLF of its message:
 	 * parse them, take them; then call frame_append_refused, or say "+ " if .waits, take
 	 * .literal octets from the connection and call frame_append_received.
 	 */
 	FRAME_APPEND,
-	/* After frame_append_received: the command ended as it should. Publish the message. */
+	/* After frame_append_received: they announce one more message (RFC 3502). As above. */
+	FRAME_APPEND_NEXT,
+	/* After frame_append_received: they end the command. Parse and take them; publish if they are as they should be. */
 	FRAME_APPENDED,
 	/*
 	 * Refused: .why; answer BAD with .tag ("*" if empty). What is left of the command is skipped by
 	 * the following calls, .literal octets of it announced already. After an APPEND's
-	 * literal it means that more followed it (MULTIAPPEND): abandon the message. With .lost
-	 * the end cannot be found: say BYE.
+	 * literal: abandon the messages. With .lost the end cannot be found: say BYE.
 	 */
 	FRAME_BAD,
 };

@@ -71,7 +71,7 @@ struct work {
 	struct append *append;
 	struct arena *arena;		/* emptied with each message */
 	struct buf found;		/* SEARCH: uids */
-	int64_t progress_due;		/* 0: nothing is due before the command is PROGRESS_MS old */
+	int64_t progress_due;		/* no word of it before the command is PROGRESS_MS old */
 	bool refreshed;			/* the mailbox was looked at since the command began */
 	bool told_expunge;		/* since the command began */
 	bool in_literal;		/* nothing else may be said now */
@@ -97,7 +97,7 @@ struct session {
 	struct lexer lexer;
 	struct request req;
 	const struct command *command;	/* NULL: none */
-	bool message_due;		/* APPEND: its literal was announced, and not dealt with yet */
+	bool message_due;		/* APPEND: a literal was announced, and not dealt with yet */
 	struct buf reply;		/* "OK ...": the tagged answer to come */
 	struct work work;
 
@@ -144,6 +144,8 @@ session_step read_command;
 /* Must this step wait: for room in the output, or for the others' turn? */
 bool session_must_wait(struct session *);
 void session_flush(struct session *);
+/* Does the client take UTF-8 for names of mailboxes, and modified UTF-7 for nothing? RFC 9755 3, RFC 9051 5.1 */
+bool speaks_utf8(const struct session *);
 /*
  * From a command that may take long, not in the middle of a line: done of all so far (0: not known) is told now and
  * then (RFC 9585).
@@ -202,8 +204,8 @@ void put_literal(struct buf *, struct str);
  * each becomes the octet 0x80, so that sizes and offsets stay.
  */
 void mask_nul(struct buf *, size_t from);
-/* Modified UTF-7, quoted. False, and nothing put, for a name that cannot be told. */
-must_check bool put_mailbox(struct buf *, struct str name);
+/* Quoted, modified UTF-7 or UTF-8 as the client knows it. False, and nothing put, for a name that cannot be told. */
+must_check bool put_mailbox(const struct session *, struct buf *, struct str name);
 /* "(\Seen word)" */
 void put_flags(struct buf *, const struct mailbox *, const struct message *);
 /* "* n FETCH (UID u FLAGS (...))" CRLF, with MODSEQ for who knows CONDSTORE. */
@@ -275,6 +277,9 @@ struct walk walk_of(const struct uid_set *);
 /* The set as uids; false as above. */
 must_check bool set_to_uids(struct session *, const struct sequence_set *, bool by_uid,
     struct uid_set *);
+
+/* Of the messages of the view that the set has, counted by their order, those in the range; in the session's arena. */
+struct uid_set set_part(struct session *, const struct uid_set *uids, const struct partial_range *);
 
 /* ---- saved.c ---- */
 
@@ -351,9 +356,12 @@ session_step cmd_starttls, cmd_authenticate, cmd_login;
 session_step cmd_create, cmd_delete, cmd_rename, cmd_subscribe, cmd_unsubscribe, cmd_status;
 session_step cmd_list, cmd_lsub, cmd_namespace;
 session_step cmd_select, cmd_examine, cmd_close, cmd_unselect;
-session_step cmd_append, cmd_append_done;
-/* The message's end was not the command's: abandoned. */
-void cmd_append_abandon(struct session *);
+session_step cmd_append;		/* and REPLACE */
+/* What stands behind a message announces another one, or ends the command. */
+enum next cmd_append_next(struct session *, struct lexer *);
+enum next cmd_append_end(struct session *, struct lexer *);
+/* Octets of the largest message that is taken. */
+uint64_t append_limit(const struct session *);
 session_step cmd_fetch, cmd_store, cmd_copy, cmd_move, cmd_expunge, cmd_search;
 /* RFC 7162 3.1.6, 3.1.10: the largest modseq of these messages; 0: none is there. */
 uint64_t search_modseq(const struct session *, const uint32_t *uids, size_t count);

@@ -5,6 +5,8 @@
  */
 #include "imapd/lexer.h"
 
+#include "common/base/utf8.h"
+
 struct lexer
 lexer_of(struct arena *arena, struct str command)
 {
@@ -200,10 +202,7 @@ lex_dotted(struct lexer *lexer, const char *what, struct str *out)
 
 /* ---- strings ---- */
 
-/*
- * quoted, the opening quote taken. RFC 3501 wants 7-bit octets here; clients send UTF-8, and we let
- * through what they mean.
- */
+/* quoted, the opening quote taken. RFC 9755 3: UTF-8 may stand here, of any client; other 8-bit octets are BAD. */
 static bool
 take_quoted(struct lexer *lexer, struct str *out)
 {
@@ -214,7 +213,8 @@ take_quoted(struct lexer *lexer, struct str *out)
 
 		if (c == '"') {
 			*out = (struct str){ begin, (size_t)(to - begin) };
-			return true;
+			return utf8_valid(*out) ||
+			    lex_refuse(lexer, "a quoted string holds octets that are not UTF-8");
 		}
 		if (c == '\0' || c == '\r' || c == '\n')
 			return lex_refuse(lexer, "a quoted string holds a NUL, CR or LF");

@@ -15,6 +15,7 @@ struct lexer {
 	size_t n;
 	size_t at;
 	const char *why;	/* in the arena or static; NULL: nothing went wrong */
+	bool utf8;		/* names of mailboxes are UTF-8, not modified UTF-7: RFC 9755 3 */
 };
 
 /* `command`: what frame_next framed; copied, without its line end. */
@@ -44,7 +45,7 @@ must_check bool lex_atom(struct lexer *, const char *what, struct str *out);
 must_check bool lex_keyword(struct lexer *, const char *what, struct str *out);
 /* A run of letters, digits and dots, made capitals in place: FLAGS.SILENT, HEADER.FIELDS. */
 must_check bool lex_dotted(struct lexer *, const char *what, struct str *out);
-/* quoted or literal; 8-bit octets are let through, NUL is not. */
+/* quoted (7-bit or UTF-8) or literal (any octets but NUL). */
 must_check bool lex_string(struct lexer *, const char *what, struct str *out);
 /* ASTRING-CHARs (atom and "]") or a string. */
 must_check bool lex_astring(struct lexer *, const char *what, struct str *out);

@@ -3,7 +3,7 @@
  * From words to requests. parse_head first; whoever owns the table of commands looks
  * .word up and runs its row's parser, which takes all that is left of the
  * command. PARSED or BAD, never MORE (the command is whole); BAD leaves a sentence in lexer->why.
- * APPEND's parser ends before the "{n}" of the message.
+ * The parsers of APPEND and REPLACE take the "{n}" of the message too, but not its number: that the frame knows.
  *
  *	struct lexer lexer = lexer_of(arena, str_sub(input, 0, frame.consumed));
  *	if (parse_head(&lexer, req) == BAD || row->parse(&lexer, req) == BAD) ... lexer.why
@@ -33,6 +33,10 @@ parse_arguments parse_status;
 parse_arguments parse_list;		/* LIST XLIST */
 parse_arguments parse_lsub;
 parse_arguments parse_append;
+parse_arguments parse_replace;
+/* What stands behind a message, .append being that of it: the next one's announcement, or the end. */
+parse_arguments parse_append_next;
+parse_arguments parse_append_end;
 parse_arguments parse_fetch;
 parse_arguments parse_store;
 parse_arguments parse_copy;		/* COPY MOVE */
@@ -44,8 +48,8 @@ parse_arguments parse_thread;
 /* ---- what the parsers share; false leaves lexer->why ---- */
 
 must_check bool take_mailbox(struct lexer *, struct mailbox_name *out);
-/* Decodes and canonicalises a name or a pattern as it was sent. */
-struct mailbox_name mailbox_name_of(struct arena *, struct str sent);
+/* Decodes and canonicalises a name or a pattern as it was sent, modified UTF-7 unless the lexer says .utf8. */
+struct mailbox_name mailbox_name_of(const struct lexer *, struct str sent);
 must_check bool take_set(struct lexer *, struct sequence_set *out);
 /* "(" [flag *(SP flag)] ")" */
 must_check bool take_flag_list(struct lexer *, struct flags *out);

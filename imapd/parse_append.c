@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Dates, and APPEND up to its message (RFC 3501 6.3.11). The message itself never comes
- * here: the frame ends before it, and what must stand last is its "{n}".
+ * Dates, and APPEND and REPLACE up to each of their messages (RFC 3501 6.3.11, RFC 3502, RFC 8508). The messages themselves
+ * never come here: the frame ends before them, and what must stand last is a "{n}".
  */
 #include "imapd/parse.h"
 
@@ -137,7 +137,7 @@ take_date_time(struct lexer *lexer, int64_t *seconds)
 	return true;
 }
 
-/* ---- APPEND ---- */
+/* ---- APPEND, REPLACE ---- */
 
 /* "{n}" or "{n+}" and nothing more; n is the frame's business. */
 static bool
@@ -155,20 +155,69 @@ message_follows(struct lexer *lexer)
 	return lex_char(lexer, '}') && lex_end(lexer);
 }
 
+/* RFC 3502: append-message; RFC 3516 7 and RFC 6855 4 have more kinds of literals. The space before it is taken. */
+static bool
+take_message(struct lexer *lexer, struct append_arguments *append)
+{
+	append->flags = (struct flags){ 0 };
+	if (lex_peek(lexer, '(') && (!take_flag_list(lexer, &append->flags) || !lex_space(lexer)))
+		return false;
+	append->has_date = lex_peek(lexer, '"');
+	if (append->has_date && (!take_date_time(lexer, &append->date) || !lex_space(lexer)))
+		return false;
+	append->in_utf8 = lex_take_word(lexer, STR("UTF8"));
+	if (append->in_utf8 && (!lex_space(lexer) || !lex_char(lexer, '(')))
+		return false;
+	append->binary = lex_take(lexer, '~');
+	if (append->in_utf8 && !append->binary)
+		return lex_fail(lexer, "the message as a literal8");
+	return message_follows(lexer);
+}
+
 enum parse
 parse_append(struct lexer *lexer, struct request *req)
 {
 	struct append_arguments append = { 0 };
 
-	if (!lex_space(lexer) || !take_mailbox(lexer, &append.name) || !lex_space(lexer))
-		return BAD;
-	if (lex_peek(lexer, '(') && (!take_flag_list(lexer, &append.flags) || !lex_space(lexer)))
-		return BAD;
-	append.has_date = lex_peek(lexer, '"');
-	if (append.has_date && (!take_date_time(lexer, &append.date) || !lex_space(lexer)))
-		return BAD;
-	if (!message_follows(lexer))
+	if (!lex_space(lexer) || !take_mailbox(lexer, &append.name) || !lex_space(lexer) ||
+	    !take_message(lexer, &append))
 		return BAD;
 	req->append = append;
 	return PARSED;
+}
+
+/* RFC 8508 5: seq-number SP mailbox append-message */
+enum parse
+parse_replace(struct lexer *lexer, struct request *req)
+{
+	struct append_arguments append = { .replaced = SEQUENCE_STAR };
+
+	if (!lex_space(lexer) || (!lex_take(lexer, '*') &&
+	    !lex_nz_number(lexer, "a message number", &append.replaced)))
+		return BAD;
+	if (!lex_space(lexer) || !take_mailbox(lexer, &append.name) || !lex_space(lexer) ||
+	    !take_message(lexer, &append))
+		return BAD;
+	req->append = append;
+	return PARSED;
+}
+
+/* The message before is ended. */
+static bool
+close_message(struct lexer *lexer, const struct append_arguments *append)
+{
+	return !append->in_utf8 || lex_char(lexer, ')');
+}
+
+enum parse
+parse_append_next(struct lexer *lexer, struct request *req)
+{
+	return close_message(lexer, &req->append) && lex_space(lexer) &&
+	    take_message(lexer, &req->append) ? PARSED : BAD;
+}
+
+enum parse
+parse_append_end(struct lexer *lexer, struct request *req)
+{
+	return close_message(lexer, &req->append) && lex_end(lexer) ? PARSED : BAD;
 }

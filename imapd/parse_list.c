@@ -91,7 +91,7 @@ take_pattern(struct lexer *lexer, struct list_arguments *list)
 		return lex_refuse(lexer, "LIST has more than 100 patterns");
 	if (!lex_pattern(lexer, "a mailbox name or pattern", &sent))
 		return false;
-	list->patterns[list->pattern_count++] = mailbox_name_of(lexer->arena, sent);
+	list->patterns[list->pattern_count++] = mailbox_name_of(lexer, sent);
 	return true;
 }
 

@@ -24,12 +24,12 @@ take_tag(struct lexer *lexer, struct str *out)
 	return true;
 }
 
-/* RFC 3501 6.4.8, RFC 4315 2.1, RFC 5256 3, RFC 6851 3.2. */
+/* RFC 3501 6.4.8, RFC 4315 2.1, RFC 5256 3, RFC 6851 3.2, RFC 8508 3.3. */
 static bool
 goes_with_uid(struct str word)
 {
 	static const char *const words[] = { "FETCH", "STORE", "SEARCH", "COPY", "MOVE", "EXPUNGE",
-		"SORT", "THREAD" };
+		"SORT", "THREAD", "REPLACE" };
 
 	for (size_t i = 0; i < countof(words); i++)
 		if (str_eq(word, str_of(words[i])))
@@ -48,8 +48,8 @@ take_word(struct lexer *lexer, struct request *req)
 	if (!lex_space(lexer) || !lex_keyword(lexer, "a command", &req->word))
 		return false;
 	return goes_with_uid(req->word) ||
-	    lex_refuse(lexer, "UID goes with FETCH, STORE, SEARCH, SORT, THREAD, COPY, MOVE and "
-	    "EXPUNGE only");
+	    lex_refuse(lexer, "UID goes with FETCH, STORE, SEARCH, SORT, THREAD, COPY, MOVE, "
+	    "EXPUNGE and REPLACE only");
 }
 
 enum parse

@@ -37,24 +37,25 @@ has_line_end(struct str s)
 }
 
 struct mailbox_name
-mailbox_name_of(struct arena *arena, struct str sent)
+mailbox_name_of(const struct lexer *lexer, struct str sent)
 {
 	struct mailbox_name name = { .utf8 = STR_EMPTY, .sent = sent, .state = NAME_INVALID };
 	scoped_buf decoded = BUF_INIT;
 
 	if (has_line_end(sent))
 		return name;
-	if (is_ascii(sent)) {
+	if (!lexer->utf8 && is_ascii(sent)) {
 		if (!mutf7_decode(&decoded, sent))
 			return name;
 		name.state = NAME_GOOD;
 	} else {
 		if (!utf8_valid(sent))
 			return name;
-		name.state = NAME_RAW_UTF8;
+		name.state = lexer->utf8 ? NAME_GOOD : NAME_RAW_UTF8;
 		buf_put(&decoded, sent);
 	}
-	name.utf8 = with_inbox_in_capitals(arena, arena_str(arena, buf_str(&decoded)));
+	name.utf8 = with_inbox_in_capitals(lexer->arena,
+	    arena_str(lexer->arena, buf_str(&decoded)));
 	return name;
 }
 
@@ -65,7 +66,7 @@ take_mailbox(struct lexer *lexer, struct mailbox_name *out)
 
 	if (!lex_astring(lexer, "a mailbox name", &sent))
 		return false;
-	*out = mailbox_name_of(lexer->arena, sent);
+	*out = mailbox_name_of(lexer, sent);
 	return true;
 }
 
@@ -183,6 +184,7 @@ take_status_item(struct lexer *lexer, unsigned *items)
 		{ "DELETED", STATUS_DELETED },
 		{ "DELETED-STORAGE", STATUS_DELETED_STORAGE },
 		{ "MAILBOXID", STATUS_MAILBOXID },
+		{ "APPENDLIMIT", STATUS_APPENDLIMIT },	/* RFC 7889 3.1 */
 	};
 
 	for (size_t i = 0; i < countof(rows); i++) {
@@ -192,7 +194,7 @@ take_status_item(struct lexer *lexer, unsigned *items)
 		return true;
 	}
 	return lex_fail(lexer, "MESSAGES, RECENT, UIDNEXT, UIDVALIDITY, UNSEEN, HIGHESTMODSEQ, SIZE, DELETED, "
-	    "DELETED-STORAGE or MAILBOXID");
+	    "DELETED-STORAGE, MAILBOXID or APPENDLIMIT");
 }
 
 bool

@@ -22,6 +22,7 @@ enum {
 	LIST_PATTERNS_MAX = 100,
 	ID_PAIRS_MAX = 30,		/* RFC 2971 3.3 */
 	ENABLE_WORDS_MAX = 100,
+	APPEND_MESSAGES_MAX = 10000,	/* messages in one APPEND */
 };
 
 /* The rows of the table in commands.c. UID is no command of its own: see by_uid. */
@@ -31,7 +32,7 @@ enum command_name {
 	COMMAND_ENABLE, COMMAND_NAMESPACE, COMMAND_COMPRESS,
 	COMMAND_SELECT, COMMAND_EXAMINE, COMMAND_CREATE, COMMAND_DELETE, COMMAND_RENAME,
 	COMMAND_SUBSCRIBE, COMMAND_UNSUBSCRIBE, COMMAND_LIST, COMMAND_XLIST, COMMAND_LSUB,
-	COMMAND_STATUS, COMMAND_APPEND, COMMAND_IDLE,
+	COMMAND_STATUS, COMMAND_APPEND, COMMAND_REPLACE, COMMAND_IDLE,
 	COMMAND_GETQUOTA, COMMAND_GETQUOTAROOT,
 	COMMAND_CHECK, COMMAND_CLOSE, COMMAND_UNSELECT, COMMAND_EXPUNGE,
 	COMMAND_SEARCH, COMMAND_SORT, COMMAND_THREAD, COMMAND_FETCH, COMMAND_STORE, COMMAND_COPY, COMMAND_MOVE,
@@ -42,8 +43,8 @@ enum command_name {
 
 enum name_state {
 	NAME_GOOD,
-	NAME_RAW_UTF8,	/* 8-bit octets, but valid UTF-8: .utf8 is what was sent */
-	NAME_INVALID,	/* neither UTF-8 nor modified UTF-7: .utf8 is empty. Answer NO */
+	NAME_RAW_UTF8,	/* 8-bit octets, valid UTF-8, of a client that did not enable them: .utf8 is what was sent */
+	NAME_INVALID,	/* not in the one notation that holds: .utf8 is empty. Answer NO */
 };
 
 struct mailbox_name {
@@ -67,6 +68,7 @@ enum status_item {
 	STATUS_UIDVALIDITY = 1 << 3,
 	STATUS_UNSEEN = 1 << 4,
 	STATUS_HIGHESTMODSEQ = 1 << 5,	/* RFC 7162 3.1.7 */
+	STATUS_APPENDLIMIT = 1 << 6,		/* RFC 7889 3.1 */
 	STATUS_SIZE = 1 << 8,			/* RFC 8438 */
 	STATUS_DELETED = 1 << 9,		/* RFC 9208 4.1.4 */
 	STATUS_DELETED_STORAGE = 1 << 10,
@@ -187,13 +189,28 @@ struct select_arguments {
 	struct resync_arguments resync;	/* with .qresync */
 };
 
+/* RFC 9394 3.1, 3.3, as sent: first may be the larger; both from 1. */
+struct partial_range {
+	uint32_t first;
+	uint32_t last;
+	bool from_end;			/* 1 is the last one */
+};
+
+/* Where in a list of `count` the range lies: `from` counts from 0; n 0: nowhere. */
+struct partial_span { size_t from, n; };
+struct partial_span partial_range_in(const struct partial_range *, size_t count);
+
 /* ---- messages ---- */
 
+/* APPEND, REPLACE; all but the first two anew for each message of an APPEND. */
 struct append_arguments {
+	uint32_t replaced;		/* REPLACE: a number as in a sequence set */
 	struct mailbox_name name;
 	struct flags flags;
 	bool has_date;
 	int64_t date;			/* seconds since 1970 */
+	bool binary;			/* a literal8: RFC 3516 4.4 */
+	bool in_utf8;			/* UTF8 (literal8): RFC 6855 4; a ")" follows the message */
 };
 
 enum fetch_kind {
@@ -239,6 +256,8 @@ struct fetch_arguments {
 	bool marks_seen;		/* an item that sets \Seen: RFC 3501 6.4.5 */
 	uint64_t changed_since;		/* only what has a larger modseq: RFC 7162 3.1.4.1; 0: not asked */
 	bool vanished;			/* RFC 7162 3.2.6; with .changed_since and UID FETCH only */
+	bool is_partial;		/* RFC 9394 3.3; with UID FETCH only */
+	struct partial_range partial;	/* of the messages that the set has */
 };
 
 struct store_arguments {
@@ -275,17 +294,6 @@ enum search_result {
 	RESULT_PARTIAL = 1 << 5,	/* RFC 9394 3.1 */
 };
 
-/* RFC 9394 3.1, as sent: first may be the larger; both from 1. */
-struct partial_range {
-	uint32_t first;
-	uint32_t last;
-	bool from_end;			/* 1 is the last one */
-};
-
-/* Where in a list of `count` the range lies: `from` counts from 0; n 0: nowhere. */
-struct partial_span { size_t from, n; };
-struct partial_span partial_range_in(const struct partial_range *, size_t count);
-
 /* SEARCH, SORT, THREAD */
 struct search_arguments {
 	unsigned results;		/* enum search_result bits; 0: there was no RETURN */
@@ -306,7 +314,7 @@ struct search_arguments {
 struct request {
 	struct str tag;
 	struct str word;		/* the command's name in capitals, without UID */
-	bool by_uid;			/* UID FETCH, STORE, COPY, MOVE, SEARCH, SORT, THREAD, EXPUNGE */
+	bool by_uid;			/* UID FETCH, STORE, COPY, MOVE, SEARCH, SORT, THREAD, EXPUNGE, REPLACE */
 	enum command_name command;	/* set by who looked the word up */
 	union {				/* which one: the row's parser */
 		struct login_arguments login;
@@ -319,7 +327,7 @@ struct request {
 		struct list_arguments list;
 		struct quota_arguments quota;
 		struct compress_arguments compress;
-		struct append_arguments append;
+		struct append_arguments append;		/* REPLACE too */
 		struct fetch_arguments fetch;
 		struct store_arguments store;
 		struct copy_arguments copy;

@@ -80,15 +80,16 @@ put_string(struct buf *out, struct str s)
 }
 
 bool
-put_mailbox(struct buf *out, struct str name)
+put_mailbox(const struct session *s, struct buf *out, struct str name)
 {
 	scoped_buf encoded = BUF_INIT;
 
+	/* What the one cannot hold, a line end, cannot stand in quotes either. */
 	if (!mutf7_encode(&encoded, name)) {
-		log_warn(NULL, "mailbox_name_untellable", KV("name", name));
+		log_warn(&s->log, "mailbox_name_untellable", KV("name", name));
 		return false;
 	}
-	put_quoted(out, buf_str(&encoded));
+	put_quoted(out, speaks_utf8(s) ? name : buf_str(&encoded));
 	return true;
 }
 
@@ -292,6 +293,8 @@ finish_result(struct session *s, enum store_result result, enum about about)
 enum next
 finish_bad_name(struct session *s)
 {
+	if (speaks_utf8(s))
+		return finish(s, "NO [CANNOT] Names of mailboxes are written in UTF-8");
 	/* Some clients send UTF-8 as it is; NO, not BAD, makes them skip that mailbox. */
 	return finish(s, "NO [CANNOT] Names of mailboxes are written in modified UTF-7");
 }

@@ -20,6 +20,7 @@ static void on_stream(void *context, struct stream *, enum stream_event);
 static void on_wake(void *context);
 static void on_patience(void *context);
 static enum next start_command(struct session *, bool message_due);
+static enum next continue_append(struct session *, bool message_due);
 static enum next refuse_frame(struct session *);
 static enum next tell_changes(struct session *);
 static enum next conclude(struct session *);
@@ -171,8 +172,6 @@ session_progress(struct session *s, uint32_t done, uint32_t all)
 	bool tag = !str_has_char(s->req.tag, ']');
 	struct buf *out = out_of(s);
 
-	if (s->work.progress_due == 0)
-		s->work.progress_due = now + PROGRESS_MS;
 	if (now < s->work.progress_due || !capability_is_offered(s, STR("INPROGRESS")))
 		return;
 	s->work.progress_due = now + PROGRESS_MS;
@@ -223,6 +222,12 @@ session_line(struct session *s, struct str *line, size_t *octets)
 	return PARSED;
 }
 
+bool
+speaks_utf8(const struct session *s)
+{
+	return (s->enabled & (ENABLED_UTF8 | ENABLED_REV2)) != 0;
+}
+
 /* ---- the steps ---- */
 
 enum next
@@ -246,9 +251,10 @@ read_command(struct session *s)
 		return start_command(s, false);
 	case FRAME_APPEND:
 		return start_command(s, true);
+	case FRAME_APPEND_NEXT:
+		return continue_append(s, true);
 	case FRAME_APPENDED:
-		session_take(s, s->frame.consumed);
-		return cmd_append_done(s);
+		return continue_append(s, false);
 	case FRAME_BAD:
 		return refuse_frame(s);
 	}
@@ -300,6 +306,7 @@ start_command(struct session *s, bool message_due)
 
 	s->message_due = message_due;
 	s->lexer = lexer_of(s->arena, str_sub(input, 0, s->frame.consumed));
+	s->lexer.utf8 = speaks_utf8(s);
 	session_take(s, s->frame.consumed);
 	wrong = understand(s);
 	if (wrong != NULL)
@@ -308,14 +315,30 @@ start_command(struct session *s, bool message_due)
 	    KV("uid", s->req.by_uid));
 	if (s->state != GUEST)
 		s->bad_commands = 0;
+	s->work.progress_due = clock_monotonic_ms() + PROGRESS_MS;
 	return s->command->run(s);
+}
+
+/* What stands behind an APPEND's message; of many such lines only one is kept at a time. */
+static enum next
+continue_append(struct session *s, bool message_due)
+{
+	struct str input = buf_str(session_input(s));
+	struct lexer lexer;
+
+	if (s->work.arena == NULL)
+		s->work.arena = arena_new();
+	arena_reset(s->work.arena);
+	s->message_due = message_due;
+	lexer = lexer_of(s->work.arena, str_sub(input, 0, s->frame.consumed));
+	session_take(s, s->frame.consumed);
+	return message_due ? cmd_append_next(s, &lexer) : cmd_append_end(s, &lexer);
 }
 
 /* The frame could not find a command: a line too long, a literal too large. */
 static enum next
 refuse_frame(struct session *s)
 {
-	cmd_append_abandon(s);
 	/* What follows an APPEND's message has no tag of its own: the APPEND is answered. */
 	if (s->command == NULL)
 		s->req.tag = arena_str(s->arena, s->frame.tag);

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A new message, by APPEND or delivery: written to tmp/, parsed, given a row and a UID, then a
- * name in cur/. A delivery that was published before is found again by (trace,
- * recipient) in the index, or by the token in the names of files.
+ * New messages, by APPEND or delivery: each written to tmp/ and parsed; then all get their rows and UIDs in one
+ * transaction, and names in cur/. One append is all or nothing, also where it dies in between: before the commit
+ * there are files in tmp/ that nobody knows, after it rows whose files get their names from whoever opens the mailbox.
  */
-#include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
+#include "common/mime/binary.h"
+#include "maildir/append.h"
 #include "maildir/kept.h"
 
 enum {
@@ -19,78 +19,33 @@ enum {
 	DELIVERY_MAX = 2 * 1024 * 1024,	/* deliveries come whole, one at a time: these are not read again to be parsed */
 };
 
-struct append {
-	struct account *account;
-	int64_t box;
-	char box_id[24];
-	unsigned generation;	/* of the index that box is a number of */
-	struct inbox *inbox;	/* whose directories place has; NULL: they are its own */
-	struct place place;
-	struct flags flags;
-	struct buf keyword_text;	/* behind flags.keywords */
-	int64_t internal_date;
-	struct buf trace;
-	struct buf recipient;
-	bool once;		/* trace and recipient are set */
-	bool retry;
-	bool renew;
-	struct buf token;
-	struct buf prefix;	/* the name in tmp/ */
-	int fd;
-	struct buf memory;	/* what the file does not have yet, or the whole */
-	size_t memory_max;
-	bool in_file;		/* something has been written out */
-	bool failed;
-	uint64_t size;
-	uint64_t missing;	/* CRs that the wire has and the file has not */
-	bool last_cr;
-	bool prepared;
-	struct texts texts;
-	struct message_row row;
-};
-
 static enum store_result find_target(struct append *p, struct str name, bool may_create);
+static enum store_result add_message(struct append *p, const struct append_options *o);
 static enum store_result flush(struct append *p);
+static enum store_result encode_binary(struct append *p);
 static enum store_result same_box(struct append *p);
-static enum store_result add_row(struct append *p, struct box *box, struct appended *out);
-static enum store_result look_again(struct append *p);
-static enum store_result sync_both(struct account *a, int fd, int cur);
+static enum store_result add_rows(struct append *p, struct box *box, struct appended *out);
+static enum store_result name_files(struct append *p);
+static enum store_result sync_files(struct append *p);
 static enum store_result undo(struct append *p, enum store_result why);
-static enum store_result find_earlier(struct append *p, struct box *box, struct appended *out);
-static enum store_result finish_earlier(struct account *a, const struct box *box, uint32_t uid,
-    bool sync);
 
-static void
-copy_flags(struct append *p, const struct flags *flags)
+/* So much more than what is complete already; what is replaced makes room (RFC 8508 3.4). */
+static enum store_result
+has_room(const struct append *p, uint64_t bytes)
 {
-	struct str *names = xcalloc(flags->keyword_count, sizeof(*names));
-	size_t at = 0;
+	uint64_t freed = p->replaced != NULL ? expunge_one_size(p->replaced) : 0;
+	uint64_t all = p->wire + bytes;
 
-	for (size_t i = 0; i < flags->keyword_count; i++)
-		buf_put(&p->keyword_text, flags->keywords[i]);
-	for (size_t i = 0; i < flags->keyword_count; i++) {
-		names[i] = str_sub(buf_str(&p->keyword_text), at, flags->keywords[i].n);
-		at += flags->keywords[i].n;
-	}
-	p->flags = (struct flags){ flags->system, names, flags->keyword_count };
+	return quota_check(p->account, all > freed ? all - freed : 0, p->count - (p->replaced != NULL));
 }
 
-enum store_result
-append_begin(struct account *a, const struct append_options *o, struct append **out)
+static struct append *
+new_append(struct account *a, const struct append_options *o)
 {
-	struct append *p;
-	enum store_result r = index_alive(a);
+	struct append *p = xcalloc(1, sizeof(*p));
 
-	if (r == STORE_OK)
-		r = quota_check(a, o->size, 1);
-	if (r != STORE_OK)
-		return r;
-	p = xcalloc(1, sizeof(*p));
 	p->account = a;
 	p->place = PLACE_CLOSED;
-	p->fd = -1;
-	copy_flags(p, &o->flags);
-	p->internal_date = o->internal_date != 0 ? o->internal_date : clock_now();
 	buf_put(&p->trace, o->trace);
 	buf_put(&p->recipient, o->recipient);
 	p->once = o->trace.n > 0 && o->recipient.n > 0;
@@ -100,14 +55,80 @@ append_begin(struct account *a, const struct append_options *o, struct append **
 	p->renew = o->renew;
 	if (p->once)
 		publish_put_token(&p->token, o->trace, o->recipient);
-	publish_put_prefix(&p->prefix, clock_now(), buf_str(&p->token));
-	r = find_target(p, o->mailbox, o->may_create);
+	return p;
+}
+
+enum store_result
+append_begin(struct account *a, const struct append_options *o, struct append **out)
+{
+	struct append *p;
+	enum store_result r = index_alive(a);
+
+	if (r != STORE_OK)
+		return r;
+	p = new_append(a, o);
+	if (o->replaces != NULL)
+		r = expunge_one_new(o->replaces, o->replaced_uid, &p->replaced);
+	if (r == STORE_OK)
+		r = add_message(p, o);
+	if (r == STORE_OK)
+		r = find_target(p, o->mailbox, o->may_create);
 	if (r != STORE_OK) {
 		append_abandon(p);
 		return r;
 	}
 	*out = p;
 	return STORE_OK;
+}
+
+enum store_result
+append_next(struct append *p, const struct append_options *o)
+{
+	struct append_message *one = append_last(p);
+	enum store_result r = append_prepare(p);
+
+	if (r != STORE_OK)
+		return r;
+	p->wire += one->size + one->missing;
+	if (p->count > APPEND_SINGLY)
+		close_fd(&one->fd);
+	return add_message(p, o);
+}
+
+static enum store_result
+take_keywords(struct append *p, const struct flags *flags, uint64_t *bits)
+{
+	enum store_result r = STORE_OK;
+	uint64_t found = 0;
+	int number;
+
+	for (size_t i = 0; r == STORE_OK && i < flags->keyword_count; i++) {
+		r = keywords_add(&p->keywords, flags->keywords[i], &number);
+		if (r == STORE_OK)
+			found |= (uint64_t)1 << number;
+	}
+	*bits = found;
+	return r;
+}
+
+static enum store_result
+add_message(struct append *p, const struct append_options *o)
+{
+	struct append_message *one;
+	enum store_result r;
+
+	if (p->count == p->room) {
+		p->room = p->room == 0 ? 1 : p->room * 2;
+		p->ones = xrealloc(p->ones, p->room * sizeof(*p->ones));
+	}
+	one = &p->ones[p->count++];
+	*one = (struct append_message){ .fd = -1, .flags = o->flags.system,
+		.internal_date = o->internal_date != 0 ? o->internal_date : clock_now() };
+	publish_put_prefix(&one->prefix, clock_now(), buf_str(&p->token));
+	p->in_file = p->holds_nul = p->last_cr = p->prepared = false;
+	p->binary = o->binary;
+	r = take_keywords(p, &o->flags, &one->keywords);
+	return r == STORE_OK ? has_room(p, o->size) : r;
 }
 
 static enum store_result
@@ -156,11 +177,16 @@ find_target(struct append *p, struct str given, bool may_create)
 	return r == STORE_GONE ? STORE_NO_SUCH : r;
 }
 
+/* ---- the octets ---- */
+
 enum store_result
 append_write(struct append *p, struct str bytes)
 {
-	p->missing += crlf_missing(bytes, &p->last_cr);
-	p->size += bytes.n;
+	struct append_message *one = append_last(p);
+
+	one->missing += crlf_missing(bytes, &p->last_cr);
+	one->size += bytes.n;
+	p->holds_nul |= p->binary && str_has_char(bytes, '\0');
 	if (p->memory.n == 0 && p->memory_max > MEMORY_MAX)
 		(void)buf_room(&p->memory, p->memory_max);
 	buf_put(&p->memory, bytes);
@@ -172,107 +198,172 @@ append_write(struct append *p, struct str bytes)
 static enum store_result
 flush(struct append *p)
 {
+	struct append_message *one = append_last(p);
 	enum store_result r;
 
-	if (p->fd < 0)
-		p->fd = files_open(p->place.tmp, buf_z(&p->prefix), O_RDWR | O_CREAT | O_EXCL,
+	if (one->fd < 0)
+		one->fd = files_open(p->place.tmp, buf_z(&one->prefix), O_RDWR | O_CREAT | O_EXCL,
 		    0600);
-	if (p->fd >= 0 && files_write(p->fd, buf_str(&p->memory))) {
+	one->in_tmp |= one->fd >= 0;
+	if (one->fd >= 0 && files_write(one->fd, buf_str(&p->memory))) {
 		p->in_file = true;
 		buf_clear(&p->memory);
 		return STORE_OK;
 	}
-	r = files_failed(&p->account->log, "write", buf_str(&p->prefix));
+	r = files_failed(&p->account->log, "write", buf_str(&one->prefix));
 	p->failed = true;
 	return r;
+}
+
+/* Of many messages not all texts can wait: those that do not are made when somebody asks. */
+static void
+keep_texts(struct append *p, struct append_message *one)
+{
+	size_t n = 0;
+
+	for (size_t t = 0; t < TEXT_COUNT; t++)
+		n += one->texts.text[t].n;
+	one->has_texts = p->count == 1 || p->texts_bytes + n <= APPEND_TEXTS_MAX;
+	if (one->has_texts) {
+		p->texts_bytes += n;
+		return;
+	}
+	texts_free(&one->texts);
+	one->texts = (struct texts){ 0 };
 }
 
 enum store_result
 append_prepare(struct append *p)
 {
+	struct append_message *one = append_last(p);
 	struct timespec times[2];
-	enum store_result r;
-	uint64_t wire = p->size + p->missing;
+	enum store_result r = STORE_OK;
 
 	if (p->failed)
 		return STORE_BROKEN;
 	if (p->prepared)
 		return STORE_OK;
-	if (wire > MESSAGE_BYTES_MAX)
+	if (one->size + one->missing > MESSAGE_BYTES_MAX)
 		return STORE_TOO_LARGE;
-	r = quota_check(p->account, wire, 1);
-	if (r == STORE_OK && !p->in_file && p->missing == 0)
-		texts_render(&p->texts, buf_str(&p->memory));
+	if (p->binary && (p->holds_nul || one->missing > 0))
+		r = encode_binary(p);
+	if (r == STORE_OK)
+		r = has_room(p, one->size + one->missing);
+	if (r == STORE_OK && !p->in_file && one->missing == 0)
+		texts_render(&one->texts, buf_str(&p->memory));
 	if (r == STORE_OK)
 		r = flush(p);
-	if (r == STORE_OK && p->texts.text[TEXT_BODY].n == 0) {
-		r = message_read(p->account, p->fd, &p->memory);
+	if (r == STORE_OK && one->texts.text[TEXT_BODY].n == 0) {
+		r = message_read(p->account, one->fd, &p->memory);
 		if (r == STORE_OK)
-			texts_render(&p->texts, buf_str(&p->memory));
+			texts_render(&one->texts, buf_str(&p->memory));
 	}
 	buf_free(&p->memory);
 	if (r != STORE_OK)
 		return r;
-	times[0] = times[1] = (struct timespec){ .tv_sec = p->internal_date };
-	if (futimens(p->fd, times) != 0)
-		return files_failed(&p->account->log, "set time", buf_str(&p->prefix));
+	times[0] = times[1] = (struct timespec){ .tv_sec = one->internal_date };
+	if (futimens(one->fd, times) != 0)
+		return files_failed(&p->account->log, "set time", buf_str(&one->prefix));
+	keep_texts(p, one);
 	p->prepared = true;
+	return STORE_OK;
+}
+
+/*
+ * RFC 3516 4.4: without a loss. What a file's readers would take for other line ends, and what no client without BINARY
+ * could be sent, becomes base64; the rest stays as it came.
+ */
+static enum store_result
+encode_binary(struct append *p)
+{
+	struct append_message *one = append_last(p);
+	scoped_buf raw = BUF_INIT;
+	bool cr = false;
+
+	if (p->in_file) {
+		enum store_result r = flush(p);
+
+		if (r != STORE_OK)
+			return r;
+		if (!files_read_at(one->fd, 0, (size_t)one->size, &raw) ||
+		    ftruncate(one->fd, 0) != 0 || lseek(one->fd, 0, SEEK_SET) != 0)
+			return files_failed(&p->account->log, "read", buf_str(&one->prefix));
+		p->in_file = false;
+	} else {
+		buf_put(&raw, buf_str(&p->memory));
+		buf_clear(&p->memory);
+	}
+	if (!binary_encode(&p->memory, buf_str(&raw)))
+		return STORE_NOT_ALLOWED;
+	one->size = p->memory.n;
+	one->missing = crlf_missing(buf_str(&p->memory), &cr);
+	return one->size + one->missing > MESSAGE_BYTES_MAX ? STORE_TOO_LARGE : STORE_OK;
+}
+
+/* ---- all become visible ---- */
+
+static enum store_result
+commit(struct append *p, struct box *box, struct appended *out)
+{
+	enum store_result r = txn_begin(p->account);
+
+	if (r != STORE_OK)
+		return r;
+	r = same_box(p);
+	if (r == STORE_OK && p->replaced != NULL)
+		r = expunge_one_look(p->replaced);
+	if (r == STORE_OK && p->once)
+		r = append_find_earlier(p, box, out);
+	if (r == STORE_OK && !out->was_there)
+		r = add_rows(p, box, out);
+	if (r == STORE_OK && p->replaced != NULL)
+		r = expunge_one_drop(p->replaced);
+	r = txn_end(p->account, r);
+	if (r == STORE_NO_SUCH)
+		inbox_forget(p->account);
+	return r;
+}
+
+static enum store_result
+finish(struct append *p, const struct box *box, bool sync)
+{
+	struct account *a = p->account;
+	struct touch touch;
+	enum store_result r;
+
+	touch_begin_with(a, box, &p->place, &touch);
+	r = name_files(p);
+	touch_end(a, &p->place, &touch);
+	if (r == STORE_OK && sync)
+		r = sync_files(p);
+	if (r != STORE_OK)
+		return undo(p, r);
+	/* Not before: until here all can be undone. */
+	if (p->replaced != NULL)
+		expunge_one_finish(p->replaced);
+	watch_notify(a);
+	for (size_t i = 0; i < p->count; i++)
+		p->ones[i].in_tmp = false;
 	return STORE_OK;
 }
 
 enum store_result
 append_publish(struct append *p, bool sync, struct appended *out)
 {
-	struct account *a = p->account;
 	struct appended done = { 0 };
 	scoped_box box = BOX_NONE;
-	struct touch touch;
 	enum store_result r = append_prepare(p);
 
 	if (r == STORE_OK)
-		r = txn_begin(a);
-	if (r != STORE_OK)
-		return r;
-	r = same_box(p);
-	if (r == STORE_OK && p->once)
-		r = find_earlier(p, &box, &done);
+		r = commit(p, &box, &done);
 	if (r == STORE_OK && !done.was_there)
-		r = add_row(p, &box, &done);
-	r = txn_end(a, r);
-	if (r == STORE_NO_SUCH)
-		inbox_forget(a);
+		r = finish(p, &box, sync);
+	else if (r == STORE_OK && box.number != 0)
+		r = append_finish_earlier(p->account, &box, done.uid, sync);
 	if (r != STORE_OK)
 		return r;
-	if (!done.was_there) {
-		touch_begin_with(a, &box, &p->place, &touch);
-		r = publish_file(a, &p->place, buf_str(&p->row.base), buf_str(&p->row.letters));
-		touch_end(a, &p->place, &touch);
-		if (r == STORE_GONE)
-			r = look_again(p);
-		if (r == STORE_OK && sync)
-			r = sync_both(a, p->fd, p->place.cur);
-		if (r != STORE_OK)
-			return undo(p, r);
-		watch_notify(a);
-		close_fd(&p->fd);	/* the file is no longer ours to remove */
-	} else if (box.number != 0) {
-		r = finish_earlier(a, &box, done.uid, sync);
-		if (r != STORE_OK)
-			return r;
-	}
 	append_abandon(p);
 	*out = done;
-	return STORE_OK;
-}
-
-/* When it has its name: before, the file system would write tmp/ down as well. */
-static enum store_result
-sync_both(struct account *a, int fd, int cur)
-{
-	if (fsync(fd) != 0)
-		return files_failed(&a->log, "sync", STR("message"));
-	if (fsync(cur) != 0)
-		return files_failed(&a->log, "sync", STR("cur"));
 	return STORE_OK;
 }
 
@@ -293,89 +384,204 @@ same_box(struct append *p)
 	return r;
 }
 
+/* ---- rows ---- */
+
+/* What each of the append's keywords is in the mailbox. */
 static enum store_result
-add_row(struct append *p, struct box *box, struct appended *out)
+map_keywords(struct append *p, struct box *box, uint64_t map[KEYWORDS_MAX])
+{
+	size_t before = box->keywords.count;
+	enum store_result r = STORE_OK;
+	int number;
+
+	for (size_t k = 0; r == STORE_OK && k < p->keywords.count; k++) {
+		r = keywords_add(&box->keywords, p->keywords.k[k].name, &number);
+		if (r == STORE_OK)
+			map[k] = (uint64_t)1 << number;
+	}
+	return r == STORE_OK && box->keywords.count > before ? box_save_settings(p->account, box) : r;
+}
+
+static uint64_t
+mapped(uint64_t bits, const uint64_t map[KEYWORDS_MAX])
+{
+	uint64_t out = 0;
+
+	for (; bits != 0; bits &= bits - 1)
+		out |= map[__builtin_ctzll(bits)];
+	return out;
+}
+
+static enum store_result
+add_row(struct append *p, struct append_message *one, struct box *box)
 {
 	struct account *a = p->account;
-	struct message_row *row = &p->row;
-	uint64_t wire = p->size + p->missing;
-	bool grew = false;
-	enum store_result r = box_get(a, p->box, box);
+	struct message_row *row = &one->row;
+	uint64_t wire = one->size + one->missing;
+	enum store_result r;
 
-	message_row_free(row);
-	*row = (struct message_row){ .flags = p->flags.system, .size = (uint32_t)wire,
-		.internal_date = p->internal_date };
-	if (r == STORE_OK)
-		r = quota_check(a, wire, 1);
-	if (r == STORE_OK)
-		r = box_keyword_bits(box, &p->flags, &row->keywords, &grew);
-	if (r == STORE_OK && grew)
-		r = box_save_settings(a, box);
-	if (r == STORE_OK)
-		r = box_take_uids(a, box, 1, &row->uid);
-	if (r == STORE_OK)
-		r = box_take_modseq(a, box, &row->modseq);
-	if (r != STORE_OK)
-		return r;
-	file_name_put_base(&row->base, buf_str(&p->prefix), p->size, wire, row->uid);
+	file_name_put_base(&row->base, buf_str(&one->prefix), one->size, wire, row->uid);
 	message_put_letters(&row->letters, &box->keywords, row->flags, row->keywords, STR_EMPTY);
 	box_count(box, 1, row->size, row->flags);
 	r = message_add(a, p->box, row);
+	if (r == STORE_OK && one->has_texts)
+		r = texts_save(a, message_key(p->box, row->uid), &one->texts);
+	return r;
+}
+
+static enum store_result
+add_rows(struct append *p, struct box *box, struct appended *out)
+{
+	struct account *a = p->account;
+	uint64_t map[KEYWORDS_MAX] = { 0 }, modseq;
+	uint32_t uid;
+	enum store_result r = box_get(a, p->box, box);
+
 	if (r == STORE_OK)
-		r = texts_save(a, message_key(p->box, row->uid), &p->texts);
+		r = has_room(p, append_last(p)->size + append_last(p)->missing);
+	if (r == STORE_OK)
+		r = map_keywords(p, box, map);
+	if (r == STORE_OK)
+		r = box_take_uids(a, box, (uint32_t)p->count, &uid);
+	if (r == STORE_OK)
+		r = box_take_modseq(a, box, &modseq);
+	for (size_t i = 0; r == STORE_OK && i < p->count; i++) {
+		struct append_message *one = &p->ones[i];
+
+		message_row_free(&one->row);
+		one->row = (struct message_row){ .uid = uid + (uint32_t)i, .flags = one->flags,
+			.keywords = mapped(one->keywords, map), .modseq = modseq,
+			.size = (uint32_t)(one->size + one->missing),
+			.internal_date = one->internal_date };
+		r = add_row(p, one, box);
+	}
 	if (r == STORE_OK)
 		r = box_save_counts(a, box);
 	if (r == STORE_OK && p->once)
 		r = index_do(a, Q_DELIVERY_ADD, BIND(V(buf_str(&p->trace)),
-		    V(buf_str(&p->recipient)), V(str_of(box->id)), V(row->uid),
+		    V(buf_str(&p->recipient)), V(str_of(box->id)), V(uid),
 		    V(box->uidvalidity), V(clock_now())));
-	*out = (struct appended){ .uidvalidity = box->uidvalidity, .uid = row->uid };
+	if (r == STORE_OK)
+		*out = (struct appended){ .uidvalidity = box->uidvalidity, .uid = uid,
+			.count = (uint32_t)p->count };
 	return r;
 }
 
+/* ---- names ---- */
+
 /* Neither in tmp/ nor in cur/: expunged or renamed already by the quick, or lost. */
 static enum store_result
-look_again(struct append *p)
+look_again(struct append *p, const struct append_message *one)
 {
 	scoped_message row = MESSAGE_NONE;
 	scoped_fd fd = -1;
-	enum store_result r = message_get(p->account, p->box, p->row.uid, &row);
+	enum store_result r = message_get(p->account, p->box, one->row.uid, &row);
 
 	return r == STORE_GONE ? STORE_OK : r != STORE_OK ? r :
 	    message_open_file(p->account, p->box, &p->place, &row, &fd);
 }
 
-/* The row is committed, the name or its sync failed: as if it had never been. */
 static enum store_result
-undo(struct append *p, enum store_result why)
+name_files(struct append *p)
+{
+	enum store_result r = STORE_OK;
+
+	for (size_t i = 0; r == STORE_OK && i < p->count; i++) {
+		struct append_message *one = &p->ones[i];
+
+		r = publish_file(p->account, &p->place, buf_str(&one->row.base),
+		    buf_str(&one->row.letters));
+		if (r == STORE_GONE)
+			r = look_again(p, one);
+	}
+	return r;
+}
+
+enum store_result
+append_sync(struct account *a, int fd, int cur)
+{
+	if (fd >= 0 && fsync(fd) != 0)
+		return files_failed(&a->log, "sync", STR("message"));
+	if (fsync(cur) != 0)
+		return files_failed(&a->log, "sync", STR("cur"));
+	return STORE_OK;
+}
+
+/* When they have their names: before, the file system would write tmp/ down as well. */
+static enum store_result
+sync_files(struct append *p)
+{
+	if (p->count > APPEND_SINGLY)
+		return syncfs(p->place.cur) == 0 ? STORE_OK :
+		    files_failed(&p->account->log, "sync", STR("messages"));
+	for (size_t i = 0; i + 1 < p->count; i++)
+		if (fsync(p->ones[i].fd) != 0)
+			return files_failed(&p->account->log, "sync", STR("message"));
+	return append_sync(p->account, append_last(p)->fd, p->place.cur);
+}
+
+/* ---- the end ---- */
+
+/* In a transaction; what others have expunged meanwhile is gone already. */
+static enum store_result
+undo_rows(struct append *p)
 {
 	struct account *a = p->account;
 	scoped_box box = BOX_NONE;
-	scoped_message row = MESSAGE_NONE;
-	scoped_buf name = BUF_INIT;
 	uint64_t modseq;
-	enum store_result r = txn_begin(a);
+	enum store_result r = box_get(a, p->box, &box);
 
-	p->failed = true;
-	if (r != STORE_OK)
-		return why;
-	r = box_get(a, p->box, &box);
-	if (r == STORE_OK)
-		r = message_get(a, p->box, p->row.uid, &row);
 	if (r == STORE_OK)
 		r = box_take_modseq(a, &box, &modseq);
-	if (r == STORE_OK)
-		r = message_drop(a, &box, &row, modseq);
+	for (size_t i = 0; r == STORE_OK && i < p->count; i++) {
+		scoped_message row = MESSAGE_NONE;
+
+		r = message_get(a, p->box, p->ones[i].row.uid, &row);
+		if (r == STORE_OK)
+			r = message_drop(a, &box, &row, modseq);
+		else if (r == STORE_GONE)
+			r = STORE_OK;
+	}
 	if (r == STORE_OK)
 		r = box_save_counts(a, &box);
 	if (r == STORE_OK && p->once)
 		r = index_do(a, Q_DELIVERY_DROP, BIND(V(buf_str(&p->trace)),
 		    V(buf_str(&p->recipient))));
-	if (txn_end(a, r) == STORE_OK) {
-		file_name_put(&name, buf_str(&p->row.base), buf_str(&p->row.letters));
-		unlinkat(p->place.cur, buf_z(&name), 0);
-	}
+	if (r == STORE_OK && p->replaced != NULL)
+		r = expunge_one_undo(p->replaced);
+	return r;
+}
+
+/* The rows are committed, a name or its sync failed: as if they had never been. */
+static enum store_result
+undo(struct append *p, enum store_result why)
+{
+	struct account *a = p->account;
+	enum store_result r = txn_begin(a);
+
+	p->failed = true;
+	if (r != STORE_OK)
+		return why;
+	if (txn_end(a, undo_rows(p)) == STORE_OK)
+		for (size_t i = 0; i < p->count; i++) {
+			scoped_buf name = BUF_INIT;
+
+			file_name_put(&name, buf_str(&p->ones[i].row.base),
+			    buf_str(&p->ones[i].row.letters));
+			unlinkat(p->place.cur, buf_z(&name), 0);
+		}
 	return why == STORE_GONE ? STORE_BROKEN : why;
+}
+
+static void
+free_message(const struct append *p, struct append_message *one)
+{
+	if (one->in_tmp)
+		unlinkat(p->place.tmp, buf_z(&one->prefix), 0);
+	close_fd(&one->fd);
+	buf_free(&one->prefix);
+	texts_free(&one->texts);
+	message_row_free(&one->row);
 }
 
 void
@@ -383,236 +589,18 @@ append_abandon(struct append *p)
 {
 	if (p == NULL)
 		return;
-	if (p->fd >= 0)
-		unlinkat(p->place.tmp, buf_z(&p->prefix), 0);
-	close_fd(&p->fd);
+	for (size_t i = 0; i < p->count; i++)
+		free_message(p, &p->ones[i]);
+	free(p->ones);
 	if (p->inbox != NULL)
 		inbox_leave(p->inbox);
 	else
 		place_close(&p->place);
-	free((void *)(uintptr_t)p->flags.keywords);
-	buf_free(&p->keyword_text);
+	expunge_one_free(p->replaced);
+	keywords_free(&p->keywords);
 	buf_free(&p->trace);
 	buf_free(&p->recipient);
 	buf_free(&p->token);
-	buf_free(&p->prefix);
 	buf_free(&p->memory);
-	texts_free(&p->texts);
-	message_row_free(&p->row);
 	free(p);
-}
-
-/* ---- exactly once ---- */
-
-struct token_search {
-	struct str token;
-	uint32_t uid;
-	struct buf name;
-};
-
-static bool
-see_token(void *arg, struct str text)
-{
-	struct token_search *s = arg;
-	struct file_name name;
-	struct str unique;
-
-	if (!file_name_parse(text, &name) || !name.has_uid)
-		return true;
-	unique = str_from(name.prefix, str_index(name.prefix, '.') + 1);
-	if (!str_starts(unique, s->token) || unique.n == s->token.n ||
-	    unique.p[s->token.n] != '-')
-		return true;
-	s->uid = name.uid;
-	buf_put(&s->name, text);
-	return false;
-}
-
-/*
- * What we wrote becomes that file: readers of the old one keep it until they close it. It is on the disk first,
- * because what has had a row for long is taken to be (durable.c).
- */
-static enum store_result
-take_place(struct append *p, int cur, struct buf *name)
-{
-	if (fsync(p->fd) == 0 && renameat(p->place.tmp, buf_z(&p->prefix), cur, buf_z(name)) == 0)
-		return STORE_OK;
-	return files_failed(&p->account->log, "renew", buf_str(name));
-}
-
-static enum store_result
-look_in_box(struct append *p, int64_t number, struct token_search *s, struct appended *out)
-{
-	scoped_box box = BOX_NONE;
-	scoped_place place = PLACE_CLOSED;
-	enum store_result r;
-
-	if (box_get(p->account, number, &box) != STORE_OK ||
-	    place_open(p->account, buf_str(&box.name), &place) != STORE_OK)
-		return STORE_OK;
-	if (!files_list(place.cur, see_token, s))
-		return files_failed(&p->account->log, "list", buf_str(&box.name));
-	if (s->uid == 0)
-		return STORE_OK;
-	*out = (struct appended){ .uidvalidity = box.uidvalidity, .uid = s->uid,
-		.was_there = true };
-	if (!p->renew)
-		return STORE_OK;
-	/*
-	 * A torn one has no row, and no scan looked at it again: the folder's time need not change by what is done
-	 * within one tick of the clock.
-	 */
-	touch_note(p->account, number, 0);
-	r = touch_doubt(p->account, number);
-	return r == STORE_OK ? take_place(p, place.cur, &s->name) : r;
-}
-
-/* Where the index does not know, or may not be believed, a retry looks through all names. */
-static enum store_result
-find_by_token(struct append *p, struct appended *out)
-{
-	scoped_buf numbers = BUF_INIT;
-	struct token_search s = { .token = buf_str(&p->token) };
-	enum store_result r = box_numbers(p->account, &numbers);
-	int64_t number;
-
-	for (size_t i = 0; r == STORE_OK && i < numbers.n && s.uid == 0; i += sizeof(number)) {
-		memcpy(&number, numbers.p + i, sizeof(number));
-		r = look_in_box(p, number, &s, out);
-	}
-	buf_free(&s.name);
-	return r;
-}
-
-struct earlier {
-	bool known;
-	struct buf box_id;
-	struct appended appended;
-};
-
-static enum store_result
-ask_index(struct account *a, struct str trace, struct str recipient, struct earlier *out)
-{
-	sqlite3_stmt *q = index_ask(a, Q_DELIVERY_GET, BIND(V(trace), V(recipient)));
-
-	out->known = index_row(a, q);
-	if (out->known) {
-		out->appended = (struct appended){
-			.uid = (uint32_t)sqlite3_column_int64(q, 0),
-			.uidvalidity = (uint32_t)sqlite3_column_int64(q, 1), .was_there = true };
-		buf_put(&out->box_id, index_text(q, 2));
-	}
-	return index_end(a, q);
-}
-
-static bool
-was_expunged(struct account *a, int64_t box, uint32_t uid)
-{
-	sqlite3_stmt *q = index_ask(a, Q_EXPUNGED_BASE, BIND(V(box), V(uid)));
-	bool found = false;
-
-	/* Without a name it is one whose file was lost, by a loss of power, say: nobody expunged it. */
-	while (index_row(a, q))
-		found |= index_text(q, 0).n > 0;
-	return index_end(a, q) == STORE_OK && found;
-}
-
-/* Its row is there and its file is lost: it gets ours. Without a row it is published anew. */
-static enum store_result
-restore(struct append *p, const struct earlier *earlier, struct appended *out)
-{
-	struct account *a = p->account;
-	scoped_box box = BOX_NONE;
-	scoped_message row = MESSAGE_NONE;
-	scoped_place place = PLACE_CLOSED;
-	scoped_buf name = BUF_INIT;
-	enum store_result r = box_by_id(a, buf_str(&earlier->box_id), &box);
-
-	if (r == STORE_OK)
-		r = place_open(a, buf_str(&box.name), &place);
-	if (r == STORE_OK)
-		r = message_get(a, box.number, earlier->appended.uid, &row);
-	/* It was read and expunged since: it does not come back. */
-	if (r == STORE_GONE && was_expunged(a, box.number, earlier->appended.uid)) {
-		*out = earlier->appended;
-		return STORE_OK;
-	}
-	if (r == STORE_NO_SUCH || r == STORE_GONE)
-		return index_do(a, Q_DELIVERY_DROP, BIND(V(buf_str(&p->trace)),
-		    V(buf_str(&p->recipient))));
-	if (r != STORE_OK)
-		return r;
-	file_name_put(&name, buf_str(&row.base), buf_str(&row.letters));
-	r = take_place(p, place.cur, &name);
-	if (r == STORE_OK)
-		*out = earlier->appended;
-	return r;
-}
-
-/* box: where the index has it, BOX_NONE where only a name told of it. */
-static enum store_result
-find_earlier(struct append *p, struct box *box, struct appended *out)
-{
-	struct account *a = p->account;
-	struct earlier earlier = { 0 };
-	enum store_result r = ask_index(a, buf_str(&p->trace), buf_str(&p->recipient), &earlier);
-
-	if (r == STORE_OK && earlier.known && !p->renew) {
-		*out = earlier.appended;
-		r = box_by_id(a, buf_str(&earlier.box_id), box);
-		if (r == STORE_NO_SUCH)		/* the mailbox was deleted since */
-			r = STORE_OK;
-	} else if (r == STORE_OK && p->retry) {
-		r = find_by_token(p, out);
-	}
-	if (r == STORE_OK && earlier.known && !out->was_there)
-		r = restore(p, &earlier, out);
-	buf_free(&earlier.box_id);
-	return r;
-}
-
-/*
- * Who delivered it before may have been killed between the row and the name. Other programs
- * see no file in tmp/, and without the index it would be gone.
- */
-static enum store_result
-finish_earlier(struct account *a, const struct box *box, uint32_t uid, bool sync)
-{
-	scoped_message row = MESSAGE_NONE;
-	scoped_place place = PLACE_CLOSED;
-	scoped_fd fd = -1;
-	struct touch touch;
-	enum store_result r = message_get(a, box->number, uid, &row);
-
-	if (r == STORE_OK)
-		r = place_open(a, buf_str(&box->name), &place);
-	if (r == STORE_OK) {
-		touch_begin(a, box->number, &place, &touch);
-		r = publish_file(a, &place, buf_str(&row.base), buf_str(&row.letters));
-		touch_end(a, &place, &touch);
-	}
-	if (r == STORE_OK && sync)
-		r = message_open_file(a, box->number, &place, &row, &fd);
-	if (r == STORE_OK && sync)
-		r = sync_both(a, fd, place.cur);
-	if (r == STORE_OK)
-		watch_notify(a);
-	return r == STORE_GONE ? STORE_OK : r;	/* expunged, moved or renamed since */
-}
-
-bool
-append_was_made(struct account *a, struct str trace, struct str recipient)
-{
-	struct earlier earlier = { 0 };
-	scoped_box box = BOX_NONE;
-	enum store_result r = index_alive(a);
-
-	if (r == STORE_OK)
-		r = ask_index(a, trace, recipient, &earlier);
-	if (r == STORE_OK && earlier.known)
-		r = box_by_id(a, buf_str(&earlier.box_id), &box);
-	if (r == STORE_OK && earlier.known)
-		r = finish_earlier(a, &box, earlier.appended.uid, false);
-	buf_free(&earlier.box_id);
-	return earlier.known && (r == STORE_OK || r == STORE_NO_SUCH);
 }

@@ -227,24 +227,6 @@ copy_finish(struct copy_job *job)
 	return STORE_OK;
 }
 
-/* What a move took from the source is there again, under its UID: no session has been told otherwise. */
-static enum store_result
-put_back(struct copy_job *job, struct message_row *row)
-{
-	struct account *a = job->m->folder->account;
-	int64_t key = message_key(job->source.number, row->uid);
-	enum store_result r;
-
-	r = message_add(a, job->source.number, row);
-	if (r == STORE_OK)
-		r = index_do(a, Q_EXPUNGED_DROP, BIND(V(job->source.number), V(row->uid)));
-	if (r == STORE_OK)
-		box_count(&job->source, 1, row->size, row->flags);
-	/* Its flags may be newer than its name. */
-	return r == STORE_OK ? index_do(a, Q_MESSAGE_NAMED,
-	    BIND(V(buf_str(&row->letters)), V(1), V(key))) : r;
-}
-
 static enum store_result
 box_again(struct account *a, struct box *b)
 {
@@ -270,7 +252,7 @@ undo_rows(struct copy_job *job)
 		r = message_drop(a, job->target, row_of(job, &job->ones[i], true),
 		    job->target_modseq);
 		if (r == STORE_OK && job->move)
-			r = put_back(job, row_of(job, &job->ones[i], false));
+			r = message_put_back(a, &job->source, row_of(job, &job->ones[i], false));
 	}
 	if (r == STORE_OK)
 		r = box_save_counts(a, &job->source);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
-/* Messages go: the rows in one transaction, then the files. */
+/* Messages go: the rows in one transaction, then the files. At the end, one that another takes the place of. */
 #include <errno.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "maildir/kept.h"
@@ -189,4 +190,108 @@ mailbox_expunge(struct mailbox *m, const struct uid_set *only)
 			r = expunge(m, only, FULL_DISK_SLICE, &count);
 		while (r == STORE_OK && count > 0);
 	return r;
+}
+
+/* ---- one that is replaced ---- */
+
+struct expunge_one {
+	struct mailbox *m;
+	uint32_t uid;
+	struct message_row row;
+	struct expunge_job job;
+};
+
+enum store_result
+expunge_one_new(struct mailbox *m, uint32_t uid, struct expunge_one **out)
+{
+	struct folder *f = m->folder;
+	struct expunge_one *one;
+	enum store_result r = m->read_only ? STORE_READ_ONLY : folder_ready(f);
+
+	if (r != STORE_OK)
+		return r;
+	one = xcalloc(1, sizeof(*one));
+	one->m = one->job.m = m;
+	one->uid = uid;
+	r = message_get(f->account, f->box.number, uid, &one->row);
+	if (r != STORE_OK) {
+		expunge_one_free(one);
+		return r;
+	}
+	*out = one;
+	return STORE_OK;
+}
+
+uint64_t
+expunge_one_size(const struct expunge_one *one)
+{
+	return one->row.size;
+}
+
+enum store_result
+expunge_one_look(struct expunge_one *one)
+{
+	struct folder *f = one->m->folder;
+	enum store_result r = folder_refresh(f, NULL);
+
+	message_row_free(&one->row);
+	one->row = MESSAGE_NONE;
+	return r == STORE_OK ? message_get(f->account, f->box.number, one->uid, &one->row) : r;
+}
+
+enum store_result
+expunge_one_drop(struct expunge_one *one)
+{
+	struct folder *f = one->m->folder;
+	struct account *a = f->account;
+	struct expunge_job *job = &one->job;
+	enum store_result r;
+
+	box_free(&job->box);
+	r = box_get(a, f->box.number, &job->box);
+	if (r != STORE_OK)
+		return r;
+	job->kept = kept_batch_new(a, &job->box);
+	r = expunge_run(job, one->uid, one->uid);
+	if (r == STORE_OK)
+		r = kept_mark(job->kept, job->box.number, job->modseq);
+	touch_begin(a, job->box.number, &f->place, &job->touch);
+	if (r == STORE_OK)
+		r = touch_doubt(a, job->box.number);
+	return r == STORE_OK ? box_save_counts(a, &job->box) : r;
+}
+
+void
+expunge_one_finish(struct expunge_one *one)
+{
+	remove_files(&one->job);
+	(void)!folder_refresh(one->m->folder, NULL);
+}
+
+enum store_result
+expunge_one_undo(struct expunge_one *one)
+{
+	struct account *a = one->m->folder->account;
+	int64_t number = one->job.box.number;
+	enum store_result r;
+
+	box_free(&one->job.box);
+	r = box_get(a, number, &one->job.box);
+	if (r == STORE_OK)
+		r = box_take_modseq(a, &one->job.box, &one->row.modseq);
+	if (r == STORE_OK)
+		r = message_put_back(a, &one->job.box, &one->row);
+	return r == STORE_OK ? box_save_counts(a, &one->job.box) : r;
+}
+
+void
+expunge_one_free(struct expunge_one *one)
+{
+	if (one == NULL)
+		return;
+	kept_forget(one->job.kept);
+	buf_free(&one->job.names);
+	box_free(&one->job.box);
+	message_row_free(&one->row);
+	free(one);
 }

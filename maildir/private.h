@@ -41,7 +41,6 @@ enum {
 	POLL_MS = 1000,			/* from a mailbox's opening to its watch; again and again without inotify */
 	UNWATCH_DELAY_MS = 5000,	/* an inotify instance without a mailbox */
 	SLICE_RENAMES = 100,		/* files renamed to their flags in one slice */
-	MESSAGE_BYTES_MAX = 1 << 30,	/* a file above this is not taken as a message */
 };
 
 /* ---- folders on disk ---- */
@@ -163,6 +162,11 @@ must_check enum store_result message_drop(struct account *, struct box *,
 /* All rows from one uid to another at once; the counts are the caller's. */
 must_check enum store_result messages_drop(struct account *, int64_t box, uint32_t first,
     uint32_t last, uint64_t modseq);
+/*
+ * What was dropped is there again, in a transaction, under its UID: no session has been told otherwise. Counts; its flags
+ * may be newer than its name.
+ */
+must_check enum store_result message_put_back(struct account *, struct box *, const struct message_row *);
 /*
  * Writes flags into the row; the name follows later (account_work), or has been seen to be
  * `named` already. Counts.
@@ -590,6 +594,23 @@ must_check enum store_result vanished_forget(struct account *, const struct box 
 
 /* expunge.c: the file of a message whose row is gone. */
 void expunge_file(const struct place *, struct str base, struct str letters);
+/*
+ * One message, \Deleted or not, that goes in the transaction in which another takes its place. STORE_GONE: it is not
+ * there (any more).
+ */
+struct expunge_one;
+must_check enum store_result expunge_one_new(struct mailbox *, uint32_t uid, struct expunge_one **out);
+uint64_t expunge_one_size(const struct expunge_one *);
+/* In the transaction, before it changes anything: is it still there? */
+must_check enum store_result expunge_one_look(struct expunge_one *);
+/* In the transaction, last: the mailbox's row is read anew. */
+must_check enum store_result expunge_one_drop(struct expunge_one *);
+/* After the commit and when nothing can fail any more: the file goes. */
+void expunge_one_finish(struct expunge_one *);
+/* Or in another transaction: it is there again, under its UID. */
+must_check enum store_result expunge_one_undo(struct expunge_one *);
+/* Takes NULL. */
+void expunge_one_free(struct expunge_one *);
 
 /* watch.c */
 void watch_open(struct account *);

@@ -474,6 +474,19 @@ messages_drop(struct account *a, int64_t box, uint32_t first, uint32_t last, uin
 }
 
 enum store_result
+message_put_back(struct account *a, struct box *b, const struct message_row *m)
+{
+	enum store_result r = message_add(a, b->number, m);
+
+	if (r == STORE_OK)
+		r = index_do(a, Q_EXPUNGED_DROP, BIND(V(b->number), V(m->uid)));
+	if (r == STORE_OK)
+		box_count(b, 1, m->size, m->flags);
+	return r == STORE_OK ? index_do(a, Q_MESSAGE_NAMED,
+	    BIND(V(buf_str(&m->letters)), V(1), V(message_key(b->number, m->uid)))) : r;
+}
+
+enum store_result
 message_set_flags(struct account *a, struct box *b, const struct message_row *m, uint32_t flags,
     uint64_t keywords, uint64_t modseq, const struct str *named)
 {

@@ -46,6 +46,7 @@ enum {
 	KEYWORD_LENGTH_MAX = 200,
 	MAILBOX_NAME_MAX = 1000,	/* octets of UTF-8 */
 	MAILBOX_DEPTH_MAX = 20,
+	MESSAGE_BYTES_MAX = 1 << 30,	/* a file above this is not taken as a message */
 };
 
 /*
@@ -375,23 +376,39 @@ struct append_options {
 	bool may_create;	/* make the mailbox if it is missing (deliveries) */
 	bool retry;		/* may have been published before: look in the directory too */
 	bool renew;		/* and its file may be damaged, whatever it looks like: take the place of it */
+	bool binary;		/* it may hold NULs: parts that do and say so become base64 (RFC 3516 4.4) */
+	struct mailbox *replaces;	/* NULL, or the message replaced_uid in there goes when this one comes */
+	uint32_t replaced_uid;
 };
 
 struct appended {
 	uint32_t uidvalidity;
-	uint32_t uid;
+	uint32_t uid;		/* of the first; those of the others follow it */
+	uint32_t count;
 	bool was_there;		/* an earlier attempt had published it */
 };
 
-/* Quota and name are looked at here, so that a literal that has no room is refused before it is sent. */
+/*
+ * Quota and name are looked at here, so that a literal that has no room is refused before it is sent. STORE_GONE: the
+ * message to be replaced is not there.
+ */
 must_check enum store_result append_begin(struct account *, const struct append_options *,
     struct append **out);
+/*
+ * What was written is a message, and another one for the same mailbox follows: of the options .size .flags .internal_date
+ * .binary count. All are published together. What cannot be is only to be abandoned.
+ */
+must_check enum store_result append_next(struct append *, const struct append_options *);
 must_check enum store_result append_write(struct append *, struct str bytes);
-/* Ends the writing: complete in tmp/, parsed, quota looked at again, nothing visible yet. */
+/*
+ * Ends the writing: complete in tmp/, parsed, quota looked at again, nothing visible yet. STORE_NOT_ALLOWED: binary, with
+ * NULs in what says that it has none.
+ */
 must_check enum store_result append_prepare(struct append *);
 /*
- * Makes it visible: uid and row committed, file renamed; with sync, file and directory are on disk
- * when it returns. Calls append_prepare if that was not done. Frees the append only with STORE_OK.
+ * Makes all visible, or none: uids and rows committed, files renamed; with sync, files and directory are on disk
+ * when it returns. Calls append_prepare if that was not done. Frees the append only with STORE_OK. STORE_GONE: the message
+ * to be replaced went.
  */
 must_check enum store_result append_publish(struct append *, bool sync, struct appended *out);
 /* Removes what was written. Takes NULL. */

@@ -58,10 +58,12 @@ step(struct feeder *feeder)
 	if (answer != FRAME_MORE && answer != FRAME_SKIPPED)
 		note(feeder, answer);
 	buf_take(&feeder->input, feeder->frame.consumed);
-	if (answer == FRAME_APPEND && feeder->receive) {
+	if (answer != FRAME_APPEND && answer != FRAME_APPEND_NEXT)
+		return answer;
+	if (feeder->receive || answer == FRAME_APPEND_NEXT) {
 		feeder->message = feeder->frame.literal;
 		take_message(feeder);
-	} else if (answer == FRAME_APPEND) {
+	} else {
 		frame_append_refused(&feeder->frame);
 	}
 	return answer;

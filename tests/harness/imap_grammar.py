@@ -3,7 +3,7 @@
 
 Extensions: RFC 2342 NAMESPACE, 2971 ID, 4315 UIDPLUS, 5161 ENABLE, 5258 and 3348 LIST, 6154 SPECIAL-USE, 5530 and
 others' response codes, 9208 QUOTA, 4466 and 4731 ESEARCH, 5182 SEARCHRES, 9394 PARTIAL, 7162 CONDSTORE and QRESYNC, 8438
-STATUS=SIZE, 8474 OBJECTID, 8514 SAVEDATE, 8970 PREVIEW. The methods of Response are named as the ABNF's rules. Stricter than
+STATUS=SIZE, 8474 OBJECTID, 8514 SAVEDATE, 8970 PREVIEW, 9755 UTF8=ACCEPT. The methods of Response are named as the ABNF's rules. Stricter than
 the ABNF
 where it says more in prose: INBOX's spelling, modified UTF-7, codes that nobody registered, items told twice.
 
@@ -27,6 +27,7 @@ TAG = re.compile(rb"""[^\x00-\x20\x7f-\xff(){%*"\\+]+""")
 TEXT = re.compile(rb"[\x01-\x09\x0b\x0c\x0e-\x7f]+")
 CODE_TEXT = re.compile(rb"[\x01-\x09\x0b\x0c\x0e-\x5c\x5e-\x7f]+")
 QUOTED = re.compile(rb'"((?:[\x01-\x09\x0b\x0c\x0e-\x21\x23-\x5b\x5d-\x7f]|\\["\\])*)"')
+UTF8_QUOTED = re.compile(QUOTED.pattern.replace(rb"[\x01", rb"[\x80-\xff\x01"))
 LITERAL = re.compile(rb"\{(0|[1-9][0-9]*)\}\r\n")
 ENDS_IN_LITERAL = re.compile(rb"\{([0-9]+)\}\r\n\Z")
 NUMBER = re.compile(rb"[0-9]+")
@@ -53,8 +54,9 @@ BARE_CODES = {
     b"CONTACTADMIN", b"NOPERM", b"INUSE", b"EXPUNGEISSUED", b"CORRUPTION", b"SERVERBUG", b"CLIENTBUG",
     b"CANNOT", b"LIMIT", b"OVERQUOTA", b"ALREADYEXISTS", b"NONEXISTENT",                        # 5530
     b"USEATTR", b"TOOBIG", b"HASCHILDREN", b"CLOSED",                                           # 6154, 4469, 9051, 7162
-    b"NOTSAVED", b"COMPRESSIONACTIVE"}                                                          # 5182, 4978
-STATUS_ITEMS = {b"MESSAGES", b"RECENT", b"UIDNEXT", b"UIDVALIDITY", b"UNSEEN", b"DELETED"}
+    b"NOTSAVED", b"COMPRESSIONACTIVE", b"UNKNOWN-CTE"}                                          # 5182, 4978, 3516
+STATUS_ITEMS = {b"MESSAGES", b"RECENT", b"UIDNEXT", b"UIDVALIDITY", b"UNSEEN", b"DELETED",
+                b"APPENDLIMIT"}
 STATUS_ITEMS_64 = {b"SIZE", b"DELETED-STORAGE", b"HIGHESTMODSEQ"}                            # 8438, 9208, 7162
 ENCODINGS = {b"7BIT", b"8BIT", b"BINARY", b"BASE64", b"QUOTED-PRINTABLE"}
 FIELDS_OF_ID_MAX, FIELD_OF_ID_MAX, VALUE_OF_ID_MAX = 30, 30, 1024       # RFC 2971 3.3
@@ -62,10 +64,10 @@ PREVIEW_MAX = 256                       # RFC 8970 3.3, characters
 
 
 class Response:
-    """One response; .kind and .number say which ("FETCH", 3), .items what a FETCH told."""
+    """One response; .kind and .number say which ("FETCH", 3), .items what a FETCH told. utf8: RFC 9755 3 holds."""
 
-    def __init__(self, octets):
-        self.octets, self.at = octets, 0
+    def __init__(self, octets, utf8=False):
+        self.octets, self.at, self.utf8 = octets, 0, utf8
         self.kind, self.number, self.items = None, None, {}
 
     # ---- tools ----
@@ -153,8 +155,9 @@ class Response:
         return self.number_of(1 << 63, 1)
 
     def string(self):
-        quoted = self.find(QUOTED)
+        quoted = self.find(UTF8_QUOTED if self.utf8 else QUOTED)
         if quoted:
+            self.need_utf8(quoted.group(1))
             return re.sub(rb"\\(.)", rb"\1", quoted.group(1))
         literal = self.find(LITERAL)
         if not literal:
@@ -167,6 +170,12 @@ class Response:
             self.fail("a literal without NUL")
         self.at += n
         return octets
+
+    def need_utf8(self, octets):
+        try:
+            octets.decode("utf-8")
+        except UnicodeDecodeError:
+            self.fail("UTF-8 before")
 
     def nstring(self):
         return None if self.nil() else self.string()
@@ -187,7 +196,9 @@ class Response:
         name = self.astring()
         if name.upper() == b"INBOX" and name != b"INBOX":
             self.fail("INBOX in capitals before")
-        if not is_modified_utf7(name):
+        if self.utf8:
+            self.need_utf8(name)
+        elif not is_modified_utf7(name):
             self.fail("modified UTF-7 before")
         return name
 
@@ -601,8 +612,9 @@ class Response:
         elif word == b"CAPABILITY":
             self.capability_data()
         elif word == b"ENABLED":
+            self.items["enabled"] = set()
             while self.take(b" "):
-                self.atom()
+                self.items["enabled"].add(self.atom().upper())
         elif word in (b"SEARCH", b"SORT"):
             self.found()
         elif word == b"THREAD":
@@ -795,19 +807,20 @@ def is_shifted(run, rest):
     return bool(text) and not any(" " <= c <= "~" for c in text)
 
 
-def check(octets):
+def check(octets, utf8=False):
     """One whole response, its literals and its CRLF in it. Returns what was read, or raises Violation."""
-    return Response(bytes(octets)).response()
+    return Response(bytes(octets), utf8).response()
 
 
 class Watcher:
-    """Reads a server's stream along; .responses is how many were whole."""
+    """Reads a server's stream along; .responses is how many were whole. It notices what was enabled."""
 
     def __init__(self):
         self.held = bytearray()     # of the response that is not whole yet
         self.line = 0               # where the line goes on behind its last literal
         self.scanned = 0            # no line end between .line and here
         self.responses = 0
+        self.utf8 = False
 
     def feed(self, octets):
         """Returns the responses that have become whole."""
@@ -822,7 +835,8 @@ class Watcher:
             del self.held[:end + 2]
             self.line = self.scanned = 0
             self.responses += 1
-            done.append(check(whole))
+            done.append(check(whole, self.utf8))
+            self.utf8 |= bool({b"UTF8=ACCEPT", b"IMAP4REV2"} & done[-1].items.get("enabled", set()))
         # The last octet may be a CR whose LF is to come.
         self.scanned = max(self.line, len(self.held) - 1)
         return done

@@ -131,6 +131,20 @@ def test_what_the_grammar_has_not_is_a_violation():
     equal(passed, [])
 
 
+def test_utf_8_stands_in_quotes_once_it_was_enabled():
+    name = "* LIST () \"/\" \"R&D \ud55c\"\r\n".encode()
+    for before, after, good in ((b"* ENABLED UTF8=ACCEPT\r\n", name, True), (b"* ENABLED IMAP4rev2\r\n", name, True),
+                                (b"* ENABLED CONDSTORE\r\n", name, False),
+                                (b"* ENABLED UTF8=ACCEPT\r\n", b"* LIST () \"/\" \"caf\xe9\"\r\n", False)):
+        watcher = Watcher()
+        try:
+            watcher.feed(before + after)
+        except Violation:
+            equal(good, False, repr(after))
+            continue
+        equal(good, True, repr(after))
+
+
 def test_a_line_ends_in_crlf_and_there_is_one():
     for octets in (b"a OK x", b"a OK x\n", b"a OK x\r", b"a OK x\r\n\r\n", b"* 1 EXISTS\r\n* 1 RECENT\r\n"):
         try:

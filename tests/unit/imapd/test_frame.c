@@ -143,15 +143,87 @@ a_refused_append_that_does_not_wait_is_skipped(void **state)
 }
 
 static void
-a_second_message_in_append_is_refused_and_skipped(void **state)
+take_message(size_t n)
+{
+	input = str_from(input, n);
+	frame_append_received(&frame);
+}
+
+/* RFC 3502 */
+static void
+messages_of_one_append_come_one_after_the_other(void **state)
 {
 	(void)state;
-	begin("a APPEND x {2+}\r\nhi {8+}\r\nd NOOP\r\n\r\nb NOOP\r\n");
+	begin("a APPEND x {2+}\r\nhi (\\Seen) {8}\r\nd NOOP\r\n \"date\" {2+}\r\nyo)\r\nb NOOP\r\n");
 	assert_int_equal(next(), FRAME_APPEND);
-	input = str_from(input, 2);
-	frame_append_received(&frame);
-	expect_bad("", "APPEND takes one message, and its line ends after it");
+	take_message(2);
+	assert_int_equal(next(), FRAME_APPEND_NEXT);
+	assert_str(taken, " (\\Seen) {8}\r\n");
+	assert_int_equal(frame.literal, 8);
+	assert_true(frame.waits);
+	take_message(8);
+	assert_int_equal(next(), FRAME_APPEND_NEXT);
+	assert_false(frame.waits);
+	take_message(2);
+	assert_int_equal(next(), FRAME_APPENDED);
+	assert_str(taken, ")\r\n");
 	expect_command("b NOOP\r\n");
+}
+
+static void
+a_refused_second_message_is_skipped_with_all_that_follows(void **state)
+{
+	(void)state;
+	begin("a APPEND x {2+}\r\nhi {8+}\r\nd NOOP\r\n {3+}\r\nc\r\n\r\nb NOOP\r\n");
+	assert_int_equal(next(), FRAME_APPEND);
+	take_message(2);
+	assert_int_equal(next(), FRAME_APPEND_NEXT);
+	frame_append_refused(&frame);
+	expect_command("b NOOP\r\n");
+}
+
+static void
+a_line_after_a_message_has_limits_too(void **state)
+{
+	scoped_buf text = BUF_INIT;
+
+	(void)state;
+	buf_put_z(&text, "a APPEND x {2+}\r\nhi (");
+	for (int i = 0; i < 300; i++)
+		buf_put_c(&text, 'x');
+	buf_put_z(&text, ") {8+}\r\nz NOOP\r\n\r\nb NOOP\r\n");
+	begin(buf_z(&text));
+	assert_int_equal(next(), FRAME_APPEND);
+	take_message(2);
+	expect_bad("", "the line after a message is too long");
+	expect_command("b NOOP\r\n");
+	begin("a APPEND x {2+}\r\nhi {99999999999999999999}\r\nb NOOP\r\n");
+	assert_int_equal(next(), FRAME_APPEND);
+	take_message(2);
+	expect_bad("", "the literal is too large");
+	expect_command("b NOOP\r\n");
+}
+
+/* RFC 8508 5 */
+static void
+the_message_of_replace_is_left_to_the_session(void **state)
+{
+	static const char *const lines[] = {
+		"a REPLACE 12 INBOX {9}\r\n", "a replace * INBOX (\\Seen) ~{9}\r\n",
+		"a UID REPLACE 4294967295 {1+}\r\nx {9}\r\n", "a uid replace x \"a b\" UTF8 (~{9+}\r\n",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < countof(lines); i++) {
+		begin(lines[i]);
+		assert_int_equal(next(), FRAME_APPEND);
+		assert_str(taken, lines[i]);
+		assert_int_equal(frame.literal, 9);
+	}
+	begin("a REPLACE 1 {999}\r\n");
+	expect_bad("a", "the literal is too large");
+	begin("a UID APPEND INBOX {999}\r\n");
+	expect_bad("a", "the literal is too large");
 }
 
 static void
@@ -269,7 +341,10 @@ main(void)
 		cmocka_unit_test(the_message_of_append_is_left_to_the_session),
 		cmocka_unit_test(a_refused_append_that_waits_is_over),
 		cmocka_unit_test(a_refused_append_that_does_not_wait_is_skipped),
-		cmocka_unit_test(a_second_message_in_append_is_refused_and_skipped),
+		cmocka_unit_test(messages_of_one_append_come_one_after_the_other),
+		cmocka_unit_test(a_refused_second_message_is_skipped_with_all_that_follows),
+		cmocka_unit_test(a_line_after_a_message_has_limits_too),
+		cmocka_unit_test(the_message_of_replace_is_left_to_the_session),
 		cmocka_unit_test(a_line_over_the_limit_is_refused_with_its_tag_and_skipped),
 		cmocka_unit_test(many_literals_are_one_command_too_long),
 		cmocka_unit_test(a_literal_over_the_limit_is_refused),

@@ -246,8 +246,10 @@ names_that_cannot_be_decoded_are_no_syntax_error(void **state)
 	good(parse_mailbox, "a CREATE \"New\xed\x95\x9c\"");
 	assert_int_equal(req.mailbox.name.state, NAME_RAW_UTF8);
 	assert_str(req.mailbox.name.utf8, "New\xed\x95\x9c");
-	good(parse_mailbox, "a CREATE \"New\xff\"");
+	good(parse_mailbox, "a CREATE {4}\r\nNew\xff");
 	assert_int_equal(req.mailbox.name.state, NAME_INVALID);
+	/* RFC 9755 3 */
+	BAD_ONES(parse_mailbox, "a CREATE \"New\xff\"", "a CREATE \"\xc0\xaf\"", "a CREATE \"\xed\xa0\x80\"");
 	good(parse_mailbox, "a CREATE {3}\r\na\nb");
 	assert_int_equal(req.mailbox.name.state, NAME_INVALID);
 	assert_str(req.mailbox.name.utf8, "");
@@ -517,7 +519,8 @@ append_takes_name_flags_and_date(void **state)
 	good(parse_append, "a APPEND x \"01-Mar-1900 00:00:00 +0000\" {1}\r\n");
 	assert_int_equal(req.append.date, -2203891200);
 	BAD_ONES(parse_append, "a APPEND x", "a APPEND x \"hello\"", "a APPEND x (\\Recent) {1}",
-	    "a APPEND x {1} {2}", "a APPEND x {}", "a APPEND x ~{1}", "a APPEND x CATENATE {1}",
+	    "a APPEND x {1} {2}", "a APPEND x {}", "a APPEND x ~", "a APPEND x CATENATE {1}",
+	    "a APPEND x UTF8 {1}", "a APPEND x UTF8 ({1}", "a APPEND x UTF8 ~{1}", "a APPEND x UTF8(~{1}",
 	    "a APPEND x \"29-Feb-2001 00:00:00 +0000\" {1}",
 	    "a APPEND x \"0-Feb-2001 00:00:00 +0000\" {1}",
 	    "a APPEND x \"1-Foo-2001 00:00:00 +0000\" {1}",
@@ -525,6 +528,78 @@ append_takes_name_flags_and_date(void **state)
 	    "a APPEND x \"01-Feb-2001 00:00:00 0000\" {1}",
 	    "a APPEND x \"01-Feb-2001 00:00:00 +0060\" {1}",
 	    "a APPEND x \"01-Feb-01 00:00:00 +0000\" {1}", "a APPEND x \"01-Feb-2001\" {1}");
+}
+
+/* RFC 3516 7, RFC 6855 4, RFC 3502 */
+static void
+append_goes_on_behind_a_message(void **state)
+{
+	struct lexer lexer;
+
+	(void)state;
+	good(parse_append, "a APPEND x (\\Draft a) \"01-Jan-1970 00:00:01 +0000\" ~{1+}\r\n");
+	assert_true(req.append.binary);
+	assert_false(req.append.in_utf8);
+	lexer = lexer_of(arena, STR(" UTF8 (~{2}\r\n"));
+	assert_int_equal(parse_append_next(&lexer, &req), PARSED);
+	assert_true(req.append.binary && req.append.in_utf8);
+	assert_false(req.append.has_date);
+	assert_int_equal(req.append.flags.system, 0);
+	assert_int_equal(req.append.flags.keyword_count, 0);
+	lexer = lexer_of(arena, STR("\r\n"));
+	assert_int_equal(parse_append_end(&lexer, &req), BAD);
+	lexer = lexer_of(arena, STR(") (\\Seen) {2}\r\n"));
+	assert_int_equal(parse_append_next(&lexer, &req), PARSED);
+	assert_false(req.append.binary || req.append.in_utf8);
+	assert_int_equal(req.append.flags.system, FLAG_SEEN);
+	lexer = lexer_of(arena, STR(")\r\n"));
+	assert_int_equal(parse_append_end(&lexer, &req), BAD);
+	lexer = lexer_of(arena, STR("x {2}\r\n"));
+	assert_int_equal(parse_append_next(&lexer, &req), BAD);
+	lexer = lexer_of(arena, STR("\n"));
+	assert_int_equal(parse_append_end(&lexer, &req), PARSED);
+}
+
+/* RFC 8508 5 */
+static void
+replace_takes_a_number_and_what_append_takes(void **state)
+{
+	(void)state;
+	good(parse_replace, "a REPLACE 4 Drafts (\\Seen \\Draft) {312}\r\n");
+	assert_int_equal(req.append.replaced, 4);
+	assert_str(req.append.name.utf8, "Drafts");
+	assert_int_equal(req.append.flags.system, FLAG_SEEN | FLAG_DRAFT);
+	good(parse_replace, "a UID REPLACE * INBOX ~{3+}");
+	assert_true(req.by_uid && req.append.binary);
+	assert_int_equal(req.append.replaced, SEQUENCE_STAR);
+	BAD_ONES(parse_replace, "a REPLACE", "a REPLACE 1", "a REPLACE x y {1}", "a REPLACE 0 y {1}",
+	    "a REPLACE 1:2 y {1}", "a REPLACE 1,2 y {1}", "a REPLACE y {1}", "a REPLACE 1 y", "a REPLACE 4294967296 y {1}");
+}
+
+/* RFC 9755 3: no second meaning of "&" */
+static void
+names_are_utf8_for_who_enabled_it(void **state)
+{
+	static const struct {
+		const char *line;
+		const char *name;
+		enum name_state state;
+	} rows[] = {
+		{ "a SELECT \"R&D \xed\x95\x9c\"", "R&D \xed\x95\x9c", NAME_GOOD },
+		{ "a SELECT &1VytbcW0-", "&1VytbcW0-", NAME_GOOD },
+		{ "a SELECT {4}\r\nNew\xff", "", NAME_INVALID },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < countof(rows); i++) {
+		struct lexer lexer = lexer_of(arena, str_of(rows[i].line));
+
+		lexer.utf8 = true;
+		assert_int_equal(parse_head(&lexer, &req), PARSED);
+		assert_int_equal(parse_mailbox(&lexer, &req), PARSED);
+		assert_int_equal(req.mailbox.name.state, rows[i].state);
+		assert_str(req.mailbox.name.utf8, rows[i].name);
+	}
 }
 
 /* ---- FETCH ---- */
@@ -650,6 +725,17 @@ fetch_takes_modifiers(void **state)
 	assert_int_equal(req.fetch.count, 3);
 	good(parse_fetch, "a FETCH 1 FAST (CHANGEDSINCE 1)");
 	assert_int_equal(req.fetch.count, 4);
+	good(parse_fetch, "a UID FETCH 1:* (UID FLAGS) (PARTIAL -1:-30 CHANGEDSINCE 98305)");
+	assert_true(req.fetch.is_partial);
+	assert_true(req.fetch.partial.from_end);
+	assert_int_equal(req.fetch.partial.last, 30);
+	assert_int_equal(req.fetch.changed_since, 98305);
+	good(parse_fetch, "a UID FETCH 1:* FLAGS (CHANGEDSINCE 98305 partial 5:1)");
+	assert_int_equal(req.fetch.partial.first, 5);
+	assert_false(req.fetch.partial.from_end);
+	BAD_ONES(parse_fetch, "a FETCH 1 FLAGS (PARTIAL 1:2)", "a UID FETCH 1 FLAGS (PARTIAL)",
+	    "a UID FETCH 1 FLAGS (PARTIAL 1)", "a UID FETCH 1 FLAGS (PARTIAL 1:*)",
+	    "a UID FETCH 1 FLAGS (PARTIAL 1:2 PARTIAL 1:2)", "a UID FETCH 1 FLAGS (PARTIAL -1:2)");
 	BAD_ONES(parse_fetch, "a FETCH 1 FLAGS ()", "a FETCH 1 FLAGS (CHANGEDSINCE)",
 	    "a FETCH 1 FLAGS (CHANGEDSINCE 0)", "a FETCH 1 FLAGS (CHANGEDSINCE x)",
 	    "a FETCH 1 FLAGS (CHANGEDSINCE 9223372036854775808)",
@@ -951,6 +1037,9 @@ main(void)
 		TEST(copy_takes_a_set_and_a_name),
 		TEST(store_takes_flags_both_ways),
 		TEST(append_takes_name_flags_and_date),
+		TEST(append_goes_on_behind_a_message),
+		TEST(replace_takes_a_number_and_what_append_takes),
+		TEST(names_are_utf8_for_who_enabled_it),
 		TEST(fetch_takes_simple_items_once),
 		TEST(fetch_macros_become_their_items),
 		TEST(fetch_sections_are_echoed_as_asked),

@@ -33,12 +33,14 @@ static const char *const capabilities[] = {
 	"ESEARCH",			/* RFC 4731 */
 	"SEARCHRES",			/* RFC 5182 */
 	"WITHIN",			/* RFC 5032 */
+	"PARTIAL",			/* RFC 9394 */
 	"SORT",				/* RFC 5256 */
 	"SORT=DISPLAY",			/* RFC 5957 */
 	"ESORT",			/* RFC 5267 */
 	"THREAD=ORDEREDSUBJECT",	/* RFC 5256 */
 	"THREAD=REFERENCES",
 	"THREAD=REFS",
+	"I18NLEVEL=1",			/* RFC 5255 */
 	"CONDSTORE",			/* RFC 7162 */
 	"QRESYNC",
 	"INPROGRESS",			/* RFC 9585 */

@@ -166,18 +166,26 @@ tell_before(struct session *s)
 	return s->mailbox != NULL ? begin(s) : finish_result(s, STORE_GONE, ABOUT_MAILBOX);
 }
 
-/* RFC 7162 3.1.4.1. False: a sequence number that is not there. */
+/*
+ * The messages that the modifiers leave. RFC 9394 3.4: what PARTIAL leaves may be changed since, whatever their order.
+ * False: a sequence number that is not there.
+ */
 static bool
-walk_changed(struct session *s, struct walk *out)
+walk_modified(struct session *s, struct walk *out)
 {
 	const struct fetch_arguments *arguments = &s->req.fetch;
 	struct uid_set uids, changed;
 
 	if (!set_to_uids(s, &arguments->set, s->req.by_uid, &uids))
 		return false;
-	mailbox_changed(s->mailbox, arguments->changed_since, s->arena, &changed);
-	changed = uid_set_both(&uids, &changed, s->arena);
-	*out = walk_of(&changed);
+	if (arguments->is_partial)
+		uids = set_part(s, &uids, &arguments->partial);
+	/* RFC 7162 3.1.4.1 */
+	if (arguments->changed_since != 0) {
+		mailbox_changed(s->mailbox, arguments->changed_since, s->arena, &changed);
+		uids = uid_set_both(&uids, &changed, s->arena);
+	}
+	*out = walk_of(&uids);
 	return true;
 }
 
@@ -205,7 +213,7 @@ begin(struct session *s)
 	struct fetch *f = s->work.own;
 	enum store_result result = STORE_OK;
 
-	if (arguments->changed_since != 0 ? !walk_changed(s, &f->walk) :
+	if (arguments->changed_since != 0 || arguments->is_partial ? !walk_modified(s, &f->walk) :
 	    !walk_begin(s, &arguments->set, s->req.by_uid, &f->walk))
 		return finish_bad(s, "There is no message with that number");
 	/* With CHANGEDSINCE it is an item too. */

@@ -71,7 +71,7 @@ struct work {
 	struct append *append;
 	struct arena *arena;		/* emptied with each message */
 	struct buf found;		/* SEARCH: uids */
-	int64_t progress_due;		/* 0: nothing is due before the command is PROGRESS_MS old */
+	int64_t progress_due;		/* no word of it before the command is PROGRESS_MS old */
 	bool refreshed;			/* the mailbox was looked at since the command began */
 	bool told_expunge;		/* since the command began */
 	bool in_literal;		/* nothing else may be said now */
@@ -290,6 +290,9 @@ struct walk walk_of(const struct uid_set *);
 /* The set as uids; false as above. */
 must_check bool set_to_uids(struct session *, const struct sequence_set *, bool by_uid,
     struct uid_set *);
+
+/* Of the messages of the view that the set has, counted by their order, those in the range; in the session's arena. */
+struct uid_set set_part(struct session *, const struct uid_set *uids, const struct partial_range *);
 
 /* ---- saved.c ---- */
 

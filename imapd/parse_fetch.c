@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * FETCH: RFC 3501 6.4.5 and section 9, "fetch-att" and "section"; its modifiers RFC 4466 2.4. Macros become their
+ * FETCH: RFC 3501 6.4.5 and section 9, "fetch-att" and "section"; its modifiers RFC 4466 2.4, RFC 9394 4. Macros become their
  * items; a simple item asked twice is answered once. RFC822.PEEK is the way of RFC 1730 to fetch
  * RFC822 without setting \Seen.
  */
@@ -200,11 +200,19 @@ take_vanished(struct lexer *lexer, struct fetch_list *list)
 	return true;
 }
 
+static bool
+take_partial_modifier(struct lexer *lexer, struct fetch_list *list)
+{
+	list->arguments.is_partial = true;
+	return lex_space(lexer) && take_partial_range(lexer, &list->arguments.partial);
+}
+
 static const struct {
 	const char *word;
 	bool (*take)(struct lexer *, struct fetch_list *);	/* what follows the word */
 } fetch_modifiers[] = {
 	{ "CHANGEDSINCE", take_changed_since },
+	{ "PARTIAL", take_partial_modifier },
 	{ "VANISHED", take_vanished },
 };
 
@@ -234,6 +242,9 @@ take_modifiers(struct lexer *lexer, struct fetch_list *list, bool by_uid)
 	} while (lex_take(lexer, ' '));
 	if (!lex_char(lexer, ')'))
 		return false;
+	/* RFC 9394 3.3 */
+	if (list->arguments.is_partial && !by_uid)
+		return lex_refuse(lexer, "PARTIAL goes with UID FETCH only");
 	/* RFC 7162 3.2.6 */
 	return !list->arguments.vanished || (by_uid && list->arguments.changed_since != 0) ||
 	    lex_refuse(lexer, "VANISHED goes with UID FETCH and CHANGEDSINCE only");

@@ -172,8 +172,6 @@ session_progress(struct session *s, uint32_t done, uint32_t all)
 	bool tag = !str_has_char(s->req.tag, ']');
 	struct buf *out = out_of(s);
 
-	if (s->work.progress_due == 0)
-		s->work.progress_due = now + PROGRESS_MS;
 	if (now < s->work.progress_due || !capability_is_offered(s, STR("INPROGRESS")))
 		return;
 	s->work.progress_due = now + PROGRESS_MS;
@@ -317,6 +315,7 @@ start_command(struct session *s, bool message_due)
 	    KV("uid", s->req.by_uid));
 	if (s->state != GUEST)
 		s->bad_commands = 0;
+	s->work.progress_due = clock_monotonic_ms() + PROGRESS_MS;
 	return s->command->run(s);
 }
 

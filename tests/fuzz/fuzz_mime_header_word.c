@@ -4,6 +4,7 @@
  * same; picked fields are pieces of the header; decoding in pieces is decoding at once.
  */
 #include "common/base/utf8.h"
+#include "common/mime/casemap.h"
 #include "common/mime/charset.h"
 #include "common/mime/header.h"
 #include "common/mime/param.h"
@@ -90,7 +91,7 @@ check_charset(struct str bytes)
 	charset_reader_end(reader, &pieces);
 	charset_reader_free(reader);
 	must(utf8_valid(buf_str(&pieces)), "valid UTF-8 in pieces");
-	charset_put_folded(&folded, bytes);
+	casemap_put(&folded, bytes);
 	must(utf8_valid(buf_str(&folded)), "folded");
 }
 

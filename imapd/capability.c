@@ -27,6 +27,7 @@ static const char *const capabilities[] = {
 	"STATUS=SIZE",			/* RFC 8438 */
 	"OBJECTID",			/* RFC 8474 */
 	"SAVEDATE",			/* RFC 8514 */
+	"PREVIEW",			/* RFC 8970 */
 	"UIDPLUS",			/* RFC 4315 */
 	"MOVE",				/* RFC 6851 */
 	"UNSELECT",			/* RFC 3691 */
@@ -48,6 +49,7 @@ static const char *const capabilities[] = {
 	"QUOTA",			/* RFC 9208 */
 	"QUOTA=RES-STORAGE",
 	"QUOTA=RES-MESSAGE",
+	"BINARY",			/* RFC 3516 */
 	"MULTIAPPEND",			/* RFC 3502 */
 	append_limit_name,		/* RFC 7889 */
 	"REPLACE",			/* RFC 8508 */

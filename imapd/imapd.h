@@ -11,6 +11,7 @@
 
 #include "common/base/log.h"
 #include "common/daemon/keeper.h"
+#include "common/mime/transfer.h"
 #include "common/net/stream.h"
 #include "imapd/frame.h"
 #include "imapd/lexer.h"
@@ -70,6 +71,7 @@ struct work {
 	struct order *order;
 	struct append *append;
 	struct arena *arena;		/* emptied with each message */
+	struct binary_reader *binary;	/* FETCH */
 	struct buf found;		/* SEARCH: uids */
 	int64_t progress_due;		/* no word of it before the command is PROGRESS_MS old */
 	bool refreshed;			/* the mailbox was looked at since the command began */
@@ -322,6 +324,15 @@ struct piece {
 	uint64_t n;
 };
 
+/* A part's body as it stands, of RFC 3516. */
+struct encoded_part {
+	bool exists;
+	uint64_t from;
+	uint64_t n;
+	enum transfer_encoding encoding;
+	bool is_text;
+};
+
 struct part_cache;
 /* May a header alone, TEXT_HEADER, answer it? */
 bool section_is_header(const struct section *);
@@ -331,6 +342,10 @@ bool section_is_header(const struct section *);
  */
 must_check enum store_result section_find(struct content *, struct str header,
     const struct section *, struct arena *, struct part_cache **cache, struct piece *out);
+
+/* The body of the part at the section's path; without one the message itself, which nothing encodes. */
+must_check enum store_result section_find_encoded(struct content *, const struct section *, struct arena *,
+    struct part_cache **cache, struct encoded_part *out);
 
 /* ---- keeper.c ---- */
 

@@ -168,6 +168,8 @@ struct deleted_sums {
 };
 must_check enum store_result mailbox_deleted(struct account *, struct str name,
     struct deleted_sums *out);
+/* How the name would be kept: NFC, without a trailing '/', INBOX in capitals; empty where no mailbox can be called so. */
+struct str mailbox_kept_name(struct str given, struct arena *);
 /* Makes missing levels above too. A trailing '/' is tolerated. */
 must_check enum store_result mailbox_create(struct account *, struct str name,
     unsigned special_use);

@@ -12,6 +12,7 @@ static const char append_limit_name[] = "APPENDLIMIT";
 /* A row each, with where it is from; in the order told. */
 static const char *const capabilities[] = {
 	"IMAP4rev1",			/* RFC 3501 */
+	"IMAP4rev2",			/* RFC 9051 */
 	"LITERAL+",			/* RFC 7888 */
 	"SASL-IR",			/* RFC 4959 */
 	"ENABLE",			/* RFC 5161 */

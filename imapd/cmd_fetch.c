@@ -412,7 +412,7 @@ put_small(struct session *s, struct fetch *f, const struct fetch_item *item)
 	switch (item->kind) {
 	case FETCH_FLAGS:
 		buf_put_z(out, "FLAGS ");
-		put_flags(out, s->mailbox, message);
+		put_flags(s, out, message);
 		return;
 	case FETCH_UID:
 		put_number(out, "UID ", message->uid);

@@ -51,7 +51,8 @@ struct fetch_list {
 	bool since_given;	/* CHANGEDSINCE, be it 0 */
 };
 
-static bool take_section(struct lexer *, struct section *);
+struct section_word;
+static bool take_section(struct lexer *, const struct section_word *, struct section *);
 
 /* ---- the list ---- */
 
@@ -98,17 +99,39 @@ add_simple(struct lexer *lexer, struct fetch_list *list, enum fetch_kind kind)
 	return true;
 }
 
-static bool
-take_body(struct lexer *lexer, struct fetch_list *list, bool peek)
-{
-	struct fetch_item *item = new_item(lexer, list);
+/* The items with a section in brackets. */
+static const struct section_word {
+	const char *word;
+	const char *name;	/* in the answer */
+	enum fetch_kind kind;
+	bool peek;
+} section_words[] = {
+	{ "BODY", "BODY", FETCH_SECTION, false },
+	{ "BODY.PEEK", "BODY", FETCH_SECTION, true },
+	{ "BINARY", "BINARY", FETCH_BINARY, false },
+	{ "BINARY.PEEK", "BINARY", FETCH_BINARY, true },
+	{ "BINARY.SIZE", "BINARY.SIZE", FETCH_BINARY_SIZE, true },
+};
 
-	if (item == NULL)
-		return false;
-	item->kind = FETCH_SECTION;
-	item->section.peek = peek;
-	list->arguments.marks_seen |= !peek;
-	return take_section(lexer, &item->section);
+/* The opening bracket is taken. */
+static bool
+take_section_item(struct lexer *lexer, struct fetch_list *list, struct str word)
+{
+	for (size_t i = 0; i < countof(section_words); i++) {
+		const struct section_word *row = &section_words[i];
+		struct fetch_item *item;
+
+		if (!str_eq(word, str_of(row->word)))
+			continue;
+		item = new_item(lexer, list);
+		if (item == NULL)
+			return false;
+		item->kind = row->kind;
+		item->section.peek = row->peek;
+		list->arguments.marks_seen |= !row->peek;
+		return take_section(lexer, row, &item->section);
+	}
+	return lex_refuse(lexer, "only BODY and BINARY, with PEEK or SIZE, take a section in brackets");
 }
 
 /* RFC 8970 6. What else may stand in parentheses behind an item belongs to the command (RFC 4466 2.4). */
@@ -148,9 +171,7 @@ take_item(struct lexer *lexer, struct fetch_list *list)
 	if (!lex_dotted(lexer, "an item to fetch", &word))
 		return false;
 	if (lex_take(lexer, '['))
-		return str_eq(word, STR("BODY")) ? take_body(lexer, list, false) :
-		    str_eq(word, STR("BODY.PEEK")) ? take_body(lexer, list, true) :
-		    lex_refuse(lexer, "only BODY and BODY.PEEK take a section in brackets");
+		return take_section_item(lexer, list, word);
 	if (str_eq(word, STR("PREVIEW")))
 		return take_preview(lexer, list);
 	return take_fetch_word(lexer, list, word);
@@ -437,11 +458,12 @@ put_fields(struct buf *out, const struct section *section)
 
 /* RFC 3501 7.4.2: the section as asked, without .PEEK and without the length of a partial. */
 static struct str
-echo_of(struct arena *arena, const struct section *section)
+echo_of(struct arena *arena, const char *name, const struct section *section)
 {
 	scoped_buf out = BUF_INIT;
 
-	buf_put_z(&out, "BODY[");
+	buf_put_z(&out, name);
+	buf_put_c(&out, '[');
 	for (size_t i = 0; i < section->path_length; i++) {
 		if (i > 0)
 			buf_put_c(&out, '.');
@@ -460,20 +482,23 @@ echo_of(struct arena *arena, const struct section *section)
 
 /* section, the opening bracket taken, and what follows it. */
 static bool
-take_section(struct lexer *lexer, struct section *section)
+take_section(struct lexer *lexer, const struct section_word *word, struct section *section)
 {
 	bool more;
 
 	if (!take_path(lexer, section, &more))
 		return false;
-	if ((section->path_length > 0 ? more : !lex_peek(lexer, ']')) &&
+	/* RFC 3516 7: section-binary is a part's number, and nothing behind it. */
+	if (word->kind != FETCH_SECTION && section->path_length > 0 && more)
+		return lex_refuse(lexer, "BINARY takes the number of a part alone");
+	if (word->kind == FETCH_SECTION && (section->path_length > 0 ? more : !lex_peek(lexer, ']')) &&
 	    !take_kind(lexer, section))
 		return false;
 	if ((section->kind == SECTION_HEADER_FIELDS ||
 	    section->kind == SECTION_HEADER_FIELDS_NOT) && !take_fields(lexer, section))
 		return false;
-	if (!lex_char(lexer, ']') || !take_partial(lexer, section))
+	if (!lex_char(lexer, ']') || (word->kind != FETCH_BINARY_SIZE && !take_partial(lexer, section)))
 		return false;
-	section->echo = echo_of(lexer->arena, section);
+	section->echo = echo_of(lexer->arena, word->name, section);
 	return true;
 }

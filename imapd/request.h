@@ -221,6 +221,7 @@ enum fetch_kind {
 	FETCH_EMAILID, FETCH_THREADID,		/* RFC 8474 5.3 */
 	FETCH_SAVEDATE,				/* RFC 8514 4.2 */
 	FETCH_PREVIEW, FETCH_PREVIEW_LAZY,	/* RFC 8970 */
+	FETCH_BINARY, FETCH_BINARY_SIZE,	/* RFC 3516 4.2 */
 };
 
 enum section_kind {
@@ -245,10 +246,10 @@ struct section {
 
 struct fetch_item {
 	enum fetch_kind kind;
-	struct section section;		/* of FETCH_SECTION */
+	struct section section;		/* of FETCH_SECTION, FETCH_BINARY, FETCH_BINARY_SIZE */
 };
 
-/* Macros are expanded; a kind other than FETCH_SECTION stands once. UID FETCH has FETCH_UID first. */
+/* Macros are expanded; a kind without a section stands once. UID FETCH has FETCH_UID first. */
 struct fetch_arguments {
 	struct sequence_set set;
 	struct fetch_item *items;

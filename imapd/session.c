@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "common/base/clock.h"
+#include "imapd/binary.h"
 #include "imapd/imapd.h"
 
 enum { REFUSED_MESSAGE_MAX = 1 << 30, REFUSED_BY_STRANGER_MAX = 64 * 1024 };
@@ -441,6 +442,7 @@ void
 session_drop_work(struct session *s)
 {
 	content_close(s->work.content);
+	binary_reader_free(s->work.binary);
 	search_free(s->work.search);
 	order_free(s->work.order);
 	append_abandon(s->work.append);

@@ -98,6 +98,12 @@ sync_put_vanished(struct session *s, const struct uid_set *set, size_t *at)
 
 /* ---- what changed ---- */
 
+bool
+sync_tells_recent(const struct session *s)
+{
+	return !(s->enabled & ENABLED_REV2);
+}
+
 static void
 put_expunged(struct session *s, struct vanished_line *line, const struct change *change)
 {
@@ -121,7 +127,8 @@ put_change(struct session *s, struct vanished_line *line, const struct change *c
 		return;
 	case CHANGE_EXISTS:
 		untagged(s, "%u EXISTS", change->seq);
-		untagged(s, "%u RECENT", mailbox_recent(s->mailbox));
+		if (sync_tells_recent(s))
+			untagged(s, "%u RECENT", mailbox_recent(s->mailbox));
 		return;
 	case CHANGE_FLAGS:
 		if (mailbox_message(s->mailbox, change->seq, &message))

@@ -12,6 +12,8 @@
 #include "common/mime/transfer.h"
 #include "common/mime/word.h"
 
+enum { CUTS_TRIED = 50 };
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void
@@ -76,6 +78,21 @@ check_encoders(struct str bytes)
 	}
 }
 
+/* Folded apart where it may be, it is what it is folded at once. */
+static void
+check_cuts(struct str bytes, struct str folded)
+{
+	for (size_t i = 1; i < bytes.n && i < CUTS_TRIED; i++) {
+		scoped_buf halves = BUF_INIT;
+
+		if (!casemap_may_cut(bytes.p[i]))
+			continue;
+		casemap_put(&halves, str_sub(bytes, 0, i));
+		casemap_put(&halves, str_from(bytes, i));
+		must(str_eq(buf_str(&halves), folded), "cut where it may be");
+	}
+}
+
 static void
 check_charset(struct str bytes)
 {
@@ -93,6 +110,7 @@ check_charset(struct str bytes)
 	must(utf8_valid(buf_str(&pieces)), "valid UTF-8 in pieces");
 	casemap_put(&folded, bytes);
 	must(utf8_valid(buf_str(&folded)), "folded");
+	check_cuts(bytes, buf_str(&folded));
 }
 
 int

@@ -6,7 +6,7 @@ POP3, clients that lose their connection in the middle of an answer and come bac
 STORE under way, and an index that is lost. After it, and now and then, every view is the truth; who comes back knows all
 that happened, and by QRESYNC is told of nothing else.
 
-RFC 7162 3.1, 3.1.3, 3.1.11, 3.1.12, 3.2, 3.2.4, 3.2.5.1, 3.2.5.2, 3.2.6, 3.2.10.2, 6; RFC 3501 7.4.1. TRIVET_TEST_SEED adds a seed.
+RFC 7162 3.1, 3.1.3, 3.1.11, 3.1.12, 3.2, 3.2.4, 3.2.5.1, 3.2.5.2, 3.2.6, 3.2.10.2, 6; RFC 3501 7.4.1; RFC 8508 4.5. TRIVET_TEST_SEED adds a seed.
 """
 
 import glob
@@ -17,7 +17,7 @@ import select
 import signal
 import time
 
-from imap_session import Session
+from imap_session import Plus, Session
 from resyncing import CONDSTORE, PLAIN, QRESYNC, Client, flags_of, modified_of, set_of, uids_of
 from trivet import drop, equal, only_long, pop3, seconds, slow_build, wait_until
 
@@ -182,11 +182,12 @@ class Script:
         if client.level and self.random.random() < 0.4:
             since = max(1, client.memory.modseq - self.random.choice((0, 0, 1, 5)))
             condition = f"(UNCHANGEDSINCE {since}) "
+        client.memory_before = dict(client.memory.flags)
         answer = client.do(f"{uid}STORE {numbers} {condition}{verb}FLAGS{silent} ({' '.join(words)})")
         alive = [u for u in chosen if u in self.truth.flags]
         # RFC 2180 4.2: who wants to see what it set is told that some are gone.
         equal(answer.word, "NO" if len(alive) < len(chosen) and not uid and not silent else "OK", answer.text)
-        passed = self.passed(client, answer, uid, alive, chosen, since)
+        passed = self.passed(client, answer, uid, alive, verb, upper(words), since)
         self.stored(client, passed, verb, upper(words), silent)
         self.check_modseqs(answer)
         if since is not None:
@@ -194,8 +195,12 @@ class Script:
             equal(set(alive) - told, set(), f"each MODSEQ told, silent or not, of {alive}")
         client.learn_new()
 
-    def passed(self, client, answer, uid, alive, chosen, since):
-        """RFC 7162 3.1.3: who was changed since is left alone and named, nobody else."""
+    def passed(self, client, answer, uid, alive, verb, words, since):
+        """
+        RFC 7162 3.1.3: who was changed since is left alone and named, nobody else; 3.1.12: but where only other flags changed,
+        of which the client knows nothing, it may pass.
+        """
+        known = client.memory_before
         modified = modified_of(answer)
         if not uid:
             modified = {client.uids[n - 1] for n in modified}
@@ -204,7 +209,7 @@ class Script:
             before, after = self.truth.when[u]
             if since is None or after <= since:
                 equal(u in modified, False, f"UID {u}, changed at {after}, not since {since}")
-            elif before >= since:
+            elif before >= since and (not verb or known[u] & words != self.truth.flags[u] & words):
                 equal(u in modified, True, f"UID {u}, changed after {before}, so since {since}")
         return [u for u in alive if u not in modified]
 
@@ -215,6 +220,21 @@ class Script:
         for u in passed:
             if silent and u in client.memory.flags:
                 client.memory.flags[u] = self.apply(verb, client.memory.flags[u], words)
+
+    def op_replace(self):
+        """RFC 8508 4.5: the old one goes as by UID EXPUNGE."""
+        client = self.client()
+        chosen = self.some([u for u in client.uids if u in self.truth.flags], 1)
+        if not chosen:
+            return
+        answer = client.ok(f"UID REPLACE {chosen[0]} INBOX (\\Draft) ", Plus(self.mail()))
+        before, now = self.look()
+        self.truth.remove(chosen, before, now)
+        new = int(answer.code("APPENDUID").split()[1])
+        self.truth.flags[new] = upper(["\\Draft"])
+        self.truth.touch([new], before, now)
+        equal(chosen[0] in client.uids, False, "what it replaced")
+        client.learn_new()
 
     def op_read(self):
         """A body, which sets \\Seen."""
@@ -553,7 +573,7 @@ class Script:
     def step(self):
         many = len(self.truth.flags) > MOST
         ops = {"append": 3 if many else 8, "delivery": 0 if many else 2, "dele": 2, "store": 30, "read": 5, "expunge": 10 if many else 5,
-               "move": 6 if many else 2, "copy": 2, "close": 1, "noop": 6, "changed": 5, "idle": 4, "leave": 5, "come": 8,
+               "move": 6 if many else 2, "replace": 2, "copy": 2, "close": 1, "noop": 6, "changed": 5, "idle": 4, "leave": 5, "come": 8,
                "again": 2, "held": 3, "burst": 8}
         if not self.truth.flags:
             ops = {"append": 1}

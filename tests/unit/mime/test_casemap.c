@@ -52,7 +52,6 @@ put_by_the_book(struct buf *out, uint32_t c)
 static bool
 has_syllables(struct str s)
 {
-	scoped_buf composed = BUF_INIT;
 	size_t n = 0;
 	uint8_t *nfc = u8_normalize(UNINORM_NFC, (const uint8_t *)s.p, s.n, NULL, &n);
 	struct str rest = { (const char *)nfc, n };
@@ -201,7 +200,7 @@ a_text_may_be_cut_where_it_says(void **state)
 	(void)state;
 	casemap_put(&whole, all);
 	for (size_t i = 1; i < all.n; i++) {
-		scoped_buf halves = BUF_INIT, second = BUF_INIT;
+		scoped_buf halves = BUF_INIT;
 
 		if (!casemap_may_cut(all.p[i]))
 			continue;

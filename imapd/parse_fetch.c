@@ -48,6 +48,7 @@ struct fetch_list {
 	size_t room;
 	unsigned kinds;		/* simple ones that are in, 1 << kind */
 	unsigned modifiers;	/* that are in, 1 << row */
+	bool since_given;	/* CHANGEDSINCE, be it 0 */
 };
 
 struct section_word;
@@ -204,12 +205,16 @@ take_items(struct lexer *lexer, struct fetch_list *list)
 
 /* ---- modifiers ---- */
 
-/* RFC 7162 3.1.4.1: the MODSEQ is told too. */
+/*
+ * RFC 7162 3.1.4.1: the MODSEQ is told too. Its grammar begins with 1, but phones were seen to say 0, before they know
+ * anything: every message has a larger one.
+ */
 static bool
 take_changed_since(struct lexer *lexer, struct fetch_list *list)
 {
+	list->since_given = true;
 	return lex_space(lexer) &&
-	    lex_nz_number63(lexer, "a mod-sequence", &list->arguments.changed_since) &&
+	    lex_number63(lexer, "a mod-sequence", &list->arguments.changed_since) &&
 	    add_simple(lexer, list, FETCH_MODSEQ);
 }
 
@@ -267,7 +272,7 @@ take_modifiers(struct lexer *lexer, struct fetch_list *list, bool by_uid)
 	if (list->arguments.is_partial && !by_uid)
 		return lex_refuse(lexer, "PARTIAL goes with UID FETCH only");
 	/* RFC 7162 3.2.6 */
-	return !list->arguments.vanished || (by_uid && list->arguments.changed_since != 0) ||
+	return !list->arguments.vanished || (by_uid && list->since_given) ||
 	    lex_refuse(lexer, "VANISHED goes with UID FETCH and CHANGEDSINCE only");
 }
 

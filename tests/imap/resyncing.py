@@ -6,16 +6,10 @@ What it keeps is a Memory: flags by UID, UIDVALIDITY, and the modseq by RFC 7162
 
 import re
 
-from imap_session import Session
+from imap_session import Session, uids_of
 from trivet import equal
 
 PLAIN, CONDSTORE, QRESYNC = range(3)
-
-
-def uids_of(text):
-    """1:3,7"""
-    return [u for first, _, last in (r.partition(":") for r in text.split(","))
-            for u in range(int(first), int(last or first) + 1)]
 
 
 def set_of(uids):
@@ -96,16 +90,6 @@ class Client(Session):
                 self.remove(uid)
         for uid in uids:
             self.memory.flags.pop(uid, None)
-
-    def remove(self, uid):
-        """RFC 7162 3.2.10.2: each is one message less, of those that this session was told of."""
-        at = next((i for i, u in enumerate(self.uids) if u is not None and u >= uid), len(self.uids))
-        if at == len(self.uids) or self.uids[at] != uid:
-            at -= 1     # one whose UID was not asked for yet
-            if at < 0 or self.uids[at] is not None:
-                raise AssertionError(f"VANISHED {uid}, which is not among {self.uids}")
-        del self.uids[at]
-        self.exists -= 1
 
     def end(self, tag):
         answer = super().end(tag)

@@ -738,6 +738,9 @@ fetch_takes_modifiers(void **state)
 	assert_int_equal(req.fetch.count, 3);
 	good(parse_fetch, "a FETCH 1 FAST (CHANGEDSINCE 1)");
 	assert_int_equal(req.fetch.count, 4);
+	good(parse_fetch, "a UID FETCH 1 FLAGS (CHANGEDSINCE 0 VANISHED)");
+	assert_int_equal(req.fetch.changed_since, 0);
+	assert_int_equal(req.fetch.count, 3);
 	good(parse_fetch, "a UID FETCH 1:* (UID FLAGS) (PARTIAL -1:-30 CHANGEDSINCE 98305)");
 	assert_true(req.fetch.is_partial);
 	assert_true(req.fetch.partial.from_end);
@@ -750,7 +753,7 @@ fetch_takes_modifiers(void **state)
 	    "a UID FETCH 1 FLAGS (PARTIAL 1)", "a UID FETCH 1 FLAGS (PARTIAL 1:*)",
 	    "a UID FETCH 1 FLAGS (PARTIAL 1:2 PARTIAL 1:2)", "a UID FETCH 1 FLAGS (PARTIAL -1:2)");
 	BAD_ONES(parse_fetch, "a FETCH 1 FLAGS ()", "a FETCH 1 FLAGS (CHANGEDSINCE)",
-	    "a FETCH 1 FLAGS (CHANGEDSINCE 0)", "a FETCH 1 FLAGS (CHANGEDSINCE x)",
+	    "a FETCH 1 FLAGS (CHANGEDSINCE x)",
 	    "a FETCH 1 FLAGS (CHANGEDSINCE 9223372036854775808)",
 	    "a FETCH 1 FLAGS (CHANGEDSINCE 99999999999999999999999)",
 	    "a FETCH 1 FLAGS (CHANGEDSINCE 5 CHANGEDSINCE 5)",

@@ -104,7 +104,7 @@ struct session {
 	/* limits */
 	struct timer *wake;		/* runs the step: the next slice, IDLE's sign of life */
 	struct timer *patience;		/* ends the session */
-	int64_t slice_end;
+	int64_t slice_end;	/* by clock_tick_ms */
 	int64_t proof_due;		/* IDLE */
 	unsigned bad_commands;
 	uint64_t bytes_in;

@@ -44,7 +44,9 @@ def fill(servers, user, count, size, make=message):
             with open(path, "wb") as f:
                 f.write(octets)
             os.utime(path, (1700000000 + i, 1700000000 + i))
-        give_away(folder, os.stat(f"{server.folder}/mail"))
+        owner = os.stat(f"{server.folder}/mail")
+        os.chown(os.path.dirname(folder), owner.st_uid, owner.st_gid)
+        give_away(folder, owner)
 
 
 def give_away(folder, to):

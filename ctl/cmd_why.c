@@ -12,7 +12,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/id.h"
-#include "common/mime/charset.h"
+#include "common/mime/casemap.h"
 #include "ctl/moment.h"
 #include "ctl/why.h"
 #include "smtpd/trace.h"
@@ -70,7 +70,7 @@ take_subject(struct question *q, struct str word)
 {
 	scoped_buf folded = BUF_INIT;
 
-	charset_put_folded(&folded, word);
+	casemap_put(&folded, word);
 	if (folded.n > 0)
 		q->subject[q->subject_count++] = arena_str(q->arena, buf_str(&folded));
 }
@@ -195,7 +195,7 @@ has_subject(const struct why_story *story, const struct question *q)
 {
 	scoped_buf folded = BUF_INIT;
 
-	charset_put_folded(&folded, why_value(story->headers, "subject"));
+	casemap_put(&folded, why_value(story->headers, "subject"));
 	for (size_t i = 0; i < q->subject_count; i++)
 		if (str_find(buf_str(&folded), q->subject[i]) == folded.n)
 			return false;

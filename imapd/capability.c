@@ -12,6 +12,7 @@ static const char append_limit_name[] = "APPENDLIMIT";
 /* A row each, with where it is from; in the order told. */
 static const char *const capabilities[] = {
 	"IMAP4rev1",			/* RFC 3501 */
+	"IMAP4rev2",			/* RFC 9051 */
 	"LITERAL+",			/* RFC 7888 */
 	"SASL-IR",			/* RFC 4959 */
 	"ENABLE",			/* RFC 5161 */
@@ -26,18 +27,21 @@ static const char *const capabilities[] = {
 	"STATUS=SIZE",			/* RFC 8438 */
 	"OBJECTID",			/* RFC 8474 */
 	"SAVEDATE",			/* RFC 8514 */
+	"PREVIEW",			/* RFC 8970 */
 	"UIDPLUS",			/* RFC 4315 */
 	"MOVE",				/* RFC 6851 */
 	"UNSELECT",			/* RFC 3691 */
 	"ESEARCH",			/* RFC 4731 */
 	"SEARCHRES",			/* RFC 5182 */
 	"WITHIN",			/* RFC 5032 */
+	"PARTIAL",			/* RFC 9394 */
 	"SORT",				/* RFC 5256 */
 	"SORT=DISPLAY",			/* RFC 5957 */
 	"ESORT",			/* RFC 5267 */
 	"THREAD=ORDEREDSUBJECT",	/* RFC 5256 */
 	"THREAD=REFERENCES",
 	"THREAD=REFS",
+	"I18NLEVEL=1",			/* RFC 5255 */
 	"CONDSTORE",			/* RFC 7162 */
 	"QRESYNC",
 	"INPROGRESS",			/* RFC 9585 */
@@ -45,6 +49,7 @@ static const char *const capabilities[] = {
 	"QUOTA",			/* RFC 9208 */
 	"QUOTA=RES-STORAGE",
 	"QUOTA=RES-MESSAGE",
+	"BINARY",			/* RFC 3516 */
 	"MULTIAPPEND",			/* RFC 3502 */
 	append_limit_name,		/* RFC 7889 */
 	"REPLACE",			/* RFC 8508 */

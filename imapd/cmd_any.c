@@ -69,6 +69,7 @@ struct enabling {
 static const struct enabling enablings[] = {
 	{ "CONDSTORE", ENABLED_CONDSTORE },
 	{ "QRESYNC", ENABLED_QRESYNC | ENABLED_CONDSTORE },	/* RFC 7162 3.2.3 */
+	{ "IMAP4rev2", ENABLED_REV2 },				/* RFC 9051 6.3.1 */
 	{ "UTF8=ACCEPT", ENABLED_UTF8 },			/* RFC 9755 3 */
 };
 

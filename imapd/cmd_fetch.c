@@ -6,6 +6,7 @@
  * tagged answer says so (RFC 2180 4.1.2).
  */
 #include "common/mime/date.h"
+#include "imapd/fetch_binary.h"
 #include "imapd/imapd.h"
 
 struct fetch {
@@ -16,6 +17,10 @@ struct fetch {
 	size_t small;			/* so many of them */
 	size_t next;			/* the next body */
 	size_t told;			/* items of this message */
+	struct binary_section *binary;	/* of the items of that kind, as many as items */
+	bool has_binary;
+	size_t measured;		/* items looked at, to measure those */
+	bool unknown_cte;		/* RFC 3516 4.3: of a message that was passed over */
 	unsigned texts;			/* of message_texts, 1 << TEXT_x */
 	unsigned facts;			/* of message_facts, 1 << FACT_x */
 	unsigned only_kept;		/* RFC 8970 4.1: of these only what is there already */
@@ -37,6 +42,8 @@ static enum next begin(struct session *);
 static enum next tell_vanished(struct session *);
 static enum next next_message(struct session *);
 static enum next begin_message(struct session *);
+static enum next measure(struct session *);
+static enum next put_binary(struct session *);
 static enum next put_bodies(struct session *);
 static enum next put_body(struct session *);
 
@@ -76,9 +83,17 @@ section_of(const struct fetch_item *item)
 	case FETCH_SAVEDATE:
 	case FETCH_PREVIEW:
 	case FETCH_PREVIEW_LAZY:
+	case FETCH_BINARY:
+	case FETCH_BINARY_SIZE:
 		break;
 	}
 	return NULL;
+}
+
+static bool
+is_binary(const struct fetch_item *item)
+{
+	return item->kind == FETCH_BINARY || item->kind == FETCH_BINARY_SIZE;
 }
 
 static bool
@@ -86,7 +101,7 @@ is_body(const struct fetch_item *item)
 {
 	const struct section *section = section_of(item);
 
-	return section != NULL && !section_is_header(section);
+	return item->kind == FETCH_BINARY || (section != NULL && !section_is_header(section));
 }
 
 static unsigned
@@ -121,12 +136,14 @@ sort_items(struct session *s, struct fetch *f)
 	const struct fetch_arguments *arguments = &s->req.fetch;
 
 	f->items = arena_array(s->arena, const struct fetch_item *, arguments->count);
+	f->binary = arena_array(s->arena, struct binary_section, arguments->count);
 	for (size_t i = 0; i < arguments->count; i++) {
 		const struct fetch_item *item = &arguments->items[i];
 
 		f->texts |= text_of(item);
 		f->kinds |= 1u << item->kind;
 		f->facts |= fact_of(item);
+		f->has_binary |= is_binary(item);
 		if (!is_body(item))
 			f->items[f->count++] = item;
 	}
@@ -166,18 +183,26 @@ tell_before(struct session *s)
 	return s->mailbox != NULL ? begin(s) : finish_result(s, STORE_GONE, ABOUT_MAILBOX);
 }
 
-/* RFC 7162 3.1.4.1. False: a sequence number that is not there. */
+/*
+ * The messages that the modifiers leave. RFC 9394 3.4: what PARTIAL leaves may be changed since, whatever their order.
+ * False: a sequence number that is not there.
+ */
 static bool
-walk_changed(struct session *s, struct walk *out)
+walk_modified(struct session *s, struct walk *out)
 {
 	const struct fetch_arguments *arguments = &s->req.fetch;
 	struct uid_set uids, changed;
 
 	if (!set_to_uids(s, &arguments->set, s->req.by_uid, &uids))
 		return false;
-	mailbox_changed(s->mailbox, arguments->changed_since, s->arena, &changed);
-	changed = uid_set_both(&uids, &changed, s->arena);
-	*out = walk_of(&changed);
+	if (arguments->is_partial)
+		uids = set_part(s, &uids, &arguments->partial);
+	/* RFC 7162 3.1.4.1 */
+	if (arguments->changed_since != 0) {
+		mailbox_changed(s->mailbox, arguments->changed_since, s->arena, &changed);
+		uids = uid_set_both(&uids, &changed, s->arena);
+	}
+	*out = walk_of(&uids);
 	return true;
 }
 
@@ -205,7 +230,7 @@ begin(struct session *s)
 	struct fetch *f = s->work.own;
 	enum store_result result = STORE_OK;
 
-	if (arguments->changed_since != 0 ? !walk_changed(s, &f->walk) :
+	if (arguments->changed_since != 0 || arguments->is_partial ? !walk_modified(s, &f->walk) :
 	    !walk_begin(s, &arguments->set, s->req.by_uid, &f->walk))
 		return finish_bad(s, "There is no message with that number");
 	/* With CHANGEDSINCE it is an item too. */
@@ -274,24 +299,42 @@ mark_seen(struct session *s, struct fetch *f)
 }
 
 static enum store_result
-open_message(struct session *s, struct fetch *f)
+find_binaries(struct session *s, struct fetch *f)
 {
 	enum store_result result = STORE_OK;
+
+	for (size_t i = 0; f->has_binary && result == STORE_OK && i < f->count; i++) {
+		struct binary_section *b = &f->binary[i];
+
+		if (!is_binary(f->items[i]))
+			continue;
+		*b = (struct binary_section){ 0 };
+		result = binary_find(s->work.content, &f->items[i]->section, s->work.arena, &f->parts, b);
+		if (result == STORE_OK && binary_is_unknown(b)) {
+			f->unknown_cte = true;
+			result = STORE_NO_SUCH;
+		}
+	}
+	return result;
+}
+
+static enum store_result
+open_message(struct session *s, struct fetch *f)
+{
+	enum store_result result;
 
 	f->parts = NULL;
 	f->became_seen = false;
 	f->next = f->small;
-	if (f->small < f->count) {
-		result = content_open(s->mailbox, f->message.uid, &s->work.content);
-		if (result != STORE_OK) {
-			s->work.content = NULL;
-			return result;
-		}
+	f->measured = 0;
+	if (f->small == f->count && !f->has_binary)
+		return STORE_OK;
+	result = content_open(s->mailbox, f->message.uid, &s->work.content);
+	if (result != STORE_OK) {
+		s->work.content = NULL;
+		return result;
 	}
-	result = mark_seen(s, f);
-	if (result == STORE_OK && f->texts != 0)
-		result = message_texts(s->mailbox, f->message.uid, f->texts, f->found);
-	return result;
+	return find_binaries(s, f);
 }
 
 static void
@@ -369,7 +412,7 @@ put_small(struct session *s, struct fetch *f, const struct fetch_item *item)
 	switch (item->kind) {
 	case FETCH_FLAGS:
 		buf_put_z(out, "FLAGS ");
-		put_flags(out, s->mailbox, message);
+		put_flags(s, out, message);
 		return;
 	case FETCH_UID:
 		put_number(out, "UID ", message->uid);
@@ -393,6 +436,9 @@ put_small(struct session *s, struct fetch *f, const struct fetch_item *item)
 	case FETCH_PREVIEW_LAZY:
 		put_preview(out, f->fact[FACT_PREVIEW]);
 		return;
+	case FETCH_BINARY:
+	case FETCH_BINARY_SIZE:
+		fatal("a section to be decoded is no small item");
 	case FETCH_ENVELOPE:
 		put_text(out, "ENVELOPE ", f->found[TEXT_ENVELOPE]);
 		return;
@@ -434,8 +480,14 @@ put_message(struct session *s, struct fetch *f)
 	put_number(out_of(s), "* ", f->message.seq);
 	buf_put_z(out_of(s), " FETCH (");
 	f->told = 0;
-	for (size_t i = 0; i < f->small; i++)
-		put_small(s, f, f->items[i]);
+	for (size_t i = 0; i < f->small; i++) {
+		if (!is_binary(f->items[i])) {
+			put_small(s, f, f->items[i]);
+			continue;
+		}
+		put_blank(s, f);
+		binary_put_size(s, &f->binary[i]);
+	}
 	if (f->became_seen)
 		put_became_seen(s, f);
 }
@@ -443,6 +495,8 @@ put_message(struct session *s, struct fetch *f)
 static enum next
 finish_fetch(struct session *s, struct fetch *f)
 {
+	if (f->unknown_cte)
+		return finish(s, "NO [UNKNOWN-CTE] A part is encoded in a way that is not known here");
 	if (f->worst == STORE_OK)
 		return finish_done(s);
 	if (f->worst == STORE_NO_SUCH)
@@ -465,6 +519,16 @@ next_message(struct session *s)
 }
 
 static enum next
+pass_over(struct session *s, enum store_result result)
+{
+	struct fetch *f = s->work.own;
+
+	f->worst = result;
+	s->step = next_message;
+	return GO;
+}
+
+static enum next
 begin_message(struct session *s)
 {
 	struct fetch *f = s->work.own;
@@ -478,11 +542,32 @@ begin_message(struct session *s)
 		return GO;
 	if (result == STORE_OK)
 		result = open_message(s, f);
-	if (result != STORE_OK) {
-		f->worst = result;
-		s->step = next_message;
-		return GO;
-	}
+	if (result != STORE_OK)
+		return pass_over(s, result);
+	s->step = measure;
+	return GO;
+}
+
+/* What BINARY tells has to be known before its message is begun; the texts are lent for the shortest time. */
+static enum next
+measure(struct session *s)
+{
+	struct fetch *f = s->work.own;
+	enum store_result result = STORE_OK;
+
+	for (; f->has_binary && result == STORE_OK && f->measured < f->count; f->measured++)
+		if (is_binary(f->items[f->measured]) && binary_measure(s, &f->binary[f->measured],
+		    f->items[f->measured]->kind == FETCH_BINARY_SIZE, &result) == WAIT)
+			return WAIT;
+	/* Others may have had their turn. */
+	if (f->has_binary && !mailbox_message(s->mailbox, f->message.seq, &f->message))
+		result = STORE_GONE;
+	if (result == STORE_OK)
+		result = mark_seen(s, f);
+	if (result == STORE_OK && f->texts != 0)
+		result = message_texts(s->mailbox, f->message.uid, f->texts, f->found);
+	if (result != STORE_OK)
+		return pass_over(s, result);
 	put_message(s, f);
 	s->step = put_bodies;
 	return GO;
@@ -526,15 +611,35 @@ put_bodies(struct session *s)
 {
 	struct fetch *f = s->work.own;
 
-	while (f->next < f->count) {
+	for (; f->next < f->count; f->next++) {
+		const struct fetch_item *item = f->items[f->next];
+
 		put_blank(s, f);
-		if (begin_body(s, f, section_of(f->items[f->next++]))) {
-			s->step = put_body;
+		if (is_binary(item) ? binary_begin(s, &f->binary[f->next]) : begin_body(s, f, section_of(item))) {
+			s->step = is_binary(item) ? put_binary : put_body;
 			return GO;
 		}
 	}
 	buf_put_z(out_of(s), ")\r\n");
 	s->step = next_message;
+	return GO;
+}
+
+static enum next
+put_binary(struct session *s)
+{
+	struct fetch *f = s->work.own;
+	enum next next;
+
+	s->work.in_literal = true;
+	next = binary_put(s, &f->binary[f->next]);
+	if (next == END)
+		log_error(&s->log, "body_unreadable", KV("uid", f->message.uid), KV("at", f->binary[f->next].raw_at));
+	if (next != GO)
+		return next;
+	s->work.in_literal = false;
+	f->next++;
+	s->step = put_bodies;
 	return GO;
 }
 
@@ -566,6 +671,7 @@ put_body(struct session *s)
 		f->left -= n;
 	}
 	s->work.in_literal = false;
+	f->next++;
 	s->step = put_bodies;
 	return GO;
 }

@@ -250,7 +250,7 @@ put_attributes(struct buf *out, struct session *s, const struct row *row)
 	const struct mailbox_info *info = &row->info;
 
 	/* RFC 5258 3: \NonExistent says \Noselect too, but only to those who know it. */
-	if (!info->exists && list->extended)
+	if (!info->exists && (list->extended || (s->enabled & ENABLED_REV2)))
 		buf_put_z(out, " \\NonExistent");
 	else if (!info->selectable)
 		buf_put_z(out, " \\Noselect");

@@ -31,6 +31,7 @@ cmd_create(struct session *s)
 	if (result != STORE_OK)
 		return finish_result(s, result, ABOUT_MAILBOX);
 	room_changed(s);
+	announce_other_name(s, &arguments->name, &arguments->name);
 	/* RFC 8474 4.1 */
 	put_mailbox_id(&id, info.id, info.uidvalidity);
 	return finish(s, "OK [%s] CREATE completed", buf_z(&id));
@@ -52,6 +53,8 @@ cmd_delete(struct session *s)
 		s->mailbox = NULL;
 		s->state = USER;
 	}
+	if (result == STORE_OK)
+		announce_other_name(s, name, NULL);
 	return finish_change(s, result);
 }
 
@@ -59,11 +62,14 @@ enum next
 cmd_rename(struct session *s)
 {
 	const struct mailbox_arguments *arguments = &s->req.mailbox;
+	enum store_result result;
 
 	if (arguments->name.state != NAME_GOOD || arguments->to.state != NAME_GOOD)
 		return finish_bad_name(s);
-	return finish_change(s, mailbox_rename(room_account(s), arguments->name.utf8,
-	    arguments->to.utf8));
+	result = mailbox_rename(room_account(s), arguments->name.utf8, arguments->to.utf8);
+	if (result == STORE_OK)
+		announce_other_name(s, &arguments->name, &arguments->to);
+	return finish_change(s, result);
 }
 
 enum next

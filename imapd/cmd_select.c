@@ -31,8 +31,10 @@ put_mailbox_state(struct session *s)
 
 	sync_put_keywords(s);
 	untagged(s, "%u EXISTS", mailbox_exists(s->mailbox));
-	untagged(s, "%u RECENT", mailbox_recent(s->mailbox));
-	if (unseen != 0)
+	if (sync_tells_recent(s))
+		untagged(s, "%u RECENT", mailbox_recent(s->mailbox));
+	/* RFC 9051 appendix E, 11: not there either. */
+	if (unseen != 0 && !(s->enabled & ENABLED_REV2))
 		untagged(s, "OK [UNSEEN %u] The first unseen message", unseen);
 	untagged(s, "OK [UIDVALIDITY %u] UIDs are good while this is so",
 	    mailbox_uidvalidity(s->mailbox));
@@ -184,6 +186,7 @@ select_mailbox(struct session *s, enum mailbox_access access)
 	if (arguments->condstore)
 		sync_enable(s, ENABLED_CONDSTORE);
 	put_mailbox_state(s);
+	announce_mailbox(s, mailbox_name(s->mailbox), arguments->name.sent);
 	if (!arguments->qresync)
 		return finish_select(s);
 	s->work.own = resync;

@@ -11,6 +11,7 @@
 
 #include "common/base/log.h"
 #include "common/daemon/keeper.h"
+#include "common/mime/transfer.h"
 #include "common/net/stream.h"
 #include "imapd/frame.h"
 #include "imapd/lexer.h"
@@ -70,8 +71,9 @@ struct work {
 	struct order *order;
 	struct append *append;
 	struct arena *arena;		/* emptied with each message */
+	struct binary_reader *binary;	/* FETCH */
 	struct buf found;		/* SEARCH: uids */
-	int64_t progress_due;		/* 0: nothing is due before the command is PROGRESS_MS old */
+	int64_t progress_due;		/* no word of it before the command is PROGRESS_MS old */
 	bool refreshed;			/* the mailbox was looked at since the command began */
 	bool told_expunge;		/* since the command began */
 	bool in_literal;		/* nothing else may be said now */
@@ -189,6 +191,16 @@ enum inflated compression_receive(struct compression *, struct buf *from, size_t
 /* Appends all that was said to `to`, flushed. */
 void compression_send(struct compression *, struct buf *to);
 
+/* ---- announce.c: LIST lines for those who enabled IMAP4rev2 ---- */
+
+/* The mailbox of this name, with its attributes; OLDNAME where it was `sent` otherwise. */
+void announce_mailbox(struct session *, struct str name, struct str sent);
+/*
+ * Only where a name that was sent is not as we keep it. DELETE: what was named is gone. RENAME: it is called otherwise
+ * now (is); else NULL.
+ */
+void announce_other_name(struct session *, const struct mailbox_name *named, const struct mailbox_name *is);
+
 /* ---- response.c ---- */
 
 /* Where answers go; unsent until the session waits. */
@@ -207,7 +219,7 @@ void mask_nul(struct buf *, size_t from);
 /* Quoted, modified UTF-7 or UTF-8 as the client knows it. False, and nothing put, for a name that cannot be told. */
 must_check bool put_mailbox(const struct session *, struct buf *, struct str name);
 /* "(\Seen word)" */
-void put_flags(struct buf *, const struct mailbox *, const struct message *);
+void put_flags(struct session *, struct buf *, const struct message *);
 /* "* n FETCH (UID u FLAGS (...))" CRLF, with MODSEQ for who knows CONDSTORE. */
 void put_flags_response(struct session *, const struct message *);
 /* "* n FETCH (UID u MODSEQ (m))" CRLF */
@@ -244,6 +256,9 @@ void capability_check_setting(const struct settings *);
 
 /* ---- sync.c ---- */
 
+/* RFC 9051 appendix E, 12: \Recent and RECENT are not told of there. */
+bool sync_tells_recent(const struct session *);
+
 /* Tells what changed in the selected mailbox, in slices; GO when all is told. */
 enum next sync_tell(struct session *, bool hold_expunges);
 /* The client showed or said that it knows these extensions: enum enabled bits. */
@@ -278,6 +293,9 @@ struct walk walk_of(const struct uid_set *);
 must_check bool set_to_uids(struct session *, const struct sequence_set *, bool by_uid,
     struct uid_set *);
 
+/* Of the messages of the view that the set has, counted by their order, those in the range; in the session's arena. */
+struct uid_set set_part(struct session *, const struct uid_set *uids, const struct partial_range *);
+
 /* ---- saved.c ---- */
 
 /* What "$" stands for: until it is set or cleared. */
@@ -306,6 +324,15 @@ struct piece {
 	uint64_t n;
 };
 
+/* A part's body as it stands, of RFC 3516. */
+struct encoded_part {
+	bool exists;
+	uint64_t from;
+	uint64_t n;
+	enum transfer_encoding encoding;
+	bool is_text;
+};
+
 struct part_cache;
 /* May a header alone, TEXT_HEADER, answer it? */
 bool section_is_header(const struct section *);
@@ -315,6 +342,10 @@ bool section_is_header(const struct section *);
  */
 must_check enum store_result section_find(struct content *, struct str header,
     const struct section *, struct arena *, struct part_cache **cache, struct piece *out);
+
+/* The body of the part at the section's path; without one the message itself, which nothing encodes. */
+must_check enum store_result section_find_encoded(struct content *, const struct section *, struct arena *,
+    struct part_cache **cache, struct encoded_part *out);
 
 /* ---- keeper.c ---- */
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * FETCH: RFC 3501 6.4.5 and section 9, "fetch-att" and "section"; its modifiers RFC 4466 2.4. Macros become their
+ * FETCH: RFC 3501 6.4.5 and section 9, "fetch-att" and "section"; its modifiers RFC 4466 2.4, RFC 9394 4. Macros become their
  * items; a simple item asked twice is answered once. RFC822.PEEK is the way of RFC 1730 to fetch
  * RFC822 without setting \Seen.
  */
@@ -48,9 +48,11 @@ struct fetch_list {
 	size_t room;
 	unsigned kinds;		/* simple ones that are in, 1 << kind */
 	unsigned modifiers;	/* that are in, 1 << row */
+	bool since_given;	/* CHANGEDSINCE, be it 0 */
 };
 
-static bool take_section(struct lexer *, struct section *);
+struct section_word;
+static bool take_section(struct lexer *, const struct section_word *, struct section *);
 
 /* ---- the list ---- */
 
@@ -97,17 +99,39 @@ add_simple(struct lexer *lexer, struct fetch_list *list, enum fetch_kind kind)
 	return true;
 }
 
-static bool
-take_body(struct lexer *lexer, struct fetch_list *list, bool peek)
-{
-	struct fetch_item *item = new_item(lexer, list);
+/* The items with a section in brackets. */
+static const struct section_word {
+	const char *word;
+	const char *name;	/* in the answer */
+	enum fetch_kind kind;
+	bool peek;
+} section_words[] = {
+	{ "BODY", "BODY", FETCH_SECTION, false },
+	{ "BODY.PEEK", "BODY", FETCH_SECTION, true },
+	{ "BINARY", "BINARY", FETCH_BINARY, false },
+	{ "BINARY.PEEK", "BINARY", FETCH_BINARY, true },
+	{ "BINARY.SIZE", "BINARY.SIZE", FETCH_BINARY_SIZE, true },
+};
 
-	if (item == NULL)
-		return false;
-	item->kind = FETCH_SECTION;
-	item->section.peek = peek;
-	list->arguments.marks_seen |= !peek;
-	return take_section(lexer, &item->section);
+/* The opening bracket is taken. */
+static bool
+take_section_item(struct lexer *lexer, struct fetch_list *list, struct str word)
+{
+	for (size_t i = 0; i < countof(section_words); i++) {
+		const struct section_word *row = &section_words[i];
+		struct fetch_item *item;
+
+		if (!str_eq(word, str_of(row->word)))
+			continue;
+		item = new_item(lexer, list);
+		if (item == NULL)
+			return false;
+		item->kind = row->kind;
+		item->section.peek = row->peek;
+		list->arguments.marks_seen |= !row->peek;
+		return take_section(lexer, row, &item->section);
+	}
+	return lex_refuse(lexer, "only BODY and BINARY, with PEEK or SIZE, take a section in brackets");
 }
 
 /* RFC 8970 6. What else may stand in parentheses behind an item belongs to the command (RFC 4466 2.4). */
@@ -147,9 +171,7 @@ take_item(struct lexer *lexer, struct fetch_list *list)
 	if (!lex_dotted(lexer, "an item to fetch", &word))
 		return false;
 	if (lex_take(lexer, '['))
-		return str_eq(word, STR("BODY")) ? take_body(lexer, list, false) :
-		    str_eq(word, STR("BODY.PEEK")) ? take_body(lexer, list, true) :
-		    lex_refuse(lexer, "only BODY and BODY.PEEK take a section in brackets");
+		return take_section_item(lexer, list, word);
 	if (str_eq(word, STR("PREVIEW")))
 		return take_preview(lexer, list);
 	return take_fetch_word(lexer, list, word);
@@ -183,12 +205,16 @@ take_items(struct lexer *lexer, struct fetch_list *list)
 
 /* ---- modifiers ---- */
 
-/* RFC 7162 3.1.4.1: the MODSEQ is told too. */
+/*
+ * RFC 7162 3.1.4.1: the MODSEQ is told too. Its grammar begins with 1, but phones were seen to say 0, before they know
+ * anything: every message has a larger one.
+ */
 static bool
 take_changed_since(struct lexer *lexer, struct fetch_list *list)
 {
+	list->since_given = true;
 	return lex_space(lexer) &&
-	    lex_nz_number63(lexer, "a mod-sequence", &list->arguments.changed_since) &&
+	    lex_number63(lexer, "a mod-sequence", &list->arguments.changed_since) &&
 	    add_simple(lexer, list, FETCH_MODSEQ);
 }
 
@@ -200,11 +226,19 @@ take_vanished(struct lexer *lexer, struct fetch_list *list)
 	return true;
 }
 
+static bool
+take_partial_modifier(struct lexer *lexer, struct fetch_list *list)
+{
+	list->arguments.is_partial = true;
+	return lex_space(lexer) && take_partial_range(lexer, &list->arguments.partial);
+}
+
 static const struct {
 	const char *word;
 	bool (*take)(struct lexer *, struct fetch_list *);	/* what follows the word */
 } fetch_modifiers[] = {
 	{ "CHANGEDSINCE", take_changed_since },
+	{ "PARTIAL", take_partial_modifier },
 	{ "VANISHED", take_vanished },
 };
 
@@ -234,8 +268,11 @@ take_modifiers(struct lexer *lexer, struct fetch_list *list, bool by_uid)
 	} while (lex_take(lexer, ' '));
 	if (!lex_char(lexer, ')'))
 		return false;
+	/* RFC 9394 3.3 */
+	if (list->arguments.is_partial && !by_uid)
+		return lex_refuse(lexer, "PARTIAL goes with UID FETCH only");
 	/* RFC 7162 3.2.6 */
-	return !list->arguments.vanished || (by_uid && list->arguments.changed_since != 0) ||
+	return !list->arguments.vanished || (by_uid && list->since_given) ||
 	    lex_refuse(lexer, "VANISHED goes with UID FETCH and CHANGEDSINCE only");
 }
 
@@ -421,11 +458,12 @@ put_fields(struct buf *out, const struct section *section)
 
 /* RFC 3501 7.4.2: the section as asked, without .PEEK and without the length of a partial. */
 static struct str
-echo_of(struct arena *arena, const struct section *section)
+echo_of(struct arena *arena, const char *name, const struct section *section)
 {
 	scoped_buf out = BUF_INIT;
 
-	buf_put_z(&out, "BODY[");
+	buf_put_z(&out, name);
+	buf_put_c(&out, '[');
 	for (size_t i = 0; i < section->path_length; i++) {
 		if (i > 0)
 			buf_put_c(&out, '.');
@@ -444,20 +482,23 @@ echo_of(struct arena *arena, const struct section *section)
 
 /* section, the opening bracket taken, and what follows it. */
 static bool
-take_section(struct lexer *lexer, struct section *section)
+take_section(struct lexer *lexer, const struct section_word *word, struct section *section)
 {
 	bool more;
 
 	if (!take_path(lexer, section, &more))
 		return false;
-	if ((section->path_length > 0 ? more : !lex_peek(lexer, ']')) &&
+	/* RFC 3516 7: section-binary is a part's number, and nothing behind it. */
+	if (word->kind != FETCH_SECTION && section->path_length > 0 && more)
+		return lex_refuse(lexer, "BINARY takes the number of a part alone");
+	if (word->kind == FETCH_SECTION && (section->path_length > 0 ? more : !lex_peek(lexer, ']')) &&
 	    !take_kind(lexer, section))
 		return false;
 	if ((section->kind == SECTION_HEADER_FIELDS ||
 	    section->kind == SECTION_HEADER_FIELDS_NOT) && !take_fields(lexer, section))
 		return false;
-	if (!lex_char(lexer, ']') || !take_partial(lexer, section))
+	if (!lex_char(lexer, ']') || (word->kind != FETCH_BINARY_SIZE && !take_partial(lexer, section)))
 		return false;
-	section->echo = echo_of(lexer->arena, section);
+	section->echo = echo_of(lexer->arena, word->name, section);
 	return true;
 }

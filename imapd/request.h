@@ -189,6 +189,17 @@ struct select_arguments {
 	struct resync_arguments resync;	/* with .qresync */
 };
 
+/* RFC 9394 3.1, 3.3, as sent: first may be the larger; both from 1. */
+struct partial_range {
+	uint32_t first;
+	uint32_t last;
+	bool from_end;			/* 1 is the last one */
+};
+
+/* Where in a list of `count` the range lies: `from` counts from 0; n 0: nowhere. */
+struct partial_span { size_t from, n; };
+struct partial_span partial_range_in(const struct partial_range *, size_t count);
+
 /* ---- messages ---- */
 
 /* APPEND, REPLACE; all but the first two anew for each message of an APPEND. */
@@ -210,6 +221,7 @@ enum fetch_kind {
 	FETCH_EMAILID, FETCH_THREADID,		/* RFC 8474 5.3 */
 	FETCH_SAVEDATE,				/* RFC 8514 4.2 */
 	FETCH_PREVIEW, FETCH_PREVIEW_LAZY,	/* RFC 8970 */
+	FETCH_BINARY, FETCH_BINARY_SIZE,	/* RFC 3516 4.2 */
 };
 
 enum section_kind {
@@ -234,10 +246,10 @@ struct section {
 
 struct fetch_item {
 	enum fetch_kind kind;
-	struct section section;		/* of FETCH_SECTION */
+	struct section section;		/* of FETCH_SECTION, FETCH_BINARY, FETCH_BINARY_SIZE */
 };
 
-/* Macros are expanded; a kind other than FETCH_SECTION stands once. UID FETCH has FETCH_UID first. */
+/* Macros are expanded; a kind without a section stands once. UID FETCH has FETCH_UID first. */
 struct fetch_arguments {
 	struct sequence_set set;
 	struct fetch_item *items;
@@ -245,6 +257,8 @@ struct fetch_arguments {
 	bool marks_seen;		/* an item that sets \Seen: RFC 3501 6.4.5 */
 	uint64_t changed_since;		/* only what has a larger modseq: RFC 7162 3.1.4.1; 0: not asked */
 	bool vanished;			/* RFC 7162 3.2.6; with .changed_since and UID FETCH only */
+	bool is_partial;		/* RFC 9394 3.3; with UID FETCH only */
+	struct partial_range partial;	/* of the messages that the set has */
 };
 
 struct store_arguments {
@@ -280,17 +294,6 @@ enum search_result {
 	RESULT_SAVE = 1 << 4,		/* RFC 5182 */
 	RESULT_PARTIAL = 1 << 5,	/* RFC 9394 3.1 */
 };
-
-/* RFC 9394 3.1, as sent: first may be the larger; both from 1. */
-struct partial_range {
-	uint32_t first;
-	uint32_t last;
-	bool from_end;			/* 1 is the last one */
-};
-
-/* Where in a list of `count` the range lies: `from` counts from 0; n 0: nowhere. */
-struct partial_span { size_t from, n; };
-struct partial_span partial_range_in(const struct partial_range *, size_t count);
 
 /* SEARCH, SORT, THREAD */
 struct search_arguments {

@@ -116,7 +116,7 @@ put_word(struct buf *out, bool *first, struct str word)
 }
 
 void
-put_flags(struct buf *out, const struct mailbox *mailbox, const struct message *message)
+put_flags(struct session *s, struct buf *out, const struct message *message)
 {
 	bool first = true;
 
@@ -124,10 +124,10 @@ put_flags(struct buf *out, const struct mailbox *mailbox, const struct message *
 	for (size_t i = 0; i < countof(system_flags); i++)
 		if (message->flags & system_flags[i].flag)
 			put_word(out, &first, str_of(system_flags[i].word));
-	if (message->recent)
+	if (message->recent && sync_tells_recent(s))
 		put_word(out, &first, STR("\\Recent"));
 	for (uint64_t left = message->keywords; left != 0; left &= left - 1)
-		put_word(out, &first, mailbox_keyword(mailbox, (size_t)__builtin_ctzll(left)));
+		put_word(out, &first, mailbox_keyword(s->mailbox, (size_t)__builtin_ctzll(left)));
 	buf_put_c(out, ')');
 }
 
@@ -160,7 +160,7 @@ put_flags_response(struct session *s, const struct message *message)
 
 	begin_response(out, message);
 	buf_put_z(out, "FLAGS ");
-	put_flags(out, s->mailbox, message);
+	put_flags(s, out, message);
 	if (s->enabled & ENABLED_CONDSTORE) {
 		buf_put_c(out, ' ');
 		put_modseq(s, message);

@@ -139,3 +139,29 @@ section_find(struct content *content, struct str header, const struct section *s
 	*out = cut(piece, section);
 	return STORE_OK;
 }
+
+enum store_result
+section_find_encoded(struct content *content, const struct section *section, struct arena *arena,
+    struct part_cache **cache, struct encoded_part *out)
+{
+	const struct part *part;
+	struct piece piece;
+	enum store_result result;
+
+	*out = (struct encoded_part){ .exists = true, .n = content_size(content) };
+	if (section->path_length == 0)
+		return STORE_OK;
+	result = load(content, arena, cache);
+	if (result != STORE_OK)
+		return result;
+	piece = of_part(*cache, section, arena);
+	part = part_find((*cache)->root, section->path, section->path_length);
+	*out = (struct encoded_part){ .exists = piece.kind == PIECE_CONTENT && part != NULL,
+		.from = piece.from, .n = piece.n };
+	/* RFC 2045 6.4: what has parts is not encoded as a whole, whatever it says. */
+	if (out->exists && part->kind == PART_LEAF) {
+		out->encoding = transfer_of(part->encoding);
+		out->is_text = str_eq(part->type, STR("text"));
+	}
+	return STORE_OK;
+}

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "common/base/clock.h"
+#include "imapd/binary.h"
 #include "imapd/imapd.h"
 
 enum { REFUSED_MESSAGE_MAX = 1 << 30, REFUSED_BY_STRANGER_MAX = 64 * 1024 };
@@ -172,8 +173,6 @@ session_progress(struct session *s, uint32_t done, uint32_t all)
 	bool tag = !str_has_char(s->req.tag, ']');
 	struct buf *out = out_of(s);
 
-	if (s->work.progress_due == 0)
-		s->work.progress_due = now + PROGRESS_MS;
 	if (now < s->work.progress_due || !capability_is_offered(s, STR("INPROGRESS")))
 		return;
 	s->work.progress_due = now + PROGRESS_MS;
@@ -317,6 +316,7 @@ start_command(struct session *s, bool message_due)
 	    KV("uid", s->req.by_uid));
 	if (s->state != GUEST)
 		s->bad_commands = 0;
+	s->work.progress_due = clock_monotonic_ms() + PROGRESS_MS;
 	return s->command->run(s);
 }
 
@@ -442,6 +442,7 @@ void
 session_drop_work(struct session *s)
 {
 	content_close(s->work.content);
+	binary_reader_free(s->work.binary);
 	search_free(s->work.search);
 	order_free(s->work.order);
 	append_abandon(s->work.append);

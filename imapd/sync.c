@@ -98,6 +98,12 @@ sync_put_vanished(struct session *s, const struct uid_set *set, size_t *at)
 
 /* ---- what changed ---- */
 
+bool
+sync_tells_recent(const struct session *s)
+{
+	return !(s->enabled & ENABLED_REV2);
+}
+
 static void
 put_expunged(struct session *s, struct vanished_line *line, const struct change *change)
 {
@@ -121,7 +127,8 @@ put_change(struct session *s, struct vanished_line *line, const struct change *c
 		return;
 	case CHANGE_EXISTS:
 		untagged(s, "%u EXISTS", change->seq);
-		untagged(s, "%u RECENT", mailbox_recent(s->mailbox));
+		if (sync_tells_recent(s))
+			untagged(s, "%u RECENT", mailbox_recent(s->mailbox));
 		return;
 	case CHANGE_FLAGS:
 		if (mailbox_message(s->mailbox, change->seq, &message))
@@ -391,4 +398,41 @@ set_to_uids(struct session *s, const struct sequence_set *sent, bool by_uid,
 		return false;
 	*out = sent->saved ? uid_set_join(uids, saved_uids(s), s->arena) : uids;
 	return true;
+}
+
+/* The messages of the view that the range has: how many, and the number of the first. */
+static uint32_t
+messages_in(const struct mailbox *mailbox, const struct uid_range *range, uint32_t *first)
+{
+	const uint32_t end = range->last == UINT32_MAX ? mailbox_exists(mailbox) + 1 :
+	    mailbox_seq_from_uid(mailbox, range->last + 1);
+
+	*first = mailbox_seq_from_uid(mailbox, range->first);
+	return end - *first;
+}
+
+struct uid_set
+set_part(struct session *s, const struct uid_set *uids, const struct partial_range *range)
+{
+	struct uid_range *ranges = arena_array(s->arena, struct uid_range, uids->count);
+	struct message one, last;
+	struct partial_span span;
+	size_t all = 0, at = 0, count = 0;
+	uint32_t first, n;
+
+	for (size_t i = 0; i < uids->count; i++)
+		all += messages_in(s->mailbox, &uids->ranges[i], &first);
+	span = partial_range_in(range, all);
+	for (size_t i = 0; i < uids->count && at < span.from + span.n; i++, at += n) {
+		size_t from, end;
+
+		n = messages_in(s->mailbox, &uids->ranges[i], &first);
+		from = at > span.from ? at : span.from;
+		end = at + n < span.from + span.n ? at + n : span.from + span.n;
+		if (from >= end || !mailbox_message(s->mailbox, first + (uint32_t)(from - at), &one) ||
+		    !mailbox_message(s->mailbox, first + (uint32_t)(end - at) - 1, &last))
+			continue;
+		ranges[count++] = (struct uid_range){ one.uid, last.uid };
+	}
+	return (struct uid_set){ ranges, count };
 }

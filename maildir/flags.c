@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "common/base/clock.h"
 #include "maildir/private.h"
@@ -23,6 +24,7 @@ struct store_job {
 	struct box box;
 	uint64_t modseq;	/* 0: nothing has changed yet */
 	bool gone;
+	uint32_t *untold;	/* see first_untold; NULL: not made yet */
 	struct buf modified;	/* struct uid_range */
 	struct buf changed;	/* struct row, as they are to be */
 };
@@ -84,6 +86,7 @@ store(struct mailbox *m, const struct uid_set *set, enum flag_change change,
 		    (const struct uid_range *)(const void *)arena_str(arena,
 			buf_str(&job.modified)).p;
 	}
+	free(job.untold);
 	buf_free(&job.modified);
 	buf_free(&job.changed);
 	box_free(&job.box);
@@ -128,11 +131,47 @@ store_range(struct store_job *job, const struct uid_range *range)
 	return r;
 }
 
+/* The first change of its flags that the session was not told of; NULL: there is none. */
+static const struct log_entry *
+first_untold(struct store_job *job, const struct row *row)
+{
+	const struct mailbox *m = job->m;
+	const struct folder *f = m->folder;
+	size_t at;
+
+	/* For each row the number of its entry and one; made once, as there may be as many entries as rows. */
+	if (job->untold == NULL) {
+		job->untold = xcalloc(f->count, sizeof(*job->untold));
+		for (size_t i = f->log_count; i-- > 0 && f->log_first + i >= m->flags_at;) {
+			at = folder_position(f, f->log[i].uid);
+			if (!f->log[i].expunged && f->log[i].by != m && at < f->count)
+				job->untold[at] = (uint32_t)i + 1;
+		}
+	}
+	at = (size_t)(row - f->rows);
+	return job->untold[at] != 0 ? &f->log[job->untold[at] - 1] : NULL;
+}
+
+/*
+ * RFC 7162 3.1.12: something of the message changed that the session was not told of, but nothing of what it wants to
+ * change; and as it was told it, the message had no larger modseq than it says.
+ */
+static bool
+is_as_told(struct store_job *job, const struct row *row)
+{
+	const struct log_entry *e = first_untold(job, row);
+
+	return job->change != FLAGS_REPLACE && e != NULL && e->before_modseq != 0 &&
+	    e->before_modseq <= job->unchanged_since &&
+	    ((e->before_flags ^ row->flags) & job->system) == 0 &&
+	    ((e->before_keywords ^ row->keywords) & job->keywords) == 0;
+}
+
 /* RFC 7162 3.1.3: may the message not be changed, as it changed meanwhile? */
 static bool
-is_modified(const struct store_job *job, const struct row *row)
+is_modified(struct store_job *job, const struct row *row)
 {
-	if (row->modseq <= job->unchanged_since)
+	if (row->modseq <= job->unchanged_since || is_as_told(job, row))
 		return false;
 	/* Since 0 all has changed that there is: system flags, set or not, and keywords that are set. */
 	return job->unchanged_since > 0 || job->change == FLAGS_REPLACE || job->system != 0 ||

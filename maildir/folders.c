@@ -162,6 +162,14 @@ mailbox_create_told(struct account *a, struct str name, unsigned special_use, st
 	return r;
 }
 
+struct str
+mailbox_kept_name(struct str given, struct arena *arena)
+{
+	scoped_buf name = BUF_INIT;
+
+	return layout_name(given, &name) ? arena_str(arena, buf_str(&name)) : STR_EMPTY;
+}
+
 /* ---- DELETE ---- */
 
 static bool

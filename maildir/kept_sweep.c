@@ -72,6 +72,9 @@ kept_put_away(struct account *a, const char *dir, struct buf *path)
 		if (into < 0)
 			return false;
 		if (renameat(a->dir, dir, into, dir) == 0) {
+			/* Before its old name is gone for good: a loss of power leaves it at one of the two. */
+			if (fsync(into) != 0 || fsync(top) != 0)
+				(void)files_failed(&a->log, "sync", str_of(dir));
 			buf_printf(path, "%s/%s/%s", kept_dir, buf_z(&name), dir);
 			return true;
 		}
@@ -185,6 +188,10 @@ move_folder(struct arrival *v, int dir, struct str name)
 		v->from = files_open_dir(dir, parts[i]);
 		ok &= v->from >= 0 ? files_list(v->from, move_arrived, v) : errno == ENOENT;
 		close_fd(&v->from);
+	}
+	if (v->moved > 0 && fsync(v->to) != 0) {
+		(void)files_failed(&v->a->log, "sync", name);
+		ok = false;
 	}
 	close_fd(&v->to);
 	control_free(&v->control);

@@ -11,6 +11,7 @@
 enum { HINT_STEPS = 64 };
 
 static void claim_recent(struct mailbox *m);
+static enum store_result look_outside(struct folder *f);
 
 enum store_result
 mailbox_open(struct account *a, struct str given, enum mailbox_access access,
@@ -33,8 +34,10 @@ mailbox_open(struct account *a, struct str given, enum mailbox_access access,
 	m = xcalloc(1, sizeof(*m));
 	m->folder = f;
 	m->read_only = access == MAILBOX_READ_ONLY;
-	/* Before it counts as a view: what came since is simply part of it. */
-	r = folder_refresh(f, NULL);
+	/* Before it counts as a view: what came since is simply part of it. One that was just loaded was looked at. */
+	r = TAILQ_EMPTY(&f->views) ? STORE_OK : look_outside(f);
+	if (r == STORE_OK)
+		r = folder_refresh(f, NULL);
 	m->expunges_at = m->flags_at = f->log_first + f->log_count;
 	TAILQ_INSERT_TAIL(&f->views, m, link);
 	if (r != STORE_OK) {
@@ -348,6 +351,25 @@ claim_recent(struct mailbox *m)
 
 /* ---- what happened meanwhile ---- */
 
+/* At what other programs did to the files. */
+static enum store_result
+look_outside(struct folder *f)
+{
+	enum store_result r = folder_ready(f);
+
+	if (r != STORE_OK)
+		return r;
+	watch_look(f);
+	if (!f->look)
+		return STORE_OK;
+	f->look = false;
+	r = scan_mailbox(f->account, f->box.number, &f->place, SCAN_ALWAYS);
+	if (r == STORE_OK || r == STORE_NO_SUCH)
+		return STORE_OK;
+	f->look = true;
+	return r;
+}
+
 enum store_result
 mailbox_refresh(struct mailbox *m)
 {
@@ -356,18 +378,9 @@ mailbox_refresh(struct mailbox *m)
 
 	r = index_alive(f->account);
 	if (r == STORE_OK)
-		r = folder_ready(f);
+		r = look_outside(f);
 	if (r != STORE_OK)
 		return r;
-	watch_look(f);
-	if (f->look) {
-		f->look = false;
-		r = scan_mailbox(f->account, f->box.number, &f->place, SCAN_ALWAYS);
-		if (r != STORE_OK && r != STORE_NO_SUCH) {
-			f->look = true;
-			return r;
-		}
-	}
 	r = folder_refresh(f, NULL);
 	if (r == STORE_OK)
 		claim_recent(m);

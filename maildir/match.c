@@ -2,14 +2,14 @@
 #include "maildir/match.h"
 
 #include "common/base/utf8.h"
-#include "common/mime/charset.h"
+#include "common/mime/casemap.h"
 
 bool
 match_fold_key(struct buf *out, struct str key)
 {
 	if (!utf8_valid(key))
 		return false;
-	charset_put_folded(out, key);
+	casemap_put(out, key);
 	return true;
 }
 
@@ -26,25 +26,12 @@ match_begin(struct match *m, struct match_key *const *keys, size_t count)
 	buf_clear(&m->window);
 }
 
-/*
- * Does a character that begins with this byte never join the one before it, so that the
- * text may be folded apart here? ASCII does not, nor do the blocks that are all ideographs
- * (E4-E9) or all Hangul syllables (EB, EC); a long line of Korean has no ASCII.
- */
-static bool
-stands_alone(char lead)
-{
-	unsigned char c = (unsigned char)lead;
-
-	return c < 0x80 || (c >= 0xE4 && c <= 0xE9) || c == 0xEB || c == 0xEC;
-}
-
 static size_t
 piece_length(struct str text)
 {
 	size_t n = MATCH_PIECE;
 
-	while (n > 0 && !stands_alone(text.p[n]))
+	while (n > 0 && !casemap_may_cut(text.p[n]))
 		n--;
 	if (n > 0)
 		return n;
@@ -60,7 +47,7 @@ look_at(struct match *m, struct str piece)
 	struct str window;
 	bool any = false;
 
-	charset_put_folded(&m->window, piece);
+	casemap_put(&m->window, piece);
 	window = buf_str(&m->window);
 	for (size_t i = 0; i < m->count; i++) {
 		struct match_key *key = m->keys[i];
@@ -95,10 +82,10 @@ match_fold_text(struct buf *out, struct str utf8)
 	while (utf8.n > MATCH_PIECE) {
 		size_t n = piece_length(utf8);
 
-		charset_put_folded(out, str_sub(utf8, 0, n));
+		casemap_put(out, str_sub(utf8, 0, n));
 		utf8 = str_from(utf8, n);
 	}
-	charset_put_folded(out, utf8);
+	casemap_put(out, utf8);
 }
 
 bool

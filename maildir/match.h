@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Looks for several keys at once in a text that comes in pieces: substrings of what
- * charset_put_folded makes, so case and the composing of letters do not count, and white
+ * casemap_put makes, so case and the composing of letters do not count, and white
  * space does (RFC 3501 6.4.4). A match may lie across pieces, not across texts. Pure.
  */
 #pragma once

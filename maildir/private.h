@@ -196,9 +196,14 @@ _Static_assert(sizeof(struct row) == 32, "a row is packed");
 struct log_entry {
 	uint64_t modseq;
 	const struct mailbox *by;	/* the handle that did it itself: is not told of flags */
+	/* The message before its flags changed; modseq 0: not known. */
+	uint64_t before_modseq;
+	uint64_t before_keywords;
 	uint32_t uid;
+	uint8_t before_flags;
 	bool expunged;
 };
+_Static_assert(sizeof(struct log_entry) == 40, "an entry is packed");
 
 TAILQ_HEAD(folder_list, folder);
 TAILQ_HEAD(view_list, mailbox);

@@ -33,7 +33,7 @@ static const char schema[] =
 	" members BLOB NOT NULL) STRICT;"
 	"CREATE INDEX blocks_box ON blocks (box, number);"
 	"CREATE TABLE grams (key INTEGER PRIMARY KEY, row BLOB NOT NULL) STRICT;"
-	"PRAGMA user_version = 1;";
+	"PRAGMA user_version = 2;";
 
 static const char *const queries[] = {
 	[S_READ] = "BEGIN",

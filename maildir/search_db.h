@@ -12,7 +12,7 @@
 #include "maildir/private.h"
 
 enum {
-	SEARCH_SCHEMA = 1,
+	SEARCH_SCHEMA = 2,
 	/* In messages.block. */
 	BLOCK_NONE = 0,		/* not sealed yet: looked through one by one */
 	BLOCK_NEVER = -1,	/* has no digest: its file is read */

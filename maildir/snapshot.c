@@ -351,7 +351,7 @@ bury(struct folder *f, size_t at, uint64_t modseq, const struct mailbox *by)
 	f->changed++;
 	f->rows[at].modseq = f->log_first + f->log_count;
 	f->version++;
-	log_put(f, (struct log_entry){ modseq, by, f->rows[at].uid, true });
+	log_put(f, (struct log_entry){ .modseq = modseq, .by = by, .uid = f->rows[at].uid, .expunged = true });
 }
 
 static enum store_result
@@ -376,6 +376,7 @@ static bool
 update_row(struct folder *f, const struct row *row, const struct mailbox *by)
 {
 	size_t at = folder_position(f, row->uid);
+	struct log_entry e = { .modseq = row->modseq, .by = by, .uid = row->uid };
 	struct row *old;
 
 	if (at >= f->count || f->rows[at].uid != row->uid)
@@ -383,11 +384,14 @@ update_row(struct folder *f, const struct row *row, const struct mailbox *by)
 	old = &f->rows[at];
 	if (old->dead || old->modseq >= row->modseq)
 		return true;
+	e.before_modseq = old->modseq;
+	e.before_keywords = old->keywords;
+	e.before_flags = old->flags;
 	*old = *row;
 	f->changed++;
 	if (by != NULL && row->modseq != by->stored_modseq)
-		by = NULL;
-	log_put(f, (struct log_entry){ row->modseq, by, row->uid, false });
+		e.by = NULL;
+	log_put(f, e);
 	return true;
 }
 
@@ -489,7 +493,7 @@ find_again(struct folder *f)
 		}
 		row = &fresh.rows[at];
 		if (row->flags != f->rows[i].flags || row->keywords != f->rows[i].keywords)
-			log_put(f, (struct log_entry){ row->modseq, NULL, row->uid, false });
+			log_put(f, (struct log_entry){ .modseq = row->modseq, .uid = row->uid });
 		f->rows[i] = *row;
 	}
 	for (at = 0; r == STORE_OK && at < fresh.count; at++)
@@ -564,6 +568,7 @@ shorten_log(struct folder *f)
 		if (!stays)
 			continue;
 		f->log[kept] = f->log[i];
+		f->log[kept].before_modseq = 0;
 		f->log[kept++].by = NULL;
 	}
 	kept_before[f->log_count] = kept;

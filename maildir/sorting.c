@@ -2,7 +2,7 @@
 #include "maildir/sorting.h"
 
 #include "common/mime/address.h"
-#include "common/mime/charset.h"
+#include "common/mime/casemap.h"
 #include "common/mime/date.h"
 #include "common/mime/header.h"
 #include "common/mime/subject.h"
@@ -10,18 +10,29 @@
 #include "maildir/varint.h"
 
 static const int64_t second_base = INT64_C(1) << 40;
-enum { DAY_BASE = 1 << 22, HASH_BYTES = 8 };
+enum { DAY_BASE = 1 << 22, HASH_BYTES = 8, UNREADABLE = 0xFF };
 
 /* ---- making ---- */
 
-/* A character that the cut would split goes whole. */
+/*
+ * A character that the cut would split goes whole. RFC 5255 4.6: what could not be converted (it has a U+FFFD now)
+ * comes behind all that could, as it is: no UTF-8 begins with the octet before it.
+ */
 static void
 put_text(struct buf *out, struct str utf8)
 {
 	scoped_buf folded = BUF_INIT;
-	size_t n;
+	size_t n = 2 * SORTING_TEXT_MAX;
 
-	charset_put_folded(&folded, str_sub(utf8, 0, 2 * SORTING_TEXT_MAX));
+	while (n < utf8.n && ((unsigned char)utf8.p[n] & 0xC0) == 0x80)
+		n--;
+	utf8 = str_sub(utf8, 0, n);
+	if (str_find(utf8, STR("\xef\xbf\xbd")) < utf8.n) {
+		buf_put_c(&folded, (char)UNREADABLE);
+		buf_put(&folded, utf8);
+	} else {
+		casemap_put(&folded, utf8);
+	}
 	n = folded.n < SORTING_TEXT_MAX ? folded.n : SORTING_TEXT_MAX;
 	while (n > 0 && n < folded.n && ((unsigned char)folded.p[n] & 0xC0) == 0x80)
 		n--;

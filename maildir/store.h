@@ -168,6 +168,8 @@ struct deleted_sums {
 };
 must_check enum store_result mailbox_deleted(struct account *, struct str name,
     struct deleted_sums *out);
+/* How the name would be kept: NFC, without a trailing '/', INBOX in capitals; empty where no mailbox can be called so. */
+struct str mailbox_kept_name(struct str given, struct arena *);
 /* Makes missing levels above too. A trailing '/' is tolerated. */
 must_check enum store_result mailbox_create(struct account *, struct str name,
     unsigned special_use);
@@ -295,7 +297,7 @@ struct stored {
  * Changes flags of the messages of the set that exist. The caller tells the client the result
  * (mailbox_message shows it at once) unless it was silent; either way next_change does not. Messages gone
  * meanwhile are skipped. unchanged_since: a message is left alone where what is to be changed of it has changed after
- * that modseq (RFC 7162 3.1.3); with 0 where it has such a keyword, or a system flag is to be changed. UINT64_MAX: never.
+ * that modseq (RFC 7162 3.1.3, 3.1.12); with 0 where it has such a keyword, or a system flag is to be changed. UINT64_MAX: never.
  */
 must_check enum store_result mailbox_store(struct mailbox *, const struct uid_set *,
     enum flag_change, const struct flags *, uint64_t unchanged_since, struct arena *,

@@ -10,7 +10,7 @@
 
 #include "common/base/clock.h"
 #include "common/daemon/sandbox.h"
-#include "common/mime/charset.h"
+#include "common/mime/casemap.h"
 #include "smtpd/database.h"
 
 enum {
@@ -51,8 +51,8 @@ static const char schema[] =
 	"CREATE INDEX IF NOT EXISTS event_a ON event(a) WHERE a IS NOT NULL;"
 	"CREATE INDEX IF NOT EXISTS event_b ON event(b) WHERE b IS NOT NULL;"
 	"CREATE TABLE IF NOT EXISTS subject(event INTEGER PRIMARY KEY, folded TEXT NOT NULL);"
-	"PRAGMA user_version = 1;";
-_Static_assert(TRACE_VERSION == 1, "the schema says so too");
+	"PRAGMA user_version = 2;";
+_Static_assert(TRACE_VERSION == 2, "the schema says so too");
 
 struct trace {
 	struct process *process;
@@ -315,7 +315,7 @@ take_names(struct names *n, struct str pairs)
 		else if (str_eq(key, STR("trace")))
 			buf_put(&n->trace, buf_str(&n->value));
 		else if (str_eq(key, STR("subject")))
-			charset_put_folded(&n->subject, buf_str(&n->value));
+			casemap_put(&n->subject, buf_str(&n->value));
 		else if (is_name(key))
 			take_name(n, buf_str(&n->value));
 	}

@@ -5,7 +5,7 @@
  *
  *	event	at (ms), word, sid, trace, a and b (addresses or Message-ID in lower case that the line
  *		names), pairs (the line's key=value text, read by common/base/log_parse)
- *	subject	of message.headers: the subject folded by charset_put_folded
+ *	subject	of message.headers: the subject folded by casemap_put
  *
  * Nobody waits for it and nothing rests on it: where it cannot be written, what is missing is counted and told of.
  */
@@ -13,6 +13,6 @@
 
 #include "common/daemon/recorder.h"
 
-enum { TRACE_VERSION = 1 };
+enum { TRACE_VERSION = 2 };
 
 extern const struct recorder_reader trace_reader;

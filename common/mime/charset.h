@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Text of any charset that mail uses to UTF-8, and the folding that IMAP's SEARCH
- * compares by. What is broken or unknown becomes U+FFFD, never an error. Only charsets
+ * Text of any charset that mail uses to UTF-8. What is broken or unknown becomes U+FFFD, never an error. Only charsets
  * of the table in charset.c reach iconv: a stranger cannot make it load others.
  */
 #pragma once
@@ -36,13 +35,3 @@ struct charset_reader *charset_reader_new(struct str charset);
 void charset_reader_feed(struct charset_reader *, struct buf *out, struct str bytes);
 void charset_reader_end(struct charset_reader *, struct buf *out);
 void charset_reader_free(struct charset_reader *);
-
-/* Text is folded in pieces of at most so many bytes; a line end always ends one. */
-enum { CHARSET_FOLD_PIECE = 64 * 1024 };
-
-/*
- * Appends UTF-8 so that texts which differ only in case, or in how they compose their
- * letters, become equal (Unicode's full case folding, then NFC, so Hangul of a Mac
- * matches; covers i;unicode-casemap of RFC 5051). ASCII is fast.
- */
-void charset_put_folded(struct buf *out, struct str utf8);

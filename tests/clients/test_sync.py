@@ -21,8 +21,7 @@ MARKS = {"\\Seen": "S", "\\Flagged": "F", "\\Answered": "R"}
 
 
 class Copy:
-    """One computer's Maildirs. A program's class says how it names folders, how it is run, and with what it looks
-    whose certificate it is."""
+    """One computer's Maildirs. A program's class says how it names folders, and how it is run."""
 
     def __init__(self, site, user, mode, folder, name):
         self.site, self.user, self.mode, self.folder = site, user, mode, f"{folder}/{name}"
@@ -92,7 +91,7 @@ def marks_of(path):
 class Mbsync(Copy):
     """It takes modified UTF-7 as it is."""
 
-    checks = ("tls", "starttls")
+    modes = ("tls", "starttls")
 
     def path(self, box):
         return f"{self.folder}/mail/{modified_utf7(box)}"
@@ -137,9 +136,10 @@ SyncState *
 
 
 class Offlineimap(Copy):
-    """It decodes the names. After STARTTLS it looks at no certificate, whatever its file says."""
+    """It decodes the names. Its STARTTLS is no use: imaplib2's reader may end before the answer to it, and then it waits
+    for ever; and it looks at no certificate there, whatever its file says."""
 
-    checks = ("tls",)
+    modes = ("tls",)
 
     def path(self, box):
         return f"{self.folder}/mail/{box}"
@@ -291,7 +291,7 @@ def harms_nothing(site, folder, kind):
     copy.password = "wrong"
     equal(fails(copy), True, "it fails with a wrong password")
     copy.password = site.password
-    for copy.mode in kind.checks:
+    for copy.mode in kind.modes:
         copy.ca_file = other_ca(site, folder)
         equal(fails(copy), True, f"it fails with a stranger's certificate, {copy.mode}")
     equal(copy.view(), near, "the copy")
@@ -342,7 +342,7 @@ def more_tests():
     tests = []
     for kind in (Mbsync, Offlineimap):
         name = kind.__name__.lower()
-        for mode in ("tls", "starttls"):
+        for mode in kind.modes:
             def same(site, folder, kind=kind, mode=mode):
                 converges(site, folder, kind, mode)
             same.__name__ = f"test_two_computers_with_{name}_over_{mode}_and_the_server_come_to_the_same"

@@ -103,7 +103,7 @@ def do(site, folder, user, mode, words, password=None, ca_file=None, env=None):
     with open(large, "wb") as f:
         f.write(large_message())
     words = [*words, HOST, str(imap_port(site, mode)), mode, ca_file or site.ca_file, f"user{user}",
-             password or site.password, modified_utf7(FOLDER), large]
+             password or site.password, modified_utf7(FOLDER), large, FOLDER]
     with open(f"{folder}/said", "wb+") as said:
         child = subprocess.Popen(words, cwd=folder, stdin=subprocess.DEVNULL, stdout=said, stderr=said,
                                  env={**environment(folder), **(env or {})})

@@ -236,6 +236,7 @@ class Round:
         self.uids = {}          # (user, folder, Message-ID) to the UID that was told
         self.flags = {}         # (user, folder, uid) to flags that were answered OK
         self.folders = {}       # (user, folder) to "yes", "no" or "perhaps"
+        self.seen = {}          # folder to the Message-IDs that were found there
         self.counts = {}        # folder of user1 to how many may be in it: all that were copied there, or none
         self.counted = {}
         self.refused = []
@@ -378,6 +379,7 @@ class Round:
             return outcome
         outcome, _ = self.tried(lambda: c.ask(f"UID COPY 1:* {copied}"))
         self.counts[copied] = {"ok": {SEEDS}, "no": {0}, "gone": {0, SEEDS}}[outcome]
+        self.promise()
         if outcome != "ok":
             return outcome
         outcome, _ = self.tried(lambda: c.select(copied))
@@ -386,6 +388,7 @@ class Round:
         outcome, _ = self.tried(lambda: c.ask(f"UID MOVE 1:* {moved}"))
         self.counts[copied] = {"ok": {0}, "no": {SEEDS}, "gone": {0, SEEDS}}[outcome]
         self.counts[moved] = {"ok": {SEEDS}, "no": {0}, "gone": {0, SEEDS}}[outcome]
+        self.promise()
         return outcome
 
     def search_work(self, c, found):
@@ -550,6 +553,7 @@ class Round:
                     c.select(f'"{real}"')
                     found = c.messages()
                     self.counted[folder] = sum(len(copies) for copies in found.values())
+                    self.seen[folder] = set(found)
                     for mid, copies in found.items():
                         if not mid.endswith(self.name):
                             continue

@@ -40,7 +40,8 @@ look_at_set(const struct sequence_set *sent, uint32_t max, struct arena *arena)
 {
 	struct uid_set set = sequence_set_resolve(sent, max, arena);
 
-	must(sent->count > 0 && sent->count <= SEQUENCE_RANGES_MAX, "a set is neither empty nor huge");
+	must((sent->count > 0 || sent->saved) && sent->count <= SEQUENCE_RANGES_MAX,
+	    "a set is neither empty nor huge");
 	for (size_t i = 0; i < set.count; i++) {
 		must(set.ranges[i].first > 0, "numbers begin with 1");
 		must(set.ranges[i].first <= set.ranges[i].last, "ranges go up");
@@ -115,8 +116,26 @@ count_keys(const struct search_key *key, unsigned depth)
 }
 
 static void
+look_at_partial(const struct partial_range *range)
+{
+	static const size_t counts[] = { 0, 1, 2, 1000, UINT32_MAX, SIZE_MAX };
+
+	must(range->first > 0 && range->last > 0, "results are counted from 1");
+	for (size_t i = 0; i < countof(counts); i++) {
+		const struct partial_span span = partial_range_in(range, counts[i]);
+
+		must(span.n <= counts[i] && span.from <= counts[i] - span.n, "a part lies in it");
+	}
+}
+
+static void
 look_at_search(const struct search_arguments *search, struct arena *arena)
 {
+	const unsigned results = search->results;
+
+	must(!(results & RESULT_ALL) || !(results & RESULT_PARTIAL), "all or a part");
+	if (results & RESULT_PARTIAL)
+		look_at_partial(&search->partial);
 	must((search->key != NULL) == search->charset_known, "a key, if its charset is known");
 	must(count_keys(search->key, 0) <= 3 * SEARCH_KEYS_MAX, "keys are limited");
 	for (const struct search_set *set = search->sets; set != NULL; set = set->next)
@@ -139,6 +158,8 @@ look_at(const struct request *req, parse_arguments *parse, struct arena *arena)
 			look_at_name(&req->list.patterns[i]);
 	if (parse == parse_fetch)
 		look_at_fetch(&req->fetch);
+	if (parse == parse_fetch && req->fetch.is_partial)
+		look_at_partial(&req->fetch.partial);
 	if (parse == parse_copy) {
 		look_at_set(&req->copy.set, 0, arena);
 		look_at_set(&req->copy.set, UINT32_MAX, arena);

@@ -4,12 +4,15 @@
  * same; picked fields are pieces of the header; decoding in pieces is decoding at once.
  */
 #include "common/base/utf8.h"
+#include "common/mime/casemap.h"
 #include "common/mime/charset.h"
 #include "common/mime/header.h"
 #include "common/mime/param.h"
 #include "common/mime/subject.h"
 #include "common/mime/transfer.h"
 #include "common/mime/word.h"
+
+enum { CUTS_TRIED = 50 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -75,6 +78,21 @@ check_encoders(struct str bytes)
 	}
 }
 
+/* Folded apart where it may be, it is what it is folded at once. */
+static void
+check_cuts(struct str bytes, struct str folded)
+{
+	for (size_t i = 1; i < bytes.n && i < CUTS_TRIED; i++) {
+		scoped_buf halves = BUF_INIT;
+
+		if (!casemap_may_cut(bytes.p[i]))
+			continue;
+		casemap_put(&halves, str_sub(bytes, 0, i));
+		casemap_put(&halves, str_from(bytes, i));
+		must(str_eq(buf_str(&halves), folded), "cut where it may be");
+	}
+}
+
 static void
 check_charset(struct str bytes)
 {
@@ -90,8 +108,9 @@ check_charset(struct str bytes)
 	charset_reader_end(reader, &pieces);
 	charset_reader_free(reader);
 	must(utf8_valid(buf_str(&pieces)), "valid UTF-8 in pieces");
-	charset_put_folded(&folded, bytes);
+	casemap_put(&folded, bytes);
 	must(utf8_valid(buf_str(&folded)), "folded");
+	check_cuts(bytes, buf_str(&folded));
 }
 
 int

@@ -3,6 +3,7 @@
  * Any bytes have a tree of parts that stays inside the message, and texts of IMAP whose
  * parentheses, strings and literals are whole.
  */
+#include "common/mime/casemap.h"
 #include "common/mime/charset.h"
 #include "common/mime/header.h"
 #include "common/mime/render.h"
@@ -104,7 +105,7 @@ read_all(const struct part *part, struct str message)
 		return;
 	transfer_decode(&bytes, transfer_of(part->encoding), part_body(part, message));
 	charset_put_utf8(&text, param_get(&part->params, STR("charset")), buf_str(&bytes));
-	charset_put_folded(&folded, buf_str(&text));
+	casemap_put(&folded, buf_str(&text));
 	param_put_utf8(&name, &part->disposition_params, STR("filename"));
 }
 

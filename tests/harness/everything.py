@@ -177,8 +177,9 @@ def main():
     began = time.monotonic()
     chosen = families(args)
     wanted = packages_of("build") + (packages_of("test") if set(chosen) - {"unit"} else [])
-    if args.peers:
-        wanted += packages_of("peers")
+    for name in ("long", "peers"):
+        if getattr(args, name):
+            wanted += packages_of(name)
     if not args.no_install:
         install(missing_packages(wanted))       # where it cannot, the build or a skip says what is missing
     folder = build_dir(args.sanitizers)

@@ -3,8 +3,8 @@
 
 Extensions: RFC 2342 NAMESPACE, 2971 ID, 4315 UIDPLUS, 5161 ENABLE, 5258 and 3348 LIST, 6154 SPECIAL-USE, 5530 and
 others' response codes, 9208 QUOTA, 4466 and 4731 ESEARCH, 5182 SEARCHRES, 9394 PARTIAL, 7162 CONDSTORE and QRESYNC, 8438
-STATUS=SIZE, 8474 OBJECTID, 8514 SAVEDATE, 8970 PREVIEW, 9755 UTF8=ACCEPT. The methods of Response are named as the ABNF's rules. Stricter than
-the ABNF
+STATUS=SIZE, 8474 OBJECTID, 8514 SAVEDATE, 8970 PREVIEW, 3516 BINARY, 9755 UTF8=ACCEPT. The methods of Response are named as
+the ABNF's rules. Stricter than the ABNF
 where it says more in prose: INBOX's spelling, modified UTF-7, codes that nobody registered, items told twice.
 
     check(octets)       one response with its literals and its CRLF; raises Violation
@@ -553,8 +553,43 @@ class Response:
             self.fail("a preview in UTF-8 before")
         return value
 
+    def section_binary(self):
+        """RFC 3516 7"""
+        begin = self.at
+        self.need(b"[")
+        self.find(SECTION_PATH)
+        self.need(b"]")
+        return self.octets[begin:self.at]
+
+    def literal8(self):
+        """A literal8 has a NUL, else it is a string: RFC 3516 4.3."""
+        if not self.peek(b"~{"):
+            return self.nstring()
+        literal = LITERAL.match(self.octets, self.at + 1) or self.fail("a literal8")
+        self.at = literal.end() + int(literal.group(1))
+        value = self.octets[literal.end():self.at]
+        if len(value) != int(literal.group(1)) or b"\0" not in value:
+            self.fail("a whole literal8, with a NUL, before")
+        return value
+
+    def binary(self):
+        """What stands behind BINARY: its name, and its value."""
+        if self.take(b".SIZE"):
+            name = b"BINARY.SIZE" + self.section_binary()
+            self.sp()
+            return name, self.a_number()
+        name = b"BINARY" + self.section_binary()
+        if self.take(b"<"):
+            name += b"<%d>" % self.a_number()
+            self.need(b">")
+        self.sp()
+        return name, self.literal8()
+
     def msg_att_item(self):
-        if self.peek(b"BODY["):
+        if self.peek(b"BINARY[") or self.peek(b"BINARY.SIZE["):
+            self.at += 6
+            name, value = self.binary()
+        elif self.peek(b"BODY["):
             self.at += 4
             name, value = self.body_section()
         else:
@@ -566,7 +601,7 @@ class Response:
 
     def msg_att(self):
         names = self.parenthesised(self.msg_att_item, may_be_empty=False)
-        self.no_twins([name for name in names if not name.startswith(b"BODY[")], "item of FETCH")
+        self.no_twins([name for name in names if not name.startswith((b"BODY[", b"BINARY"))], "item of FETCH")
 
     # ---- other untagged data ----
 

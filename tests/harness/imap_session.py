@@ -19,6 +19,12 @@ from imap_grammar import Watcher
 from trivet import equal, name_of, slow_build, tls
 
 
+def uids_of(text):
+    """1:3,7"""
+    return [u for first, _, last in (r.partition(":") for r in text.split(","))
+            for u in range(int(first), int(last or first) + 1)]
+
+
 class Literal(bytes):
     """Sent after "+"."""
     mark = b"{%d}\r\n"
@@ -138,10 +144,23 @@ class Session:
             self.known(r)
             self.exists -= 1
             del self.uids[r.number - 1]
+        elif r.kind == "VANISHED" and b"(EARLIER)" not in r.octets:
+            for uid in uids_of(r.octets.split()[-1].decode()):
+                self.remove(uid)
         elif r.kind == "FETCH":
             self.known(r)
             if b"UID" in r.items:
                 self.learn(r.number, r.items[b"UID"])
+
+    def remove(self, uid):
+        """RFC 7162 3.2.10.2: each is one message less, of those that this session was told of."""
+        at = next((i for i, u in enumerate(self.uids) if u is not None and u >= uid), len(self.uids))
+        if at == len(self.uids) or self.uids[at] != uid:
+            at -= 1     # one whose UID was not asked for yet
+            if at < 0 or self.uids[at] is not None:
+                raise AssertionError(f"VANISHED {uid}, which is not among {self.uids}")
+        del self.uids[at]
+        self.exists -= 1
 
     def known(self, r):
         if self.exists is None or r.number > self.exists:

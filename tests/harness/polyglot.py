@@ -3,8 +3,10 @@
 that needs no index: all texts of all messages, folded, one after the other."""
 
 import base64
+import functools
 import quopri
 import random
+import re
 import unicodedata
 
 KOREAN = ("회의 일정 안내 드립니다 가나다 각각 나 을 참석 여부 회신 부탁 감사합니다 서울 보고서 첨부 확인 사업 계획 내일 오전 "
@@ -17,7 +19,8 @@ RUSSIAN = "Встреча завтра УТРОМ в Москве отчёт и 
 GERMAN = "Grüße über Straße Ärger ÀÉÎ ñandú Größe façade naïve Übung".split()
 ENGLISH = "meeting agenda Monday report a I invoice project budget the and x Zürich-free 42 re fwd".split()
 COMBINED = [unicodedata.normalize("NFD", w) for w in ["Étude", "vượt", "Việt", "회의", "한글", "Ångström", "naïve", "が", "パ"]]
-MIXED = KOREAN[:6] + ENGLISH[:6] + ["😀", "ﬁn", "ΣΑΣ", "Ǆ", "①"] + COMBINED[:3]
+MIXED = KOREAN[:6] + ENGLISH[:6] + ["😀", "ﬁn", "fin", "ΣΑΣ", "ας", "Ǆ", "ǆ", "①", "STRASSE", "straße", "Ｆｕｌｌ", "full", "ﾊﾝｶｸ", "ハンカク",
+                                    "ﾊﾟ", "パ", "ıİ", "ſee", "Åå\u212b", "㎏", "ㅎㅏㄴ", "ㄳ", "\u00a0", "Ⅷ", "𝐀𝐛", "ᾳᾼ", "ŉ"] + COMBINED[:3]
 
 # label, Python's codec, transfer encoding, words
 KINDS = [
@@ -37,8 +40,30 @@ KINDS = [
 ]
 
 
+JAMO = re.compile("[\u1100-\u1112][\u1161-\u1175][\u11a8-\u11c2]?|[\uac00-\ud7a3][\u11a8-\u11c2]")
+
+
+@functools.lru_cache(None)
+def fold_one(c):
+    """What a character becomes under i;unicode-casemap (RFC 5051 2), syllables of Hangul being left whole."""
+    if "\uac00" <= c <= "\ud7a3":
+        return c
+    # One that has more than one character as its title case has none in UnicodeData.txt.
+    title = c.title() if len(c.title()) == 1 else c
+    parts = [p for p in unicodedata.decomposition(title).split() if not p.startswith("<")]
+    return "".join(map(decompose, (chr(int(p, 16)) for p in parts))) if parts else title
+
+
+def decompose(c):
+    if "\uac00" <= c <= "\ud7a3":
+        return c
+    parts = [p for p in unicodedata.decomposition(c).split() if not p.startswith("<")]
+    return "".join(map(decompose, (chr(int(p, 16)) for p in parts))) if parts else c
+
+
 def fold(text):
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
+    """As SEARCH compares (RFC 5255 4.2)."""
+    return JAMO.sub(lambda m: unicodedata.normalize("NFC", m.group()), "".join(map(fold_one, text)))
 
 
 class Message:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """BODY[] gives back what was stored, octet for octet, however large; who does not read it costs little."""
 
+import base64
 import random
 import threading
 import time
@@ -92,3 +93,27 @@ def test_one_session_stays_live_beside_another_that_fetches_all(site):
     hungry.shutdown()
     quick.logout()
     assert worst < 0.3 * slow_build(), f"a NOOP took {worst:.3f} s"
+
+
+def peak_of(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii") as f:
+        return next(int(line.split()[1]) * 1024 for line in f if line.startswith("VmHWM:"))
+
+
+# RFC 3516 4.2
+def test_a_large_part_is_decoded_as_it_is_sent(site):
+    content = random.Random(7).randbytes(6 * MIB)
+    encoded = base64.encodebytes(content).replace(b"\n", b"\r\n")
+    message = (b"Subject: large\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nsmall\r\n--b\r\n"
+               b"Content-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n\r\n" + encoded + b"--b--\r\n")
+    drop(site, 7, message)
+    c = imap(site, 7, select="INBOX")
+    before = peak_of(keeper_of(site, 7))
+    size = ok(c.fetch("1", "(BINARY.SIZE[2])"))[0]
+    assert f"BINARY.SIZE[2] {len(content)})".encode() in size, size
+    equal(body(c, "BINARY.PEEK[2]"), content)
+    equal(body(c, "BINARY.PEEK[2]<1000001.300000>"), content[1000001:1300001])
+    # The message itself, to be taken apart, and no more.
+    grown = peak_of(keeper_of(site, 7)) - before
+    assert grown < (len(message) + 6 * MIB) * slow_build(), f"the keeper grew by {grown} octets"
+    c.logout()

@@ -3,8 +3,8 @@
 
 A line is a command; {+text} is a literal sent at once, {=text} one that waits, MAIL in it a message. $1 to $9 are the UIDs
 of INBOX's first messages. DONE ends the IDLE before it. NEW is another connection. "NO " before a command: so it is
-answered, with what follows " -> " in it. "=> regex": a line of the answer above. What asks for capabilities that are not
-ours (COMPRESS, CONDSTORE, SORT, THREAD, BINARY) is left out.
+answered, with what follows " -> " in it. "HAS NAME ": the command is sent where that capability is told, as the program
+would. "=> regex": a line of the answer above.
 """
 
 import itertools
@@ -183,11 +183,36 @@ GETQUOTAROOT INBOX
 LOGOUT
 NEW
 SELECT INBOX
+UID THREAD REFS US-ASCII ALL
+=> \\* THREAD \\(.*
+UID SORT (SUBJECT) US-ASCII ALL
+=> \\* SORT [0-9 ]+
+UID SORT (ARRIVAL) US-ASCII UNDELETED
+UID SORT (DISPLAYFROM) US-ASCII ALL
+UID SORT (REVERSE DATE) US-ASCII UNSEEN
+UID SORT (SUBJECT) US-ASCII OR HEADER SUBJECT "tb5 RUN" HEADER FROM "tb5 RUN"
+=> \\* SORT [0-9 ]+
+UID SORT (SUBJECT) UTF-8 OR HEADER SUBJECT {{+김}} HEADER FROM {{+김}}
+=> \\* SORT [0-9 ]+
+UID SORT (SUBJECT) UTF-8 TEXT {{+가나다라}}
+UID SORT (SUBJECT) US-ASCII TEXT "number 12"
+SELECT Archive
+SELECT Drafts
+SELECT INBOX
+LOGOUT
+NEW
+ENABLE QRESYNC
+SELECT INBOX
+UID FETCH $1:$9 (FLAGS) (CHANGEDSINCE 1 VANISHED)
+LOGOUT
+NEW
+SELECT INBOX
 UID FETCH $1 (UID RFC822.SIZE FLAGS INTERNALDATE BODYSTRUCTURE BODY.PEEK[HEADER.FIELDS ({RC_HEADERS} CONTENT-TRANSFER-ENCODING BCC IN-REPLY-TO MESSAGE-ID SENDER REFERENCES)])
 UID FETCH $1 (BODY.PEEK[1.MIME])
 LIST (SUBSCRIBED) "" "*"
 UID FETCH $1 (BODY.PEEK[1.2])
 => (?s).*<p>html</p>.*
+HAS BINARY UID FETCH $1 (BINARY.PEEK[2])
 UID STORE $1 +FLAGS.SILENT (\\Seen)
 LOGOUT
 NEW
@@ -222,6 +247,27 @@ CREATE "&wMg- &0,SzVA- &- more"
 SUBSCRIBE "&wMg- &0,SzVA- &- more"
 LIST "" "&wMg- &0,SzVA- &- more"
 => \\* LIST .*
+LOGOUT
+NEW
+CREATE "&wMg- &0,SzVA- &- more/sub"
+SUBSCRIBE "&wMg- &0,SzVA- &- more/sub"
+STATUS "&wMg- &0,SzVA- &- more" (MESSAGES UNSEEN)
+GETQUOTAROOT "&wMg- &0,SzVA- &- more"
+LIST (SUBSCRIBED) "&wMg- &0,SzVA- &- more/" "*"
+=> .*/sub"
+LSUB "" "&wMg- &0,SzVA- &- more"
+RENAME "&wMg- &0,SzVA- &- more" "renamed &0,SzVA-"
+UNSUBSCRIBE "&wMg- &0,SzVA- &- more"
+SUBSCRIBE "renamed &0,SzVA-"
+UNSUBSCRIBE "&wMg- &0,SzVA- &- more/sub"
+SUBSCRIBE "renamed &0,SzVA-/sub"
+LIST "renamed &0,SzVA-/sub/" "*"
+DELETE "renamed &0,SzVA-/sub"
+UNSUBSCRIBE "renamed &0,SzVA-/sub"
+LIST "renamed &0,SzVA-/" "*"
+DELETE "renamed &0,SzVA-"
+UNSUBSCRIBE "renamed &0,SzVA-"
+LOGOUT
 """
 
 OUTLOOK = """
@@ -281,27 +327,29 @@ IMAPFLOW = """
 ID ("name" "harness" "version" "1" "vendor" "Postal Systems" "support-url" "https://github.com/postalsys/imapflow/issues")
 NAMESPACE
 ENABLE CONDSTORE QRESYNC
-LIST "" "*" RETURN (STATUS (MESSAGES UNSEEN UIDNEXT) SPECIAL-USE CHILDREN SUBSCRIBED)
-=> \\* STATUS .*
+LIST "" "*" RETURN (STATUS (MESSAGES UNSEEN UIDNEXT HIGHESTMODSEQ) SPECIAL-USE CHILDREN SUBSCRIBED)
+=> \\* STATUS .*HIGHESTMODSEQ.*
 STATUS INBOX (MESSAGES)
 CREATE "&1VytbcW0- &0,SzVA-"
 SUBSCRIBE "&1VytbcW0- &0,SzVA-"
 CREATE "&1VytbcW0- &0,SzVA-/Sub &- more"
 SUBSCRIBE "&1VytbcW0- &0,SzVA-/Sub &- more"
 SELECT INBOX
-FETCH 1:* (UID FLAGS BODYSTRUCTURE ENVELOPE INTERNALDATE RFC822.SIZE BODY.PEEK[HEADER.FIELDS (references)])
-UID FETCH $1 (UID RFC822.SIZE BODY.PEEK[2.MIME] BODY.PEEK[2]<0.65536>)
-FETCH 1 (BODY.PEEK[] UID)
+FETCH 1:* (UID FLAGS BODYSTRUCTURE ENVELOPE INTERNALDATE RFC822.SIZE MODSEQ BODY.PEEK[HEADER.FIELDS (references)])
+UID FETCH $1 (UID RFC822.SIZE MODSEQ BODY.PEEK[2.MIME] BODY.PEEK[2]<0.65536>)
+FETCH 1 (BODY.PEEK[] MODSEQ UID)
 SEARCH SUBJECT "tb5 RUN"
 SEARCH CHARSET UTF-8 BODY "가나다라"
 => \\* SEARCH 1 .*
-SEARCH OR FLAGGED UNSEEN
+SEARCH OR FLAGGED UNSEEN YOUNGER 3600
 STORE 1 +FLAGS (\\Flagged $Label1)
 STORE 1 -FLAGS ($Label1)
 COPY 1 "&1VytbcW0- &0,SzVA-"
 APPEND "&1VytbcW0- &0,SzVA-" (\\Seen) " 3-Feb-2025 10:00:00 +0900" {+MAIL}
 APPEND INBOX {=MAIL}
 MOVE 2 "&1VytbcW0- &0,SzVA-"
+STATUS INBOX (HIGHESTMODSEQ)
+FETCH 1:* (FLAGS MODSEQ UID) (CHANGEDSINCE 1)
 NOOP
 LIST "" "&1VytbcW0- &0,SzVA-" RETURN (SPECIAL-USE CHILDREN SUBSCRIBED)
 EXAMINE "&1VytbcW0- &0,SzVA-"
@@ -405,7 +453,7 @@ ENABLE UTF8=ACCEPT
 ENABLE QRESYNC
 LIST "" ""
 LSUB "" "*"
-SELECT "INBOX"
+SELECT "INBOX" (CONDSTORE)
 FETCH 1:9 (UID FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[HEADER.FIELDS (DATE FROM SENDER SUBJECT TO CC MESSAGE-ID REFERENCES CONTENT-TYPE CONTENT-DESCRIPTION IN-REPLY-TO REPLY-TO LINES LIST-POST)])
 STATUS "INBOX" (UIDNEXT UIDVALIDITY UNSEEN RECENT MESSAGES)
 STATUS "Work" (UIDNEXT UIDVALIDITY UNSEEN RECENT MESSAGES)
@@ -453,6 +501,8 @@ UID FETCH $1 (body.peek[1.mime] body.peek[2]<0.100>)
 CREATE ptbox
 UID COPY $1 ptbox
 UID STORE $1 +flags (\\flagged)
+UID SORT (arrival) us-ascii all
+UID THREAD REFERENCES us-ascii all
 UID MOVE $2 ptbox
 APPEND ptbox (\\seen) {=MAIL}
 SELECT "ptbox"
@@ -521,6 +571,102 @@ DONE
 NOOP
 """
 
+# From its published source, not measured; one connection for each request, like Roundcube.
+SNAPPYMAIL_HEADERS = ("RETURN-PATH RECEIVED MIME-VERSION MESSAGE-ID CONTENT-TYPE FROM TO CC BCC SENDER REPLY-TO DELIVERED-TO "
+                      "IN-REPLY-TO REFERENCES DATE SUBJECT X-MSMAIL-PRIORITY IMPORTANCE X-PRIORITY X-DRAFT-INFO "
+                      "DISPOSITION-NOTIFICATION-TO AUTHENTICATION-RESULTS LIST-UNSUBSCRIBE X-SPAM-STATUS")
+SNAPPYMAIL = f"""
+CAPABILITY
+ID ("name" "SnappyMail" "version" "2.38.2" "vendor" "SnappyMail")
+NAMESPACE
+LIST "" "*" RETURN (SPECIAL-USE SUBSCRIBED STATUS (MESSAGES UNSEEN UIDNEXT UIDVALIDITY HIGHESTMODSEQ MAILBOXID))
+=> \\* STATUS "INBOX" .*MAILBOXID.*
+GETQUOTAROOT "INBOX"
+LOGOUT
+NEW
+SELECT "INBOX" (CONDSTORE)
+STATUS "INBOX" (MESSAGES UNSEEN UIDNEXT UIDVALIDITY HIGHESTMODSEQ)
+UID SEARCH RETURN (ALL COUNT) UNDELETED
+=> \\* ESEARCH .*COUNT 9.*
+UID SORT RETURN (ALL) (REVERSE DATE) UTF-8 UNDELETED
+UID SORT RETURN (ALL) (SUBJECT REVERSE DATE) UTF-8 TEXT {{+가나다라}}
+=> \\* ESEARCH .*ALL .*
+UID THREAD REFS UTF-8 UNDELETED
+UID FETCH $1:$9 (UID RFC822.SIZE INTERNALDATE FLAGS BODYSTRUCTURE BODY.PEEK[HEADER.FIELDS ({SNAPPYMAIL_HEADERS})])
+HAS PREVIEW UID FETCH $1:$9 (UID PREVIEW)
+UID FETCH $1 (UID RFC822.SIZE INTERNALDATE FLAGS EMAILID THREADID BODYSTRUCTURE BODY.PEEK[HEADER])
+UID FETCH $1 (BODY.PEEK[1.1] BODY.PEEK[1.2])
+HAS BINARY UID FETCH $1 (BINARY.PEEK[2])
+UID FETCH $1 (BODY.PEEK[2.MIME] BODY.PEEK[2]<0.32768>)
+UID STORE $1 +FLAGS.SILENT (\\Seen)
+UID STORE $1 +FLAGS.SILENT ($Junk)
+UID STORE $1 -FLAGS.SILENT ($NotJunk)
+UID MOVE $2 "Archive"
+UID COPY $3 "Work"
+UID STORE $4 +FLAGS.SILENT (\\Deleted)
+UID EXPUNGE $4
+UID SEARCH RETURN (ALL) OR OR OR FROM {{+김}} TO {{+김}} CC {{+김}} SUBJECT {{+김}}
+LOGOUT
+NEW
+APPEND "Drafts" (\\Seen \\Draft) {{+MAIL}}
+HAS REPLACE SELECT "Drafts"
+HAS REPLACE REPLACE 1 "Drafts" (\\Seen \\Draft) {{+MAIL}}
+LOGOUT
+"""
+
+# From notes of others and Apple's own (TN3191), not measured. Mail on a Mac, then on a phone.
+APPLE_HEADERS = ("date subject from to cc message-id in-reply-to references content-type x-priority reply-to list-id "
+                 "x-uniform-type-identifier x-universally-unique-identifier list-unsubscribe")
+APPLE_MAIL = f"""
+ID ("name" "Mac OS X Mail" "version" "16.0 (3826.400.131)" "os" "Mac OS X" "os-version" "15.3 (24D60)" "vendor" "Apple Inc.")
+CAPABILITY
+NAMESPACE
+LIST "" ""
+LIST "" "*" RETURN (SPECIAL-USE STATUS (MESSAGES UNSEEN UIDNEXT UIDVALIDITY HIGHESTMODSEQ))
+=> \\* STATUS "INBOX" .*
+ENABLE CONDSTORE
+STATUS "INBOX" (MESSAGES UIDNEXT UIDVALIDITY UNSEEN HIGHESTMODSEQ)
+SELECT "INBOX" (CONDSTORE)
+FETCH 1:9 (FLAGS UID)
+UID SEARCH RETURN (ALL) UNDELETED
+=> \\* ESEARCH .*ALL .*
+UID FETCH $1:$9 (INTERNALDATE UID RFC822.SIZE FLAGS BODY.PEEK[HEADER.FIELDS ({APPLE_HEADERS})])
+UID FETCH $1 (BODYSTRUCTURE BODY.PEEK[HEADER])
+UID FETCH $1 BODY.PEEK[1.1]<0.65536>
+UID FETCH $1 (UID BODY.PEEK[])
+UID STORE $1 +FLAGS.SILENT (\\Seen)
+UID STORE $1 +FLAGS.SILENT (\\Flagged $MailFlagBit0 $MailFlagBit2)
+UID STORE $1 -FLAGS.SILENT ($MailFlagBit2)
+UID STORE $2 +FLAGS.SILENT ($NotJunk NotJunk)
+UID STORE $2 -FLAGS.SILENT ($Junk Junk JunkRecorded)
+UID COPY $3 "Trash"
+UID STORE $3 +FLAGS.SILENT (\\Deleted)
+UID EXPUNGE $3
+UID MOVE $4 "Archive"
+APPEND "Drafts" (\\Seen \\Draft $NotJunk NotJunk) "03-Feb-2025 10:00:00 +0900" {{+MAIL}}
+GETQUOTAROOT "INBOX"
+FETCH 1:* (FLAGS UID MODSEQ) (CHANGEDSINCE 1)
+=> \\* [0-9]+ FETCH .*MODSEQ.*
+IDLE
+DONE
+NOOP
+CHECK
+CLOSE
+LOGOUT
+NEW
+ID ("name" "iPhone Mail" "version" "22D63" "os" "iOS" "os-version" "18.3 (22D63)")
+LIST "" "%" RETURN (CHILDREN SPECIAL-USE)
+STATUS "INBOX" (UIDNEXT UIDVALIDITY HIGHESTMODSEQ)
+SELECT INBOX (CONDSTORE)
+UID FETCH 1:* (FLAGS) (CHANGEDSINCE 0)
+UID SEARCH 1:* NOT DELETED
+UID FETCH $1 (BODYSTRUCTURE UID BODY.PEEK[HEADER])
+UID FETCH $1 BODY.PEEK[1.2]
+IDLE
+DONE
+LOGOUT
+"""
+
 
 # ---- the player ----
 
@@ -557,8 +703,15 @@ class Player:
             lines = [r.octets[:-2].decode("utf-8", "replace") for r in [*self.answer.untagged, self.answer.tagged]]
             if not any(re.fullmatch(line[3:], told) for told in lines):
                 raise AssertionError(f"no {line[3:]} in {lines}")
+        elif line.startswith("HAS "):
+            _, name, line = line.split(" ", 2)
+            if name in self.capabilities():
+                self.command(line)
         else:
             self.command(line)
+
+    def capabilities(self):
+        return self.session.ok("CAPABILITY").lines()[0].decode().split()
 
     def command(self, line):
         text = re.sub(r"\$([1-9])", lambda found: str(self.uids[int(found.group(1)) - 1]), line)
@@ -594,4 +747,5 @@ def more_tests():
         ("alpine", ALPINE, "imap_port"), ("offlineimap", OFFLINEIMAP, "imap_port"), ("mbsync", MBSYNC, "imap_port"),
         ("neomutt", NEOMUTT, "imap_port"),
         ("imapfilter", IMAPFILTER, "imap_port"), ("mail_imaptalk", IMAPTALK, "imap_port"),
-        ("fetchmail_getmail_and_curl", FETCHERS, "imap_port"), ("k9", K9, "imap_port"))]
+        ("fetchmail_getmail_and_curl", FETCHERS, "imap_port"), ("k9", K9, "imap_port"),
+        ("snappymail", SNAPPYMAIL, "imaps_port"), ("apple_mail", APPLE_MAIL, "imaps_port"))]

@@ -5,7 +5,7 @@ const assert = require("node:assert");
 const fs = require("node:fs");
 const { ImapFlow } = require("imapflow");
 
-const [host, port, mode, ca, user, password, listed, large] = process.argv.slice(2);
+const [host, port, mode, ca, user, password, , large, folder] = process.argv.slice(2);
 const word = "가나다라";
 const byUid = { uid: true };
 
@@ -22,7 +22,7 @@ async function work(client) {
 	const before = await client.list({ statusQuery: { messages: true, unseen: true, uidNext: true } });
 	assert.strictEqual(before.find(box => box.path === "INBOX").status.messages, 4);
 	assert(before.some(box => box.specialUse === "\\Trash"));
-	const folder = before.find(box => box.pathAsListed === listed).path;
+	assert(before.some(box => box.path === folder));
 	await client.mailboxCreate(folder + "/안");
 	await client.mailboxSubscribe(folder);
 	assert((await client.list()).find(box => box.path === folder + "/안").subscribed);
@@ -78,7 +78,8 @@ async function work(client) {
 
 async function main() {
 	const client = new ImapFlow({ host, port: Number(port), secure: mode === "tls", doSTARTTLS: mode !== "tls",
-		tls: { ca: fs.readFileSync(ca) }, auth: { user, pass: password }, logger: false });
+		tls: { ca: fs.readFileSync(ca) }, auth: { user, pass: password }, logger: false,
+		qresync: mode === "tls" });
 	await client.connect();
 	await work(client);
 }

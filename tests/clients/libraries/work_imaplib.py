@@ -5,7 +5,7 @@ import imaplib
 import ssl
 import sys
 
-host, port, mode, ca_file, user, password, folder, large = sys.argv[1:]
+host, port, mode, ca_file, user, password, folder, large, _ = sys.argv[1:]
 WORD = "가나다라".encode()
 
 

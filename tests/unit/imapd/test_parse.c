@@ -612,7 +612,6 @@ only_section(const char *item)
 	buf_printf(&text, "a FETCH 1 %s", item);
 	good(parse_fetch, buf_z(&text));
 	assert_int_equal(req.fetch.count, 1);
-	assert_int_equal(req.fetch.items[0].kind, FETCH_SECTION);
 	return &req.fetch.items[0].section;
 }
 
@@ -666,6 +665,7 @@ fetch_sections_are_echoed_as_asked(void **state)
 
 	(void)state;
 	section = only_section("BODY[]");
+	assert_int_equal(req.fetch.items[0].kind, FETCH_SECTION);
 	assert_str(section->echo, "BODY[]");
 	assert_true(req.fetch.marks_seen);
 	section = only_section("body.peek[]<0.65536>");
@@ -678,6 +678,17 @@ fetch_sections_are_echoed_as_asked(void **state)
 	assert_int_equal(section->path_length, 2);
 	assert_int_equal(section->path[1], 2);
 	assert_int_equal(section->kind, SECTION_MIME);
+	section = only_section("binary[]<7.8>");
+	assert_str(section->echo, "BINARY[]<7>");
+	assert_int_equal(req.fetch.items[0].kind, FETCH_BINARY);
+	assert_true(req.fetch.marks_seen);
+	section = only_section("BINARY.PEEK[1.2]");
+	assert_str(section->echo, "BINARY[1.2]");
+	assert_false(req.fetch.marks_seen);
+	section = only_section("Binary.Size[4]");
+	assert_str(section->echo, "BINARY.SIZE[4]");
+	assert_int_equal(req.fetch.items[0].kind, FETCH_BINARY_SIZE);
+	assert_false(req.fetch.marks_seen);
 	section = only_section("BODY[3]");
 	assert_str(section->echo, "BODY[3]");
 	assert_int_equal(section->kind, SECTION_ALL);
@@ -695,6 +706,8 @@ fetch_of_nonsense_is_refused(void **state)
 {
 	(void)state;
 	BAD_ONES(parse_fetch, "a FETCH", "a FETCH 1", "a FETCH 1 ()", "a FETCH 1 FOO",
+	    "a FETCH 1 BINARY", "a FETCH 1 BINARY[TEXT]", "a FETCH 1 BINARY[1.MIME]", "a FETCH 1 BINARY[1.]",
+	    "a FETCH 1 BINARY.SIZE[1]<0.1>", "a FETCH 1 BINARY.PEEK", "a FETCH 1 BINARY[1]<0.0>", "a FETCH 1 BINARY.FOO[1]",
 	    "a FETCH 1 PREVIEW (", "a FETCH 1 PREVIEW (LAZY", "a FETCH 1 PREVIEW (LAZY )", "a FETCH 1 PREVIEW ()",
 	    "a FETCH 1 PREVIEW (LAZYX)", "a FETCH 1 (PREVIEW(LAZY))", "a FETCH 1 SAVEDATE[]", "a FETCH 1 PREVIEW[]",
 	    "a FETCH 1 (FLAGS", "a FETCH 1 (FLAGS )", "a FETCH 1 (ALL)", "a FETCH 1 FLAGS UID",
@@ -725,8 +738,22 @@ fetch_takes_modifiers(void **state)
 	assert_int_equal(req.fetch.count, 3);
 	good(parse_fetch, "a FETCH 1 FAST (CHANGEDSINCE 1)");
 	assert_int_equal(req.fetch.count, 4);
+	good(parse_fetch, "a UID FETCH 1 FLAGS (CHANGEDSINCE 0 VANISHED)");
+	assert_int_equal(req.fetch.changed_since, 0);
+	assert_int_equal(req.fetch.count, 3);
+	good(parse_fetch, "a UID FETCH 1:* (UID FLAGS) (PARTIAL -1:-30 CHANGEDSINCE 98305)");
+	assert_true(req.fetch.is_partial);
+	assert_true(req.fetch.partial.from_end);
+	assert_int_equal(req.fetch.partial.last, 30);
+	assert_int_equal(req.fetch.changed_since, 98305);
+	good(parse_fetch, "a UID FETCH 1:* FLAGS (CHANGEDSINCE 98305 partial 5:1)");
+	assert_int_equal(req.fetch.partial.first, 5);
+	assert_false(req.fetch.partial.from_end);
+	BAD_ONES(parse_fetch, "a FETCH 1 FLAGS (PARTIAL 1:2)", "a UID FETCH 1 FLAGS (PARTIAL)",
+	    "a UID FETCH 1 FLAGS (PARTIAL 1)", "a UID FETCH 1 FLAGS (PARTIAL 1:*)",
+	    "a UID FETCH 1 FLAGS (PARTIAL 1:2 PARTIAL 1:2)", "a UID FETCH 1 FLAGS (PARTIAL -1:2)");
 	BAD_ONES(parse_fetch, "a FETCH 1 FLAGS ()", "a FETCH 1 FLAGS (CHANGEDSINCE)",
-	    "a FETCH 1 FLAGS (CHANGEDSINCE 0)", "a FETCH 1 FLAGS (CHANGEDSINCE x)",
+	    "a FETCH 1 FLAGS (CHANGEDSINCE x)",
 	    "a FETCH 1 FLAGS (CHANGEDSINCE 9223372036854775808)",
 	    "a FETCH 1 FLAGS (CHANGEDSINCE 99999999999999999999999)",
 	    "a FETCH 1 FLAGS (CHANGEDSINCE 5 CHANGEDSINCE 5)",

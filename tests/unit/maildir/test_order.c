@@ -57,18 +57,31 @@ texts_are_folded_and_of_the_first_address(void **state)
 	    "Subject: Re: [list] Fwd: =?euc-kr?B?yLjAxw==?= (fwd)\r\n\r\n");
 
 	(void)state;
-	check_text(&s, SORTING_FROM, "bob");
-	check_text(&s, SORTING_DISPLAY_FROM, "jürgen");
-	check_text(&s, SORTING_TO, "friends");
-	check_text(&s, SORTING_DISPLAY_TO, "friends");
-	check_text(&s, SORTING_CC, "ed");
+	check_text(&s, SORTING_FROM, "BOB");
+	check_text(&s, SORTING_DISPLAY_FROM, "JU\xcc\x88RGEN");
+	check_text(&s, SORTING_TO, "FRIENDS");
+	check_text(&s, SORTING_DISPLAY_TO, "FRIENDS");
+	check_text(&s, SORTING_CC, "ED");
 	check_text(&s, SORTING_SUBJECT, "회의");
 	assert_true(s.is_reply);
 	s = sorting_of("From: Ann@A.test\r\n\r\n");
-	check_text(&s, SORTING_DISPLAY_FROM, "ann@a.test");
+	check_text(&s, SORTING_DISPLAY_FROM, "ANN@A.TEST");
 	check_text(&s, SORTING_TO, "");
 	check_text(&s, SORTING_SUBJECT, "");
 	assert_false(s.is_reply);
+}
+
+/* RFC 5255 4.6: they are sorted by themselves, behind all others. */
+static void
+what_cannot_be_converted_comes_last(void **state)
+{
+	struct sorting s = sorting_of("Subject: =?utf-8?Q?Caf=E9?=\r\nFrom: \"=?utf-8?Q?=FF?=\" <a@b>\r\n\r\n");
+
+	(void)state;
+	check_text(&s, SORTING_SUBJECT, "\xff""Caf\xef\xbf\xbd");
+	check_text(&s, SORTING_DISPLAY_FROM, "\xff\xef\xbf\xbd");
+	check_text(&s, SORTING_FROM, "A");
+	assert_true(str_cmp(s.text[SORTING_SUBJECT], STR("\xf4\x8f\xbf\xbf")) > 0);
 }
 
 static void
@@ -429,6 +442,7 @@ main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		TEST(texts_are_folded_and_of_the_first_address),
+		TEST(what_cannot_be_converted_comes_last),
 		TEST(without_a_date_arrival_counts),
 		TEST(message_ids_are_compared_without_quoting),
 		TEST(references_are_limited_and_else_the_reply_counts),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Last week's backup, or a part of it, is put over the directory that is in use: (UIDVALIDITY, UID) never names two
- * messages, UIDNEXT and HIGHESTMODSEQ never fall below what was told, and a client that was away (RFC 7162) learns what
+ * messages, UIDNEXT and HIGHESTMODSEQ never fall below what was told, and a client that was away (RFC 7162 3.2.5) learns what
  * it has to know.
  */
 #include "tests/unit/maildir/test.h"

@@ -5,8 +5,6 @@
 
 #include <errno.h>
 #include <iconv.h>
-#include <unicase.h>
-#include <uninorm.h>
 
 #include "common/base/arena.h"
 #include "common/mime/charset.h"
@@ -355,78 +353,6 @@ every_charset_of_the_table_can_be_loaded(void **state)
 		assert_true(charset_known(str_of(names[i])));
 }
 
-static void
-folded_texts_are_equal(void **state)
-{
-	static const char *const pairs[][2] = {
-		{ "Hello World", "hELLO wORLD" },
-		{ "STRASSE", "straße" },
-		{ "ÀÉ", "àé" },
-		{ "e\xcc\x81", "É" },				/* composed and not */
-		{ "xe\xcc\x81y", "Xéy" },
-		{ "ΑΣ", "ας" },
-		{ "МИР", "мир" },
-		{ "\xe1\x84\x92\xe1\x85\xa9\xe1\x86\xbc", "홍" },	/* as a Mac writes it */
-		{ "a 홍길동 B\nc", "A 홍길동 b\nC" },
-		{ "", "" },
-		{ "\xff", "\xef\xbf\xbd" },
-	};
-
-	(void)state;
-	for (size_t i = 0; i < countof(pairs); i++) {
-		scoped_buf a = BUF_INIT, b = BUF_INIT;
-
-		charset_put_folded(&a, str_of(pairs[i][0]));
-		charset_put_folded(&b, str_of(pairs[i][1]));
-		check_str(buf_str(&a), buf_str(&b), pairs[i][0]);
-	}
-}
-
-/* Characters at the edges of what is folded quickly, and marks that join what stands before. */
-static const char *const fold_letters[] = {
-	"a", "Z", " ", "\n", "é", "É", "e\xcc\x81", "\xcc\x81", "ß", "ﬁ", "Σ", "Я", "😀", "İ",
-	"ぁ", "か", "ゖ", "ゝ", "\xe3\x82\x99", "\xe3\x82\x9a", "ァ", "カ", "ハ", "・", "ー", "、", "〱",
-	"㐀", "\xe3\x80\xaa", "䷿", "一", "日", "鿋", "ꀀ", "ꙀꙁႠ", "\xea\xa9\x8d", "꯭", "가", "각", "힣",
-	"\xe1\x84\x92", "\xe1\x85\xa1", "\xe1\x86\xab", "\xed\x9f\x8b", "豈", "Ａ", "\xff", "\xe3\x81", "\xea",
-};
-
-static void
-folding_quickly_is_folding(void **state)
-{
-	uint64_t x = 88172645463325252;
-
-	(void)state;
-	for (size_t round = 0; round < 20000; round++) {
-		scoped_buf text = BUF_INIT, folded = BUF_INIT, valid = BUF_INIT;
-		uint8_t *whole;
-		size_t n;
-
-		for (size_t i = 0; i < round % 12; i++) {
-			x ^= x << 13, x ^= x >> 7, x ^= x << 17;
-			buf_put_z(&text, fold_letters[x % countof(fold_letters)]);
-		}
-		charset_put_utf8(&valid, STR("utf-8"), buf_str(&text));
-		whole = u8_casefold((const uint8_t *)buf_z(&valid), valid.n, NULL, UNINORM_NFC, NULL, &n);
-		assert_non_null(whole);
-		charset_put_folded(&folded, buf_str(&text));
-		check_str(buf_str(&folded), (struct str){ (const char *)whole, n }, buf_z(&text));
-		free(whole);
-	}
-}
-
-static void
-long_text_folds_in_pieces(void **state)
-{
-	scoped_buf text = BUF_INIT, folded = BUF_INIT;
-
-	(void)state;
-	for (size_t i = 0; i < 50000; i++)
-		buf_put_z(&text, i % 2 ? "홍" : "É");
-	charset_put_folded(&folded, buf_str(&text));
-	assert_int_equal(folded.n, text.n);
-	assert_int_equal(str_find(buf_str(&folded), STR("\xef\xbf\xbd")), folded.n);
-}
-
 static const struct {
 	const char *value, *want;
 	enum subject_kind kind;
@@ -479,9 +405,6 @@ main(void)
 		cmocka_unit_test(charsets_become_utf8),
 		cmocka_unit_test(charsets_of_single_bytes_are_read_as_by_iconv),
 		cmocka_unit_test(every_charset_of_the_table_can_be_loaded),
-		cmocka_unit_test(folded_texts_are_equal),
-		cmocka_unit_test(folding_quickly_is_folding),
-		cmocka_unit_test(long_text_folds_in_pieces),
 		cmocka_unit_test(base_subjects_lose_their_artifacts),
 	};
 

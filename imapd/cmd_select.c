@@ -115,6 +115,7 @@ find_resync(struct session *s, struct resync *out)
 	const struct uid_range all = { 1, mailbox_uid_next(s->mailbox) - 1 };
 	struct uid_set known = { &all, 1 }, vanished, changed;
 	struct uid_range unknown;
+	uint64_t since = arguments->modseq;
 	enum store_result result;
 
 	/* RFC 7162 3.2.5: the client is told nothing, and sees why. */
@@ -122,13 +123,16 @@ find_resync(struct session *s, struct resync *out)
 		return STORE_OK;
 	if (arguments->has_uids)
 		known = sequence_set_resolve(&arguments->uids, UINT32_MAX, s->arena);
-	result = mailbox_vanished(s->mailbox, arguments->modseq, s->arena, &vanished);
+	/* One that was never told is no point in time: what came after it cannot be known, so all is told. */
+	if (since > mailbox_highest_modseq(s->mailbox))
+		since = 0;
+	result = mailbox_vanished(s->mailbox, since, s->arena, &vanished);
 	if (result != STORE_OK)
 		return result;
 	vanished = uid_set_both(&vanished, &known, s->arena);
 	unknown = (struct uid_range){ matched_uid(s, arguments) + 1, UINT32_MAX };
 	out->vanished = uid_set_both(&vanished, &(struct uid_set){ &unknown, 1 }, s->arena);
-	mailbox_changed(s->mailbox, arguments->modseq, s->arena, &changed);
+	mailbox_changed(s->mailbox, since, s->arena, &changed);
 	changed = uid_set_both(&changed, &known, s->arena);
 	out->changed = walk_of(&changed);
 	return STORE_OK;

@@ -486,6 +486,9 @@ def test_folders_are_made_renamed_subscribed_and_deleted_in_the_webmail(site, fo
         for name in (f"{new}/&xUg-", new):
             desk.go("_task=settings&_action=folders")
             b.run("rcmail.subscription_list.select(arguments[0])", name)
+            b.frame("#preferences-frame")
+            b.see("input[name=_name]")
+            b.frame()
             desk.tool("delete")
             desk.confirm()
             b.see("#messagestack", "deleted")

@@ -179,7 +179,8 @@ search_slice(struct session *s)
 	}
 	uids = uids_found(s, &count);
 	if (answer->extent.backwards) {
-		turn_around(uids + answer->before, count - answer->before);
+		if (count > answer->before)
+			turn_around(uids + answer->before, count - answer->before);
 	} else if (answer->back > 0 && count == answer->front) {
 		search_backwards(s, answer, uids[count - 1]);
 		return GO;

@@ -56,7 +56,7 @@ tell_one(struct session *s, const struct storing *w, const struct message *messa
 
 	if (message->gone)
 		return;
-	if (!arguments->silent || uid_set_has(&w->stored.modified, message->uid))
+	if (!arguments->silent || w->stored.took_more || uid_set_has(&w->stored.modified, message->uid))
 		put_flags_response(s, message);
 	else if (arguments->unchanged_since != UINT64_MAX || message->modseq == w->stored.modseq)
 		put_modseq_response(s, message);
@@ -99,7 +99,8 @@ cmd_store(struct session *s)
 	room_flags_changed(s);
 	/* New words go before the first message that has them. */
 	sync_put_new_keywords(s);
-	if (arguments->silent && !(s->enabled & ENABLED_CONDSTORE))
+	/* RFC 3501 6.4.6: who is silent knows what comes of it, if it is what was asked for. */
+	if (arguments->silent && !w->stored.took_more && !(s->enabled & ENABLED_CONDSTORE))
 		return finish_store(s, w);
 	s->work.own = w;
 	s->step = tell_stored;

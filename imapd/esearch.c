@@ -59,7 +59,8 @@ pick_few(const struct session *s, const struct esearch *e, uint32_t *out)
 	if (e->results & RESULT_PARTIAL)
 		span = partial_range_in(&s->req.search.partial, e->count);
 	n = span.n;
-	memcpy(out, e->uids + span.from, n * sizeof(*out));
+	if (n > 0)
+		memcpy(out, e->uids + span.from, n * sizeof(*out));
 	if (e->count > 0 && (e->results & RESULT_MIN))
 		out[n++] = e->uids[0];
 	if (e->count > 0 && (e->results & RESULT_MAX))

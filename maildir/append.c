@@ -96,22 +96,6 @@ append_next(struct append *p, const struct append_options *o)
 }
 
 static enum store_result
-take_keywords(struct append *p, const struct flags *flags, uint64_t *bits)
-{
-	enum store_result r = STORE_OK;
-	uint64_t found = 0;
-	int number;
-
-	for (size_t i = 0; r == STORE_OK && i < flags->keyword_count; i++) {
-		r = keywords_add(&p->keywords, flags->keywords[i], &number);
-		if (r == STORE_OK)
-			found |= (uint64_t)1 << number;
-	}
-	*bits = found;
-	return r;
-}
-
-static enum store_result
 add_message(struct append *p, const struct append_options *o)
 {
 	struct append_message *one;
@@ -127,7 +111,7 @@ add_message(struct append *p, const struct append_options *o)
 	publish_put_prefix(&one->prefix, clock_now(), buf_str(&p->token));
 	p->in_file = p->holds_nul = p->last_cr = p->prepared = false;
 	p->binary = o->binary;
-	r = take_keywords(p, &o->flags, &one->keywords);
+	r = keywords_take(&p->keywords, &o->flags, &one->keywords);
 	return r == STORE_OK ? has_room(p, o->size) : r;
 }
 

@@ -58,6 +58,12 @@ must_check enum store_result keywords_add(struct keywords *, struct str name, in
 void keywords_free(struct keywords *);
 void keywords_copy(struct keywords *to, const struct keywords *from);
 /* As the index keeps them: "aNonJunk P$Forwarded -Other". */
+/* The bits of all these, unknown ones being added; of two that exclude each other the first counts. */
+must_check enum store_result keywords_take(struct keywords *, const struct flags *, uint64_t *bits);
+/* RFC 9979 4, 5: what a message that has these may not have beside them. */
+uint64_t keywords_excluded(const struct keywords *, uint64_t bits);
+/* RFC 9979 3: what means nothing without \Flagged. */
+uint64_t keywords_of_flagged(const struct keywords *);
 void keywords_put(struct buf *out, const struct keywords *);
 void keywords_parse(struct keywords *, struct str text);
 /* Letters of a set of keyword bits and back; unknown letters are passed over. */

@@ -129,11 +129,13 @@ remove_files(struct expunge_job *job)
 		rest = str_from(rest, letters.n + 1);
 		expunge_file(&f->place, base, letters);
 	}
-	/* What could not be taken away is looked for again. */
-	if (kept_take(job->kept, &f->place))
+	/* What could not be taken away is looked for again, also by who opens the mailbox later. */
+	if (kept_take(job->kept, &f->place)) {
 		touch_end(f->account, &f->place, &job->touch);
-	else
+	} else {
+		touch_note(f->account, job->box.number, 0);
 		f->look = true;
+	}
 	job->kept = NULL;
 }
 

@@ -23,7 +23,10 @@ struct store_job {
 	uint64_t unchanged_since;
 	struct box box;
 	uint64_t modseq;	/* 0: nothing has changed yet */
+	uint64_t excluded;	/* ADD: what goes for what comes */
+	uint64_t implied;	/* REMOVE: of `keywords`, those that were not named */
 	bool gone;
+	bool took_more;
 	uint32_t *untold;	/* see first_untold; NULL: not made yet */
 	struct buf modified;	/* struct uid_range */
 	struct buf changed;	/* struct row, as they are to be */
@@ -80,7 +83,7 @@ store(struct mailbox *m, const struct uid_set *set, enum flag_change change,
 		watch_notify(a);
 	}
 	if (r == STORE_OK) {
-		*out = (struct stored){ .modseq = job.modseq, .gone = job.gone };
+		*out = (struct stored){ .modseq = job.modseq, .gone = job.gone, .took_more = job.took_more };
 		out->modified.count = job.modified.n / sizeof(struct uid_range);
 		out->modified.ranges = job.modified.n == 0 ? NULL :
 		    (const struct uid_range *)(const void *)arena_str(arena,
@@ -106,9 +109,14 @@ resolve_keywords(struct store_job *job, const struct flags *flags)
 			if (number >= 0)
 				job->keywords |= (uint64_t)1 << number;
 		}
+		if ((flags->system & FLAG_FLAGGED) != 0)
+			job->implied = keywords_of_flagged(&job->box.keywords) & ~job->keywords;
+		job->keywords |= job->implied;
 		return STORE_OK;
 	}
 	r = box_keyword_bits(&job->box, flags, &job->keywords, &grew);
+	if (job->change == FLAGS_ADD)
+		job->excluded = keywords_excluded(&job->box.keywords, job->keywords);
 	return r == STORE_OK && grew ? box_save_settings(job->m->folder->account, &job->box) : r;
 }
 
@@ -196,13 +204,14 @@ store_one(struct store_job *job, const struct row *row)
 	}
 	if (job->change == FLAGS_ADD) {
 		flags |= row->flags;
-		keywords |= row->keywords;
+		keywords |= row->keywords & ~job->excluded;
 	} else if (job->change == FLAGS_REMOVE) {
 		flags = row->flags & ~flags;
 		keywords = row->keywords & ~keywords;
 	}
 	if (flags == row->flags && keywords == row->keywords)
 		return STORE_OK;
+	job->took_more |= (row->keywords & (job->excluded | job->implied)) != 0;
 	if (job->modseq == 0)
 		r = box_take_modseq(a, &job->box, &job->modseq);
 	if (r == STORE_OK)

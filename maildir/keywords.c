@@ -60,6 +60,55 @@ keywords_add(struct keywords *words, struct str name, int *number)
 	return STORE_OK;
 }
 
+static uint64_t
+bit_of(const struct keywords *words, const char *name)
+{
+	int k = keywords_find(words, str_of(name));
+
+	return k < 0 ? 0 : (uint64_t)1 << k;
+}
+
+uint64_t
+keywords_excluded(const struct keywords *words, uint64_t bits)
+{
+	static const char *const pairs[][2] = {
+		{ "$hasattachment", "$hasnoattachment" }, { "$memo", "$hasmemo" },
+	};
+	uint64_t out = 0;
+
+	for (size_t i = 0; i < countof(pairs); i++) {
+		uint64_t one = bit_of(words, pairs[i][0]), other = bit_of(words, pairs[i][1]);
+
+		out |= (bits & one) != 0 ? other : 0;
+		out |= (bits & other) != 0 ? one : 0;
+	}
+	return out;
+}
+
+enum store_result
+keywords_take(struct keywords *words, const struct flags *flags, uint64_t *bits)
+{
+	uint64_t found = 0;
+	enum store_result r;
+	int number;
+
+	for (size_t i = 0; i < flags->keyword_count; i++) {
+		r = keywords_add(words, flags->keywords[i], &number);
+		if (r != STORE_OK)
+			return r;
+		if ((keywords_excluded(words, found) >> number & 1) == 0)
+			found |= (uint64_t)1 << number;
+	}
+	*bits = found;
+	return STORE_OK;
+}
+
+uint64_t
+keywords_of_flagged(const struct keywords *words)
+{
+	return bit_of(words, "$MailFlagBit0") | bit_of(words, "$MailFlagBit1") | bit_of(words, "$MailFlagBit2");
+}
+
 void
 keywords_free(struct keywords *words)
 {

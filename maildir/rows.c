@@ -355,19 +355,11 @@ enum store_result
 box_keyword_bits(struct box *b, const struct flags *flags, uint64_t *bits, bool *grew)
 {
 	size_t before = b->keywords.count;
-	uint64_t found = 0;
-	enum store_result r;
-	int number;
+	enum store_result r = keywords_take(&b->keywords, flags, bits);
 
-	for (size_t i = 0; i < flags->keyword_count; i++) {
-		r = keywords_add(&b->keywords, flags->keywords[i], &number);
-		if (r != STORE_OK)
-			return r;
-		found |= (uint64_t)1 << number;
-	}
-	*bits = found;
-	*grew = b->keywords.count > before;
-	return STORE_OK;
+	if (r == STORE_OK)
+		*grew = b->keywords.count > before;
+	return r;
 }
 
 void

@@ -291,10 +291,12 @@ struct stored {
 	struct uid_set modified;	/* left alone: changed since; in the arena */
 	uint64_t modseq;		/* of what was changed; 0: all was so already */
 	bool gone;			/* some of the set are gone, though the view shows them */
+	bool took_more;			/* keywords went that were not named: the caller tells the result in any case */
 };
 
 /*
- * Changes flags of the messages of the set that exist. The caller tells the client the result
+ * Changes flags of the messages of the set that exist. Of keywords that exclude each other (RFC 9979 4, 5) the new one takes
+ * the other away, and \Flagged goes with its colours (RFC 9979 3.2). The caller tells the client the result
  * (mailbox_message shows it at once) unless it was silent; either way next_change does not. Messages gone
  * meanwhile are skipped. unchanged_since: a message is left alone where what is to be changed of it has changed after
  * that modseq (RFC 7162 3.1.3, 3.1.12); with 0 where it has such a keyword, or a system flag is to be changed. UINT64_MAX: never.

@@ -21,6 +21,7 @@ KEPT = 40               # seconds until what was promised must be there
 IMPATIENT = 0.25
 SMALL, MIDDLE, LARGE = 900, 70_000, 300_000
 SEEDS = 12              # copied with one command: more than what the store does one by one
+SEVERAL = 5             # appended with one command
 
 # What may be said of a fault that passes, by the codes of IMAP and POP3.
 PASSING_IMAP = re.compile(rb"\S+ NO \[(UNAVAILABLE|SERVERBUG|INUSE|OVERQUOTA|LIMIT|TRYCREATE)[ \]]")
@@ -143,12 +144,12 @@ class Imap(Line):
             raise Refused(greeting)
         self.ask(f"LOGIN {user} {site.password}")
 
-    def ask(self, command, literal=None, there_is_one=False):
+    def ask(self, command, *literals, there_is_one=False):
         """(untagged lines, the tagged one); raises unless it is OK."""
         self.count += 1
         tag = f"t{self.count}"
         words = f"{tag} {command}".encode()
-        if literal is not None:
+        for literal in literals:
             words += b" {%d+}\r\n" % len(literal) + literal
         self.say(words + b"\r\n")
         lines = []
@@ -353,8 +354,11 @@ class Round:
             self.promise()
             if outcome == "gone":
                 return outcome
-        outcome = self.many_work(c, user)
-        return outcome if outcome == "gone" else self.folder_work(c, user)
+        for work in (self.many_work, self.append_work):
+            outcome = work(c, user)
+            if outcome == "gone":
+                return outcome
+        return self.folder_work(c, user)
 
     def sow(self):
         """What many_work copies."""
@@ -389,6 +393,43 @@ class Round:
         self.counts[copied] = {"ok": {0}, "no": {SEEDS}, "gone": {0, SEEDS}}[outcome]
         self.counts[moved] = {"ok": {SEEDS}, "no": {0}, "gone": {0, SEEDS}}[outcome]
         self.promise()
+        return outcome
+
+    def append_work(self, c, user):
+        """APPEND of many does all or nothing (RFC 3502); REPLACE leaves one of the two (RFC 8508)."""
+        box, draft, sent = (f"{word}-{self.name}" for word in ("Several", "Draft", "Sent"))
+        for folder in (box, draft, sent):
+            outcome, _ = self.tried(lambda f=folder: c.ask(f"CREATE {f}"))
+            if outcome != "ok":
+                return outcome
+        mids = [f"several{n}.{self.name}" for n in range(SEVERAL)]
+        outcome, _ = self.tried(lambda: c.ask(f"APPEND {box}", *(self.octets(mid, SMALL) for mid in mids)))
+        self.counts[box] = {"ok": {SEVERAL}, "no": {0}, "gone": {0, SEVERAL}}[outcome]
+        self.promise()
+        if outcome == "gone":
+            return outcome
+        old = f"draft0.{self.name}"
+        outcome, answer = self.tried(lambda: c.ask(f"APPEND {draft} (\\Draft)", self.octets(old, SMALL)))
+        self.change(user, old, lambda s: with_folder(s, draft), outcome)
+        if outcome != "ok":
+            return outcome
+        self.told_uid(user, draft, old, answer[1])
+        outcome, _ = self.tried(lambda: c.select(draft))
+        self.counts[draft] = {1}
+        for n, folder in ((1, draft), (2, sent)):
+            if outcome != "ok":
+                break
+            new = f"draft{n}.{self.name}"
+            outcome, answer = self.tried(lambda f=folder, m=new: c.ask(f"REPLACE 1 {f}", self.octets(m, MIDDLE)))
+            self.change(user, old, lambda s: self.expunged(s, draft), outcome)
+            self.change(user, new, lambda s, f=folder: with_folder(s, f), outcome)
+            if outcome == "ok":
+                self.told_uid(user, folder, new, b" ".join(answer[0]))
+                old = new
+            if folder == sent and outcome != "no":
+                self.counts[draft] = {0} if outcome == "ok" else {0, 1}
+                self.counts[sent] = {1} if outcome == "ok" else {0, 1}
+            self.promise()
         return outcome
 
     def search_work(self, c, found):

@@ -11,7 +11,8 @@ static const struct {
 	{ "AUTHENTICATE", parse_authenticate }, { "ID", parse_id }, { "ENABLE", parse_enable },
 	{ "GETQUOTA", parse_getquota }, { "SELECT", parse_select }, { "DELETE", parse_mailbox }, { "CREATE", parse_create },
 	{ "RENAME", parse_rename }, { "STATUS", parse_status }, { "LIST", parse_list },
-	{ "LSUB", parse_lsub }, { "APPEND", parse_append }, { "FETCH", parse_fetch },
+	{ "LSUB", parse_lsub }, { "APPEND", parse_append }, { "REPLACE", parse_replace }, { "FETCH", parse_fetch },
+	{ "COMPRESS", parse_compress },
 	{ "STORE", parse_store }, { "COPY", parse_copy }, { "EXPUNGE", parse_expunge },
 	{ "SEARCH", parse_search },
 	{ "SORT", parse_sort },
@@ -142,8 +143,27 @@ look_at_search(const struct search_arguments *search, struct arena *arena)
 		look_at_set(&set->sent, 1000, arena);
 }
 
+/* Behind its announcement stands the message; the next ones, up to the end. */
 static void
-look_at(const struct request *req, parse_arguments *parse, struct arena *arena)
+look_at_append(struct request *req, struct str rest, struct arena *arena)
+{
+	struct str line;
+
+	while (str_cut(&rest, '\n', &line)) {
+		struct lexer next = lexer_of(arena, line), end = lexer_of(arena, line);
+		bool in_utf8 = req->append.in_utf8;
+
+		must(!in_utf8 || req->append.binary, "what is in UTF8 () is a literal8");
+		if (parse_append_end(&end, req) == PARSED)
+			return;
+		must(end.why != NULL, "BAD has a reason");
+		if (parse_append_next(&next, req) != PARSED)
+			must(next.why != NULL, "BAD has a reason");
+	}
+}
+
+static void
+look_at(struct request *req, parse_arguments *parse, struct arena *arena)
 {
 	if (parse == parse_mailbox || parse == parse_create)
 		look_at_name(&req->mailbox.name);
@@ -151,6 +171,8 @@ look_at(const struct request *req, parse_arguments *parse, struct arena *arena)
 		look_at_select(&req->select);
 	if (parse == parse_rename)
 		look_at_name(&req->mailbox.to);
+	if (parse == parse_append || parse == parse_replace)
+		look_at_name(&req->append.name);
 	if (parse == parse_status)
 		must(req->status.items != 0, "STATUS asks for something");
 	if (parse == parse_list)
@@ -185,13 +207,23 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct arena *arena = arena_new();
-	struct lexer lexer = lexer_of(arena, (struct str){ (const char *)data, size });
+	struct str text = { (const char *)data, size };
+	struct str first = str_sub(text, 0, str_index(text, '\n') + 1);
+	struct lexer lexer = lexer_of(arena, text);
 	struct request req;
 
+	lexer.utf8 = size & 1;
 	if (parse_head(&lexer, &req) == PARSED)
 		parse_rest(&lexer, &req);
 	else
 		must(lexer.why != NULL, "BAD has a reason");
+	lexer_wipe(&lexer);
+	must(lexer.at <= lexer.n, "the lexer stays inside");
+	/* Once more, of several messages: the first line announces one. */
+	lexer = lexer_of(arena, first);
+	if (parse_head(&lexer, &req) == PARSED && str_eq(req.word, STR("APPEND")) &&
+	    parse_append(&lexer, &req) == PARSED)
+		look_at_append(&req, str_from(text, first.n), arena);
 	must(lexer.at <= lexer.n, "the lexer stays inside");
 	lexer_wipe(&lexer);
 	arena_free(arena);

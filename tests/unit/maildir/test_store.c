@@ -328,6 +328,56 @@ store_changes_flags_and_later_names(void **state)
 	site_free(s);
 }
 
+static bool
+has_keyword(struct mailbox *m, uint32_t seq, const char *name)
+{
+	struct message message = message_of(m, seq);
+
+	for (size_t k = 0; k < mailbox_keyword_count(m); k++)
+		if (str_eq(mailbox_keyword(m, k), str_of(name)))
+			return (message.keywords >> k & 1) != 0;
+	return false;
+}
+
+/* RFC 9979 3.2, 4, 5 */
+static void
+keywords_that_exclude_each_other_are_never_together(void **state)
+{
+	struct site *s = site_new();
+	const struct str both[] = { STR("$hasnoattachment"), STR("$HasAttachment"), STR("$memo") };
+	uint32_t uid = put(s->account, "INBOX", STR(MAIL), (struct flags){ FLAG_FLAGGED, both, 3 });
+	struct mailbox *m = open_box(s->account, "INBOX");
+	struct uid_set set = one_range(s->arena, uid, uid);
+	struct str colour = STR("$MailFlagBit1");
+	struct stored stored;
+
+	(void)state;
+	assert_true(has_keyword(m, 1, "$hasnoattachment") && has_keyword(m, 1, "$memo"));
+	assert_false(has_keyword(m, 1, "$HasAttachment"));
+	assert_ok(mailbox_store(m, &set, FLAGS_ADD, &(struct flags){ 0, &both[1], 1 }, UINT64_MAX, s->arena, &stored));
+	assert_true(stored.took_more);
+	assert_true(has_keyword(m, 1, "$HasAttachment") && has_keyword(m, 1, "$memo"));
+	assert_false(has_keyword(m, 1, "$hasnoattachment"));
+	set_flags(s, m, uid, FLAGS_ADD, 0, "$hasmemo");
+	assert_true(has_keyword(m, 1, "$hasmemo"));
+	assert_false(has_keyword(m, 1, "$memo"));
+	/* The colours of a flag go with it; of one that stays they do not. */
+	assert_ok(mailbox_store(m, &set, FLAGS_ADD, &(struct flags){ 0, &colour, 1 }, UINT64_MAX, s->arena, &stored));
+	assert_false(stored.took_more);
+	set_flags(s, m, uid, FLAGS_REMOVE, FLAG_SEEN, NULL);
+	assert_true(has_keyword(m, 1, "$MailFlagBit1"));
+	assert_ok(mailbox_store(m, &set, FLAGS_REMOVE, &(struct flags){ .system = FLAG_FLAGGED }, UINT64_MAX, s->arena,
+	    &stored));
+	assert_true(stored.took_more);
+	assert_false(has_keyword(m, 1, "$MailFlagBit1"));
+	assert_true(has_keyword(m, 1, "$hasmemo"));
+	assert_ok(mailbox_store(m, &set, FLAGS_REMOVE, &(struct flags){ .system = FLAG_FLAGGED }, UINT64_MAX, s->arena,
+	    &stored));
+	assert_false(stored.took_more);
+	mailbox_close(m);
+	site_free(s);
+}
+
 static void
 keywords_have_limits(void **state)
 {
@@ -630,6 +680,7 @@ main(void)
 		cmocka_unit_test(what_was_expunged_does_not_come_back_when_copies_are_made_anew),
 		cmocka_unit_test(a_delivery_cut_off_is_finished_by_the_next),
 		cmocka_unit_test(store_changes_flags_and_later_names),
+		cmocka_unit_test(keywords_that_exclude_each_other_are_never_together),
 		cmocka_unit_test(keywords_have_limits),
 		cmocka_unit_test(expunge_is_told_one_by_one),
 		cmocka_unit_test(read_only_handles_change_nothing),

@@ -19,6 +19,7 @@ struct fetch {
 	size_t told;			/* items of this message */
 	struct binary_section *binary;	/* of the items of that kind, as many as items */
 	bool has_binary;
+	bool has_section;		/* bodies that are not of that kind */
 	size_t measured;		/* items looked at, to measure those */
 	bool unknown_cte;		/* RFC 3516 4.3: of a message that was passed over */
 	unsigned texts;			/* of message_texts, 1 << TEXT_x */
@@ -144,6 +145,7 @@ sort_items(struct session *s, struct fetch *f)
 		f->kinds |= 1u << item->kind;
 		f->facts |= fact_of(item);
 		f->has_binary |= is_binary(item);
+		f->has_section |= is_body(item) && !is_binary(item);
 		if (!is_body(item))
 			f->items[f->count++] = item;
 	}
@@ -298,6 +300,14 @@ mark_seen(struct session *s, struct fetch *f)
 	return STORE_OK;
 }
 
+/* All that is still to be told is read from the file, piece by piece, however long the client takes. */
+static void
+forget_bytes(struct session *s, struct fetch *f)
+{
+	f->parts = NULL;
+	content_forget(s->work.content);
+}
+
 static enum store_result
 find_binaries(struct session *s, struct fetch *f)
 {
@@ -309,12 +319,14 @@ find_binaries(struct session *s, struct fetch *f)
 		if (!is_binary(f->items[i]))
 			continue;
 		*b = (struct binary_section){ 0 };
-		result = binary_find(s->work.content, &f->items[i]->section, s->work.arena, &f->parts, b);
+		result = binary_find(s->work.content, &f->items[i]->section, s->work.arena, &f->parts, &s->sections, b);
 		if (result == STORE_OK && binary_is_unknown(b)) {
 			f->unknown_cte = true;
 			result = STORE_NO_SUCH;
 		}
 	}
+	if (!f->has_section)
+		forget_bytes(s, f);
 	return result;
 }
 
@@ -334,6 +346,7 @@ open_message(struct session *s, struct fetch *f)
 		s->work.content = NULL;
 		return result;
 	}
+	section_memory_of(&s->sections, s->mailbox, f->message.uid);
 	return find_binaries(s, f);
 }
 
@@ -375,7 +388,7 @@ put_header(struct session *s, struct fetch *f, const struct section *section)
 	struct piece piece;
 
 	/* Of a header alone it cannot fail: the text is there. */
-	if (section_find(NULL, f->found[TEXT_HEADER], section, s->work.arena, &f->parts,
+	if (section_find(NULL, f->found[TEXT_HEADER], section, s->work.arena, &f->parts, &s->sections,
 	    &piece) != STORE_OK)
 		piece = (struct piece){ .kind = PIECE_NIL };
 	buf_put(out, section->echo);
@@ -582,7 +595,7 @@ begin_body(struct session *s, struct fetch *f, const struct section *section)
 	struct buf *out = out_of(s);
 	struct piece piece;
 	enum store_result result = section_find(s->work.content, STR_EMPTY, section,
-	    s->work.arena, &f->parts, &piece);
+	    s->work.arena, &f->parts, &s->sections, &piece);
 
 	if (result != STORE_OK) {
 		f->worst = result;
@@ -600,6 +613,8 @@ begin_body(struct session *s, struct fetch *f, const struct section *section)
 	case PIECE_CONTENT:
 		break;
 	}
+	if (f->next + 1 == f->count)
+		forget_bytes(s, f);
 	buf_printf(out, "{%llu}\r\n", (unsigned long long)piece.n);
 	f->at = piece.from;
 	f->left = piece.n;

@@ -11,9 +11,9 @@
 
 enum store_result
 binary_find(struct content *content, const struct section *section, struct arena *arena,
-    struct part_cache **cache, struct binary_section *out)
+    struct part_cache **cache, struct section_memory *memory, struct binary_section *out)
 {
-	enum store_result result = section_find_encoded(content, section, arena, cache, &out->part);
+	enum store_result result = section_find_encoded(content, section, arena, cache, memory, &out->part);
 
 	if (result != STORE_OK)
 		return result;

@@ -17,7 +17,7 @@ struct binary_section {
 
 /* In the open content. */
 must_check enum store_result binary_find(struct content *, const struct section *, struct arena *,
-    struct part_cache **, struct binary_section *out);
+    struct part_cache **, struct section_memory *, struct binary_section *out);
 /* RFC 3516 4.3: nobody knows how to decode it: NO [UNKNOWN-CTE]. */
 bool binary_is_unknown(const struct binary_section *);
 /* Slices of work.content; WAIT until it is this session's turn again. GO: measured, or *result is not STORE_OK. */

@@ -61,6 +61,34 @@ struct command {
 /* NULL: unknown. The word is in capitals. */
 const struct command *command_find(struct str word, enum command_name *);
 
+/* A part's body as it stands, of RFC 3516. */
+struct encoded_part {
+	bool exists;
+	uint64_t from;
+	uint64_t n;
+	enum transfer_encoding encoding;
+	bool is_text;
+};
+
+/*
+ * Where the sections of one message lie that were asked for last: clients fetch a large part piece by piece, and it is not
+ * taken apart for each of them.
+ */
+enum { SECTIONS_KNOWN = 4, SECTION_KNOWN_DEPTH = 8, SECTION_KNOWN_ID = 24 };
+
+struct section_memory {
+	char mailbox[SECTION_KNOWN_ID];
+	uint32_t uidvalidity;
+	uint32_t uid;			/* 0: of none */
+	size_t next;			/* the one that is given up next */
+	struct known_section {
+		size_t path_length;	/* 0: unused */
+		uint32_t path[SECTION_KNOWN_DEPTH];
+		enum section_kind kind;
+		struct encoded_part part;
+	} known[SECTIONS_KNOWN];
+};
+
 /* ---- a session ---- */
 
 /* What a command under way holds beyond its arena; session_drop_work frees it. */
@@ -106,7 +134,7 @@ struct session {
 	/* limits */
 	struct timer *wake;		/* runs the step: the next slice, IDLE's sign of life */
 	struct timer *patience;		/* ends the session */
-	int64_t slice_end;
+	int64_t slice_end;	/* by clock_tick_ms */
 	int64_t proof_due;		/* IDLE */
 	unsigned bad_commands;
 	uint64_t bytes_in;
@@ -122,6 +150,7 @@ struct session {
 	struct lease *lease;
 	struct mailbox *mailbox;	/* the selected one */
 	size_t keywords_told;		/* of its keywords, by FLAGS */
+	struct section_memory sections;
 	uint64_t modseq_known;		/* what the client takes for its HIGHESTMODSEQ (RFC 7162 6) */
 	uint64_t modseq_seen;		/* the largest MODSEQ told since the last tagged answer */
 	bool modseq_due;		/* HIGHESTMODSEQ is to be told, come what may */
@@ -324,14 +353,8 @@ struct piece {
 	uint64_t n;
 };
 
-/* A part's body as it stands, of RFC 3516. */
-struct encoded_part {
-	bool exists;
-	uint64_t from;
-	uint64_t n;
-	enum transfer_encoding encoding;
-	bool is_text;
-};
+/* From now on it is about this message. */
+void section_memory_of(struct section_memory *, const struct mailbox *, uint32_t uid);
 
 struct part_cache;
 /* May a header alone, TEXT_HEADER, answer it? */
@@ -341,11 +364,12 @@ bool section_is_header(const struct section *);
  * message's begin, keeps its parts in the arena. The partial is applied.
  */
 must_check enum store_result section_find(struct content *, struct str header,
-    const struct section *, struct arena *, struct part_cache **cache, struct piece *out);
+    const struct section *, struct arena *, struct part_cache **cache, struct section_memory *,
+    struct piece *out);
 
 /* The body of the part at the section's path; without one the message itself, which nothing encodes. */
 must_check enum store_result section_find_encoded(struct content *, const struct section *, struct arena *,
-    struct part_cache **cache, struct encoded_part *out);
+    struct part_cache **cache, struct section_memory *, struct encoded_part *out);
 
 /* ---- keeper.c ---- */
 

@@ -286,6 +286,15 @@ content_read(struct content *c, uint64_t from, size_t n, struct buf *out)
 	return r;
 }
 
+void
+content_forget(struct content *c)
+{
+	if (!c->as_stored)
+		return;
+	buf_free(&c->bytes);
+	c->loaded = false;
+}
+
 enum store_result
 content_bytes(struct content *c, struct str *out)
 {

@@ -362,8 +362,10 @@ uint64_t content_size(const struct content *);
 /* Appends octets from..from+n (less at the end) to out. */
 must_check enum store_result content_read(struct content *, uint64_t from, size_t n,
     struct buf *out);
-/* All octets at once; the view lives until content_close. */
+/* All octets at once; the view lives until content_close or content_forget. */
 must_check enum store_result content_bytes(struct content *, struct str *out);
+/* Gives their memory back, where pieces can be read from the file as well. */
+void content_forget(struct content *);
 
 /* ---- a new message ---- */
 

@@ -27,6 +27,20 @@ content_bytes(struct content *content, struct str *out)
 	return STORE_OK;
 }
 
+uint32_t
+mailbox_uidvalidity(const struct mailbox *mailbox)
+{
+	(void)mailbox;
+	return 1;
+}
+
+struct str
+mailbox_id(const struct mailbox *mailbox)
+{
+	(void)mailbox;
+	return STR("mailbox");
+}
+
 static void
 must(bool truth, const char *what)
 {
@@ -58,21 +72,31 @@ static void
 find(struct content *content, const struct fetch_arguments *fetch, struct arena *arena)
 {
 	struct str header = str_sub(content->message, 0, header_end(content->message));
-	struct part_cache *cache = NULL;
-	struct encoded_part part;
-	struct piece piece;
+	struct part_cache *cache = NULL, *again = NULL;
+	struct section_memory memory = { .uid = 0 };
+	struct encoded_part part, same_part;
+	struct piece piece, same;
+
+	section_memory_of(&memory, NULL, 7);
 
 	for (size_t i = 0; i < fetch->count; i++) {
 		const struct section *section = &fetch->items[i].section;
 
 		if (fetch->items[i].kind == FETCH_SECTION) {
-			must(section_find(content, header, section, arena, &cache, &piece) == STORE_OK,
+			must(section_find(content, header, section, arena, &cache, &memory, &piece) == STORE_OK,
 			    "a section can be looked for");
 			look_at_piece(section, &piece, content->message);
+			must(section_find(content, header, section, arena, &again, &(struct section_memory){ .uid = 0 },
+			    &same) == STORE_OK && same.kind == piece.kind &&
+			    (same.kind != PIECE_CONTENT || (same.from == piece.from && same.n == piece.n)),
+			    "a section is where it is, remembered or not");
 		}
 		/* What is no section has no path: the message itself. */
-		must(section_find_encoded(content, section, arena, &cache, &part) == STORE_OK,
+		must(section_find_encoded(content, section, arena, &cache, &memory, &part) == STORE_OK,
 		    "a part can be looked for");
+		must(section_find_encoded(content, section, arena, &again, &(struct section_memory){ .uid = 0 },
+		    &same_part) == STORE_OK && same_part.exists == part.exists && same_part.from == part.from &&
+		    same_part.n == part.n && same_part.encoding == part.encoding, "a part is where it is");
 		look_at_encoded(&part, content->message);
 	}
 }

@@ -10,7 +10,7 @@ from runner import slow_build
 from trivet import drop, equal, imap, memory_of, ok, pids_of
 
 DAEMONS = ("imapd",)
-USERS = 8
+USERS = 9
 MIB = 1 << 20
 
 
@@ -74,6 +74,23 @@ def test_who_does_not_read_costs_little(site):
     ok(reader.noop())
     assert time.monotonic() - start < 0.5 * slow_build()
     deaf.shutdown()
+    reader.logout()
+
+
+def test_who_does_not_read_a_part_costs_little(site):
+    drop(site, 8, b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nx\r\n--b\r\n\r\n" +
+         (b"y" * 76 + b"\r\n") * (20 * MIB // 78) + b"--b--\r\n")
+    reader = imap(site, 8, select="INBOX")
+    body(reader, "BODY.PEEK[2]<0.10>")
+    before = memory_of(keeper_of(site, 8))
+    deaf = [imap(site, 8, select="INBOX") for _ in range(3)]
+    for c, section in zip(deaf, (b"BODY.PEEK[2]", b"BINARY.PEEK[2]", b"BODY.PEEK[1] BODY.PEEK[2]")):
+        c.send(b"x FETCH 1 (" + section + b")\r\n")
+    time.sleep(1)
+    grown = memory_of(keeper_of(site, 8)) - before
+    assert grown < 8 * MIB * slow_build(), f"the keeper grew by {grown} octets"
+    for c in deaf:
+        c.shutdown()
     reader.logout()
 
 

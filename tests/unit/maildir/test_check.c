@@ -327,6 +327,8 @@ rows_that_belong_to_nothing_go(void **state)
 	    "insert into messages values (98 * 4294967296 + 1, 98, 1, 0, 0, 1, 1, \\\"\\\", 0);"
 	    "insert into expunged (mailbox, modseq, uid, base) values (97, 1, 1, \\\"y\\\")");
 	see_and_repair(s, FOUND_INDEX_ROWS, 1);
+	index_sql(s, "insert into made (key, preview) values (96 * 4294967296 + 1, \\\"z\\\")");
+	see_and_repair(s, FOUND_INDEX_ROWS, 1);
 	/* A message with half a row is taken in anew. */
 	index_sql(s, "delete from files where key % 4294967296 = 6");
 	check(s->path, true);

@@ -73,7 +73,7 @@ session_run(struct session *s)
 	struct room *room = s->room;
 	enum next next;
 
-	s->slice_end = clock_monotonic_ms() + SLICE_MS;
+	s->slice_end = clock_tick_ms() + SLICE_MS;
 	s->unsent = out_of(s)->n;
 	do
 		next = s->step(s);
@@ -147,7 +147,7 @@ session_must_wait(struct session *s)
 		if (stream_is_full(s->stream))
 			return true;
 	}
-	if (clock_monotonic_ms() < s->slice_end)
+	if (clock_tick_ms() < s->slice_end)
 		return false;
 	timer_set(s->wake, 0);
 	return true;

@@ -38,13 +38,11 @@ buf_shrink(struct buf *b, size_t keep)
 }
 
 char *
-buf_room(struct buf *b, size_t n)
+buf_more_room(struct buf *b, size_t n)
 {
 	size_t before = b->base ? (size_t)(b->p - b->base) : 0;
 	size_t cap;
 
-	if (b->cap - before - b->n >= n && b->base != NULL)
-		return b->p + b->n;
 	if (n > SIZE_MAX / 4 || b->n > SIZE_MAX / 4)
 		fatal("buffer of %zu bytes cannot grow by %zu", b->n, n);
 	if (before > 0 && b->n > 0)
@@ -65,28 +63,6 @@ void
 buf_added(struct buf *b, size_t n)
 {
 	b->n += n;
-}
-
-void
-buf_put(struct buf *b, struct str s)
-{
-	if (s.n == 0)
-		return;
-	memcpy(buf_room(b, s.n), s.p, s.n);
-	b->n += s.n;
-}
-
-void
-buf_put_z(struct buf *b, const char *text)
-{
-	buf_put(b, str_of(text));
-}
-
-void
-buf_put_c(struct buf *b, char c)
-{
-	*buf_room(b, 1) = c;
-	b->n++;
 }
 
 void

@@ -35,6 +35,12 @@ clock_monotonic_ms(void)
 	return read_ms(CLOCK_MONOTONIC);
 }
 
+int64_t
+clock_tick_ms(void)
+{
+	return read_ms(CLOCK_MONOTONIC_COARSE);
+}
+
 bool
 clock_turn_by_file(const char *path)
 {

@@ -13,6 +13,8 @@ int64_t clock_now(void);
 int64_t clock_now_ms(void);
 /* Milliseconds since some fixed moment; never goes back. */
 int64_t clock_monotonic_ms(void);
+/* The same clock as it stood at the last tick, up to 10 ms ago: for who looks again and again. */
+int64_t clock_tick_ms(void);
 
 /*
  * From now on clock_now is ahead by the signed 64-bit number of seconds (native

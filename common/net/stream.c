@@ -25,6 +25,8 @@ enum {
 	FINISH_MS = 10 * 1000,		/* to send what is left */
 	LINGER_MS = 1000,		/* then to hear the other side's end */
 	LINGER_MOST = 256 * 1024,	/* bytes listened to meanwhile */
+	SPARE_LEAST = 16 * 1024,
+	SPARE_MOST = 1024 * 1024,
 };
 
 enum tls_state {
@@ -64,6 +66,12 @@ struct stream {
 	bool shut_wanted, shut;
 	bool *gone;			/* set when the handler freed us */
 };
+
+/*
+ * The memory of an output that has been sent, for the next one of this turn of the loop: who sends a lot fills and empties
+ * one again and again, and would have all its pages made anew each time.
+ */
+static struct buf spare;
 
 /* Nobody's any more; only the loop knows them. */
 static TAILQ_HEAD(, stream) finishing = TAILQ_HEAD_INITIALIZER(finishing);
@@ -116,6 +124,7 @@ stream_free(struct stream *s)
 	forget_input(s);
 	buf_free(&s->out);
 	buf_free(&s->info);
+	buf_free(&spare);
 	free(s);
 }
 
@@ -199,6 +208,7 @@ deliver(struct stream *s)
 			return;
 	}
 	s->gone = NULL;
+	buf_free(&spare);
 	if (s->in.n == 0)
 		forget_input(s);
 	update(s);
@@ -327,6 +337,21 @@ stream_resume(struct stream *s)
 
 /* Out. */
 
+/* It is let go when the loop has its turn again. */
+static void
+give_back_output(struct stream *s)
+{
+	if (s->out.cap < SPARE_LEAST || s->out.cap > SPARE_MOST || spare.base != NULL) {
+		buf_free(&s->out);
+		return;
+	}
+	spare = s->out;
+	buf_clear(&spare);
+	s->out = BUF_INIT;
+	if (s->gone == NULL)
+		timer_set(s->later, 0);
+}
+
 static void
 write_rest(struct stream *s)
 {
@@ -343,7 +368,7 @@ write_rest(struct stream *s)
 		buf_take(&s->out, taken);
 		touch(s);
 	}
-	buf_shrink(&s->out, 0);
+	give_back_output(s);
 }
 
 /* The other side shall see the end. False: again when writable. */
@@ -392,6 +417,10 @@ send_output(struct stream *s)
 struct buf *
 stream_output(struct stream *s)
 {
+	if (s->out.base == NULL && spare.base != NULL) {
+		s->out = spare;
+		spare = BUF_INIT;
+	}
 	return &s->out;
 }
 

@@ -18,7 +18,7 @@
 #include "common/base/buf.h"
 #include "common/base/clock.h"
 
-enum { CONNECTIONS_MAX = 1000, READ_SIZE = 256 * 1024, PATIENCE_MS = 60000 };
+enum { CONNECTIONS_MAX = 1000, COMMANDS_MAX = 32, READ_SIZE = 256 * 1024, PATIENCE_MS = 60000 };
 
 struct session {
 	int fd;			/* -1: over */
@@ -40,7 +40,8 @@ struct protocol {
 };
 
 static const char *host = "127.0.0.1", *port, *user = "user1", *password = "secret",
-	*domain = "example.test", *items = "(UID FLAGS)", *mailbox = "INBOX", *command = "NOOP";
+	*domain = "example.test", *items = "(UID FLAGS)", *mailbox = "INBOX", *commands[COMMANDS_MAX] = { "NOOP" };
+static unsigned command_count;
 static unsigned connections = 1, total = 100, users = 10, size = 4096, messages = 1;
 static bool one_user;		/* SMTP: all to `user`, not to each in turn */
 static unsigned begun, done;	/* messages handed in, or sessions; of `each`, commands */
@@ -170,7 +171,7 @@ imap_say(struct session *s)
 
 /* In the command # is how many there have been, and {} a message. */
 static void
-put_command(struct session *s)
+put_command(struct session *s, const char *command)
 {
 	buf_put_z(&s->out, "t ");
 	for (const char *c = command; *c != '\0'; c++) {
@@ -205,7 +206,7 @@ each_say(struct session *s)
 		if (s->left > 0)
 			done++;
 		if (s->left++ < messages) {
-			put_command(s);
+			put_command(s, commands[0]);
 			return true;
 		}
 		buf_put_z(&s->out, "t LOGOUT\r\n");
@@ -214,6 +215,24 @@ each_say(struct session *s)
 		return false;
 	}
 	s->step++;
+	return true;
+}
+
+/* ---- IMAP: sessions of some commands, of one user after the other ---- */
+
+static bool
+script_say(struct session *s)
+{
+	if (s->step == 0)
+		buf_printf(&s->out, "t LOGIN user%u@%s %s\r\n", s->number % users + 1, domain, password);
+	else if (s->step <= command_count)
+		put_command(s, commands[s->step - 1]);
+	else if (s->step == command_count + 1)
+		buf_put_z(&s->out, "t LOGOUT\r\n");
+	else
+		return false;
+	s->step++;
+	s->left = s->number;
 	return true;
 }
 
@@ -266,6 +285,7 @@ static const struct protocol protocols[] = {
 	{ "imap", imap_line, imap_say },
 	{ "pop3", pop3_line, pop3_say },
 	{ "each", imap_line, each_say },
+	{ "script", imap_line, script_say },
 };
 
 /* ---- connections ---- */
@@ -303,6 +323,8 @@ open_session(struct session *s)
 {
 	if (!is_smtp())
 		begun++;
+	if (protocol->say == script_say)
+		s->number = begun;
 	s->fd = dial();
 	s->step = 0;
 	s->left = 0;
@@ -471,7 +493,11 @@ take_options(int argc, char **argv)
 		case 'd': domain = optarg; break;
 		case 'f': items = optarg; break;
 		case 'b': mailbox = optarg; break;
-		case 'x': command = optarg; break;
+		case 'x':
+			if (command_count == COMMANDS_MAX)
+				stop("too many commands", STR_EMPTY);
+			commands[command_count++] = optarg;
+			break;
 		default: argc = 0;
 		}
 	}
@@ -481,7 +507,7 @@ take_options(int argc, char **argv)
 	if (protocol == NULL)
 		stop("usage: load [-h HOST] [-c CONNECTIONS] [-n MESSAGES-OR-SESSIONS] [-u USERS] "
 			"[-s OCTETS]\n\t[-m MESSAGES-TO-RETR-OR-COMMANDS] [-l USER] [-p PASSWORD] [-d DOMAIN] "
-			"[-f FETCH-ITEMS]\n\t[-b MAILBOX] [-x COMMAND] smtp|imap|pop3|each PORT", STR_EMPTY);
+			"[-f FETCH-ITEMS]\n\t[-b MAILBOX] [-x COMMAND ...] smtp|imap|pop3|each|script PORT", STR_EMPTY);
 	port = argv[optind + 1];
 	if (connections > CONNECTIONS_MAX)
 		stop("too many connections", STR_EMPTY);

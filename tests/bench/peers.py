@@ -15,7 +15,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "harness"))
 
-from sites import Trouble, descendants, find_port_base, greeting, process_table
+from sites import Trouble, descendants, find_port_base, greeting, make_ca, make_certificate, process_table
 
 DOVECOT = """\
 base_dir = {dir}/dovecot
@@ -23,7 +23,9 @@ state_dir = {dir}/dovecot
 log_path = {dir}/dovecot.log
 protocols = imap pop3 lmtp
 listen = 127.0.0.1
-ssl = no
+ssl = yes
+ssl_cert = <{dir}/server.pem
+ssl_key = <{dir}/server.key
 disable_plaintext_auth = no
 first_valid_uid = 1
 mail_uid = nobody
@@ -33,6 +35,9 @@ auth_username_format = %Ln
 mail_max_userip_connections = 10000
 default_client_limit = 4000
 default_process_limit = 400
+service imap {{
+  process_limit = 4000
+}}
 passdb {{
   driver = passwd-file
   args = username_format=%n {dir}/passwd
@@ -58,7 +63,8 @@ service imap-login {{
     port = {imap}
   }}
   inet_listener imaps {{
-    port = 0
+    port = {imaps}
+    ssl = yes
   }}
 }}
 service pop3-login {{
@@ -141,7 +147,7 @@ class Peers:
         self.folder = folder
         self.users = users
         base = find_port_base("127.0.0.1")
-        self.smtp_port, self.imap_port, self.pop3_port, self.lmtp_port = base, base + 1, base + 2, base + 3
+        self.smtp_port, self.imap_port, self.pop3_port, self.lmtp_port, self.imaps_port = range(base, base + 5)
 
     def maildir(self, user):
         return f"{self.folder}/mail/{user}"
@@ -149,7 +155,7 @@ class Peers:
     def write(self, name, text):
         with open(f"{self.folder}/{name}", "w", encoding="utf-8") as f:
             f.write(text.format(dir=self.folder, cores=os.cpu_count(), smtp=self.smtp_port, imap=self.imap_port,
-                                pop3=self.pop3_port, lmtp=self.lmtp_port))
+                                pop3=self.pop3_port, lmtp=self.lmtp_port, imaps=self.imaps_port))
 
     def create(self):
         for name in ("mail", "dovecot", "postfix", "postfix/conf", "postfix/queue", "postfix/data"):
@@ -161,6 +167,8 @@ class Peers:
         # In the clear: Trivet keeps what it has verified, so no side pays for hashes in a round.
         with open(f"{self.folder}/passwd", "w", encoding="ascii") as f:
             f.writelines(f"user{n}:{{PLAIN}}{self.password}\n" for n in range(1, self.users + 1))
+        make_ca(self.folder)
+        make_certificate(self.folder, self.host, self.domain)
         self.write("dovecot.conf", DOVECOT)
         self.write("postfix/conf/main.cf", MAIN_CF)
         self.write("postfix/conf/master.cf", MASTER_CF)

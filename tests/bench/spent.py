@@ -2,7 +2,12 @@
 """What a server's processes spent: CPU, memory, and what they wrote to the disk."""
 
 import os
+import sys
 import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "harness"))
+
+from sites import title_of
 
 TICK = os.sysconf("SC_CLK_TCK")
 QUIET_MS, PATIENCE_SECONDS = 1.0, 30
@@ -16,10 +21,12 @@ def process_cpu_ms(pid):
 class Cpu:
     """What a server's processes have spent: of the living in nanoseconds, of the dead as their parents were told."""
 
-    def __init__(self, server):
+    def __init__(self, server, without=""):
         self.living, self.dead = {}, 0
         for pid in server.processes():
             try:
+                if without and without in title_of(pid):
+                    continue
                 self.living[pid] = process_cpu_ms(pid)
                 with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as f:
                     fields = f.read().rpartition(")")[2].split()

@@ -120,3 +120,12 @@ def test_the_benchmark_of_the_store_runs():
     assert done.returncode == 0, done.stdout + done.stderr
     equal(len(re.findall("us CPU each", done.stdout)), 9)
     equal(len(re.findall("octets a message|for a second of CPU", done.stdout)), 2)
+
+
+@seconds(240)
+def test_the_benchmark_of_imap_runs():
+    run_program("make", "-s", "tests/bench/load", cwd=build_dir(), timeout=100)
+    done = run_program(f"{TOP}/tests/bench/imap", "--smoke", text=True, timeout=200)
+    assert done.returncode == 0, done.stdout + done.stderr
+    equal(len(re.findall(" CPU a ", done.stdout)), 10)
+    equal(len(re.findall(" wanted", done.stdout)), 2)

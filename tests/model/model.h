@@ -124,7 +124,9 @@ struct message_state {
 	uint32_t trace;		/* delivered as; 0: it was not */
 	bool fresh;		/* came in this batch: no view has it */
 	bool any_words;		/* letters of another mailbox: nobody can say what they mean here */
-	bool touched;		/* its flags changed in this batch */
+	bool touched;		/* its flags changed in this batch; before that they were: */
+	uint32_t flags_before;
+	uint32_t words_before;
 };
 
 struct folder_state {

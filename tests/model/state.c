@@ -300,12 +300,31 @@ is_listed(const struct answer *a, uint32_t uid)
 	return false;
 }
 
+static void
+touch(struct message_state *m)
+{
+	if (!m->touched) {
+		m->flags_before = m->flags;
+		m->words_before = m->words;
+	}
+	m->touched = true;
+}
+
+/* RFC 7162 3.1.12: did nothing change of what is to be changed? */
+static bool
+is_beside(const struct message_state *m, const struct op *op)
+{
+	return op->how != FLAGS_REPLACE && ((m->flags ^ m->flags_before) & op->flags) == 0 &&
+	    ((m->words ^ m->words_before) & op->words) == 0;
+}
+
 static bool
 do_store(struct state *s, const struct op *op, const struct answer *a)
 {
 	struct folder_state *f = state_by_id(s, op->id);
 	struct message_state *m;
 	uint32_t flags, set;
+	bool listed;
 
 	if (f == NULL || !agrees(a, STORE_OK))
 		return f == NULL && agrees(a, STORE_GONE);
@@ -313,16 +332,18 @@ do_store(struct state *s, const struct op *op, const struct answer *a)
 		m = find_uid(f, op->uids[i]);
 		if (m == NULL)
 			continue;
-		/* RFC 7162 3.1.3: those that changed since this batch began. */
-		if (op->unchanged_since != 0 && !a->killed && is_listed(a, m->uid) != m->touched)
+		/* RFC 7162 3.1.3: those that changed since this batch began; where it is beside the matter they need not be told. */
+		listed = a->killed ? m->touched && !is_beside(m, op) : is_listed(a, m->uid);
+		if (op->unchanged_since != 0 && (listed ? !m->touched : m->touched && !is_beside(m, op)))
 			return false;
-		if (op->unchanged_since != 0 && m->touched)
+		if (op->unchanged_since != 0 && listed)
 			continue;
 		flags = op->how == FLAGS_ADD ? m->flags | op->flags : op->how == FLAGS_REMOVE ?
 		    m->flags & ~op->flags : op->flags;
 		set = op->how == FLAGS_ADD ? m->words | op->words : op->how == FLAGS_REMOVE ?
 		    m->words & ~op->words : op->words;
-		m->touched |= flags != m->flags || set != m->words;
+		if (flags != m->flags || set != m->words)
+			touch(m);	/* before it is another */
 		m->flags = flags;
 		m->words = set;
 	}
@@ -400,9 +421,9 @@ do_outside(struct state *s, const struct op *op, const struct answer *a)
 		return;
 	from = *m;
 	if (op->kind == OUT_FLAGS || op->kind == OUT_RENAME) {
+		touch(m);
 		m->flags = (m->flags | a->flags_on) & ~a->flags_off;
 		m->words = (m->words | a->words_on) & ~a->words_off;
-		m->touched = true;
 	}
 	if (op->kind == OUT_REMOVE || op->kind == OUT_CARRY)
 		remove_message(f, m);

@@ -16,6 +16,7 @@ struct answer {
 	const uint32_t *uids;
 	size_t count;
 	size_t next;
+	uint32_t seq;		/* told last */
 	/* THREAD; the siblings that are next, one for each level above, stand in work.found. */
 	struct thread_list threads;
 	uint32_t node;		/* the message to tell next; THREAD_NONE: a sibling's turn */
@@ -295,10 +296,10 @@ put_found(struct session *s)
 	for (; answer->next < answer->count; answer->next++) {
 		uint32_t number = answer->uids[answer->next];
 
-		if (session_must_wait(s))
+		if (answer->next % NUMBERS_PER_LOOK == 0 && session_must_wait(s))
 			return WAIT;
 		if (!s->req.by_uid)
-			number = mailbox_seq_of_uid(s->mailbox, number);
+			number = answer->seq = seq_of_uid_near(s->mailbox, number, answer->seq + 1);
 		if (number == 0)
 			continue;
 		buf_put_c(out, ' ');

@@ -14,6 +14,7 @@ struct esearch {
 	size_t count;
 	size_t next, end;		/* of them, those that the set under way is still to have */
 	bool begun;			/* it has some */
+	uint32_t seq;			/* looked up last */
 };
 
 static enum next put_set(struct session *);
@@ -191,15 +192,27 @@ esearch_answer(struct session *s, unsigned results, const uint32_t *uids, size_t
 	return GO;
 }
 
+static uint32_t
+next_number(struct session *s, struct esearch *e)
+{
+	const uint32_t uid = e->uids[e->next];
+
+	if (s->req.by_uid)
+		return uid;
+	e->seq = seq_of_uid_near(s->mailbox, uid, e->seq + 1);
+	return e->seq;
+}
+
 /* RFC 5267 3.2: a range goes up, whatever the order of the whole. */
 static void
 put_range(struct session *s, struct esearch *e)
 {
-	const uint32_t first = number_of(s, e->uids[e->next++]);
+	const uint32_t first = next_number(s, e);
 	uint32_t last = first;
 	struct buf *out = out_of(s);
 
-	while (e->next < e->end && number_of(s, e->uids[e->next]) == last + 1) {
+	e->next++;
+	while (e->next < e->end && next_number(s, e) == last + 1) {
 		e->next++;
 		last++;
 	}

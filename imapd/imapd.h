@@ -24,6 +24,7 @@ enum {
 	BODY_SLICE = 64 * 1024,		/* octets of a body read at once */
 	PROGRESS_MS = 10 * 1000,	/* a long command tells how far it is this often */
 	IDLE_PROOF_MS = 120 * 1000,	/* IDLE: a sign of life this often */
+	NUMBERS_PER_LOOK = 64,		/* of a long answer, between looks at the clock */
 	CONTINUATION_MAX = 12288 + 2,	/* a line of SASL or IDLE, octets */
 	SAVED_RANGES_MAX = 50000,	/* in "$": as many as 100,000 messages need, eight octets each */
 };
@@ -302,6 +303,9 @@ enum next sync_put_vanished(struct session *, const struct uid_set *, size_t *at
 void sync_put_keywords(struct session *);
 /* The same if there are keywords that were not told yet. */
 void sync_put_new_keywords(struct session *);
+
+/* mailbox_seq_of_uid, where it is probably `guess`. */
+uint32_t seq_of_uid_near(const struct mailbox *, uint32_t uid, uint32_t guess);
 
 /* Messages of a sequence set, one after the other, as this session's view has them. */
 struct walk {

@@ -290,6 +290,15 @@ sync_put_new_keywords(struct session *s)
 
 /* ---- sets ---- */
 
+uint32_t
+seq_of_uid_near(const struct mailbox *mailbox, uint32_t uid, uint32_t guess)
+{
+	struct message message;
+
+	return mailbox_message(mailbox, guess, &message) && message.uid == uid ? guess :
+	    mailbox_seq_of_uid(mailbox, uid);
+}
+
 static uint32_t
 largest_uid(const struct mailbox *mailbox)
 {

@@ -11,6 +11,7 @@ void
 digest_free(struct digest *d)
 {
 	buf_free(&d->header);
+	buf_free(&d->brief);
 	buf_free(&d->body);
 }
 
@@ -25,6 +26,13 @@ is_address_field(struct str name)
 		if (str_eq_nocase(name, str_of(names[i])))
 			return true;
 	return false;
+}
+
+bool
+digest_is_brief(struct str name)
+{
+	return is_address_field(name) || str_eq_nocase(name, STR("subject")) ||
+	    str_eq_nocase(name, STR("message-id"));
 }
 
 /*
@@ -160,15 +168,18 @@ bool
 digest_make(struct digest *out, struct str message)
 {
 	struct header_walk walk = header_walk(str_sub(message, 0, header_end(message)));
-	struct header_parts h = { 0 };
+	struct header_parts h = { 0 }, brief = { 0 };
 	struct header_field field;
 	struct reading *reading;
 	bool whole = true;
 
 	buf_clear(&out->header);
+	buf_clear(&out->brief);
 	buf_clear(&out->body);
 	while (whole && header_next(&walk, &field)) {
 		put_field(&h, &field);
+		if (digest_is_brief(field.name) && brief.lines.n <= DIGEST_BRIEF_MAX)
+			put_field(&brief, &field);
 		whole = !is_too_long(&h, out);
 	}
 	if (whole) {
@@ -176,9 +187,14 @@ digest_make(struct digest *out, struct str message)
 		whole = read_all(&h, out, reading);
 		reading_free(reading);
 	}
-	if (whole)
+	if (whole) {
 		put_header(&out->header, &h);
+		put_header(&out->brief, &brief);
+	}
+	if (out->brief.n > DIGEST_BRIEF_MAX)
+		buf_clear(&out->brief);
 	header_parts_free(&h);
+	header_parts_free(&brief);
 	return whole;
 }
 

@@ -18,12 +18,17 @@
 enum {
 	DIGEST_BYTES_MAX = 1 << 20,	/* of either record; a message with more text has no digest */
 	DIGEST_BREAK = 0xFF,		/* in no UTF-8, so no match lies across it */
+	DIGEST_BRIEF_MAX = 4096,	/* of a brief record; it is empty where it would have more */
 };
 
 struct digest {
 	struct buf header;
+	struct buf brief;	/* a header record of the fields that are most asked for, and no parts */
 	struct buf body;
 };
+
+/* Is the field in brief records? */
+bool digest_is_brief(struct str name);
 
 void digest_free(struct digest *);
 #define scoped_digest __attribute__((cleanup(digest_free))) struct digest

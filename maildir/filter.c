@@ -50,11 +50,12 @@ struct filter {
 
 	struct place_in_db *places;	/* by uid */
 	size_t place_count, place_room;
+	bool places_are_mixed;	/* not by uid yet */
 	struct block *blocks;
 	size_t block_count, block_room;
 
 	size_t at;		/* the message in hand */
-	struct scan headers, bodies;
+	struct scan headers, briefs, bodies;
 };
 
 static bool load(struct filter *);
@@ -79,6 +80,7 @@ filter_new(struct mailbox *m, const struct filter_text *texts, size_t count)
 	f->text_count = count < FILTER_TEXTS_MAX ? count : FILTER_TEXTS_MAX;
 	f->version = -1;
 	f->headers.query = S_HEADER_SCAN;
+	f->briefs.query = S_BRIEF_SCAN;
 	f->bodies.query = S_BODY_SCAN;
 	return f;
 }
@@ -89,6 +91,7 @@ forget(struct filter *f)
 	for (size_t i = 0; i < f->block_count; i++)
 		free(f->blocks[i].verdicts);
 	f->block_count = f->place_count = f->at = 0;
+	f->places_are_mixed = false;
 }
 
 void
@@ -149,6 +152,7 @@ void
 filter_end(struct filter *f)
 {
 	end_scan(f, &f->headers);
+	end_scan(f, &f->briefs);
 	end_scan(f, &f->bodies);
 	search_db_finish(f->db, true);
 }
@@ -160,6 +164,8 @@ add_place(struct filter *f, struct place_in_db place)
 		f->place_room = f->place_room * 2 + GRAMS_BLOCK;
 		f->places = xrealloc(f->places, f->place_room * sizeof(*f->places));
 	}
+	if (f->place_count > 0 && place.uid < f->places[f->place_count - 1].uid)
+		f->places_are_mixed = true;
 	f->places[f->place_count++] = place;
 }
 
@@ -212,7 +218,7 @@ load(struct filter *f)
 	while (search_db_row(f->db, q))
 		add_place(f, (struct place_in_db){ .uid = key_uid(sqlite3_column_int64(q, 0)),
 		    .sent_day = sqlite3_column_int(q, 1), .member = IN_TAIL });
-	if (f->place_count > 1)
+	if (f->places_are_mixed)
 		qsort(f->places, f->place_count, sizeof(*f->places), by_uid);
 	return search_db_end(f->db, q);
 }
@@ -414,17 +420,29 @@ read_record(struct filter *f, struct scan *scan, struct str *out)
 	return true;
 }
 
-bool
-filter_header(struct filter *f, struct digest_header *out)
+static bool
+read_lines(struct filter *f, struct scan *scan, struct digest_header *out)
 {
 	struct str record;
 
-	if (!read_record(f, &f->headers, &record))
+	if (!read_record(f, scan, &record))
 		return false;
 	if (digest_read_header(record, out))
 		return true;
 	search_db_distrust(f->db);
 	return false;
+}
+
+bool
+filter_header(struct filter *f, struct digest_header *out)
+{
+	return read_lines(f, &f->headers, out);
+}
+
+bool
+filter_brief(struct filter *f, struct digest_header *out)
+{
+	return read_lines(f, &f->briefs, out);
 }
 
 bool

@@ -43,6 +43,8 @@ int32_t filter_sent_day(const struct filter *);
 enum filter_says filter_ask(struct filter *, size_t text);
 /* Its records (digest.h); views until the next call of a filter function. False: to be read from the file. */
 must_check bool filter_header(struct filter *, struct digest_header *out);
+/* The same of the fields that digest_is_brief says are in there. */
+must_check bool filter_brief(struct filter *, struct digest_header *out);
 must_check bool filter_body(struct filter *, struct str *out);
 
 /* The index failed since it was opened: what could not be read of it may be there all the same. */

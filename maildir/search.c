@@ -17,10 +17,14 @@
 
 enum {
 	SLICE_MS = 10,
-	ROWS_PER_LOOK = 256,	/* messages that needed no reading, between looks at the clock */
+	WORK_PER_LOOK = 256,	/* between looks at the clock: messages, each with what was looked through of it */
+	BYTES_OF_WORK = 64,	/* looked through for one text: one more */
 	WANTS_IDS = WANTS_EMAILID | WANTS_THREADID,
 	LOOK_BYTES_MAX = 16 << 20,	/* gone over in a message's folded text for all keys at once */
 };
+
+/* Of a header, as search.db has it. */
+enum lines { LINES_NONE, LINES_BRIEF, LINES_ALL };
 
 struct search {
 	struct mailbox *mailbox;
@@ -31,7 +35,7 @@ struct search {
 	struct match_key **asking;	/* room for the keys of one field */
 	struct filter *filter;		/* NULL: search.db has nothing of this mailbox */
 	bool filter_is_open;		/* in this slice */
-	bool has_looked;		/* into texts of the message in hand */
+	size_t work;			/* since the clock was looked at */
 	uint32_t next_uid;		/* the first one, in its direction, that was not looked at */
 
 	/* Of the message in hand, where a slice ended within it. */
@@ -69,6 +73,8 @@ search_new(struct mailbox *mailbox, const struct search_key *key,
 		s->next_uid = extent->above + 1;
 	search_tree_init(&s->tree, s->arena, mailbox, key);
 	s->tree.now = extent->now;
+	for (size_t i = 0; i < s->tree.fields.count; i++)
+		s->tree.fields.nodes[i]->is_brief = digest_is_brief(s->tree.fields.nodes[i]->name);
 	s->asking = arena_array(s->arena, struct match_key *, s->tree.fields.count);
 	s->filter = make_filter(s);
 	return s;
@@ -107,7 +113,6 @@ examine(struct search *s, int64_t until, enum answer *answer)
 		close_body(s);
 	if (s->reading == NULL) {
 		search_tree_forget(&s->tree);
-		s->has_looked = false;
 		*answer = search_tree_answer(&s->tree);
 		if (*answer == MAYBE && (s->tree.wants & WANTS_SAVED) != 0)
 			r = read_saved(s, answer);
@@ -159,7 +164,7 @@ static enum store_result
 go_on(struct search *s, int64_t until, struct buf *found, bool *done)
 {
 	const struct message *m = &s->tree.message;
-	uint32_t seq = next_seq(s), rows = 0;
+	uint32_t seq = next_seq(s);
 
 	for (; mailbox_message(s->mailbox, seq, &s->tree.message) && m->uid > s->extent.above;
 	    seq += s->extent.backwards ? -1u : 1) {
@@ -172,8 +177,9 @@ go_on(struct search *s, int64_t until, struct buf *found, bool *done)
 			return STORE_OK;
 		if (!leave_message(s, answer, found))
 			break;
-		if (s->tree.has_read == READ_ROW && !s->has_looked && ++rows % ROWS_PER_LOOK != 0)
+		if (++s->work < WORK_PER_LOOK)
 			continue;
+		s->work = 0;
 		if (clock_monotonic_ms() >= until)
 			return STORE_OK;
 	}
@@ -269,12 +275,51 @@ is_long_work(const struct node_list *texts, size_t bytes)
 	return bytes > LOOK_BYTES_MAX / (texts->count + 1);
 }
 
+/* What of the header the texts that are not decided about have to be looked for in. */
+static enum lines
+lines_wanted(const struct search *s)
+{
+	enum lines wanted = LINES_NONE;
+
+	for (size_t i = 0; i < s->tree.all_texts.count; i++) {
+		const struct search_node *node = s->tree.all_texts.nodes[i];
+
+		if (node->text.found || node->text.absent || node->key->kind == SEARCH_BODY)
+			continue;
+		if (!node->is_brief)
+			return LINES_ALL;
+		wanted = LINES_BRIEF;
+	}
+	return wanted;
+}
+
+/* False: they are not known, or it would be long work. */
+static bool
+look_at_header(struct search *s)
+{
+	const struct node_list *nodes = &s->tree.all_texts;
+	const enum lines wanted = lines_wanted(s);
+	struct digest_header header;
+	size_t bytes;
+
+	if (wanted == LINES_NONE)
+		return true;
+	if ((wanted != LINES_BRIEF || !filter_brief(s->filter, &header)) &&
+	    !filter_header(s->filter, &header))
+		return false;
+	bytes = header.lines.n + header.parts.n;
+	if (is_long_work(nodes, bytes))
+		return false;
+	s->work += bytes / BYTES_OF_WORK * nodes->count;
+	look_at_lines(s, &header);
+	return true;
+}
+
 /* MAYBE: the message has to be read. */
 static enum answer
 look_up(struct search *s)
 {
 	const struct node_list *nodes = &s->tree.all_texts;
-	struct digest_header header;
 	enum answer answer;
 	struct str body;
 
@@ -289,15 +334,13 @@ look_up(struct search *s)
 		nodes->texts[i]->absent = says == FILTER_ABSENT;
 	}
 	answer = search_tree_answer(&s->tree);
-	if (answer != MAYBE || !filter_header(s->filter, &header) ||
-	    is_long_work(nodes, header.lines.n + header.parts.n))
+	if (answer != MAYBE || !look_at_header(s))
 		return answer;
-	s->has_looked = true;
-	look_at_lines(s, &header);
 	answer = search_tree_answer(&s->tree);
 	if (answer != MAYBE || !filter_body(s->filter, &body) ||
 	    is_long_work(&s->tree.body_texts, body.n))
 		return answer;
+	s->work += body.n / BYTES_OF_WORK * s->tree.body_texts.count;
 	look_at_bodies(s, body);
 	s->tree.has_read = READ_ALL;
 	return search_tree_answer(&s->tree);
@@ -376,6 +419,7 @@ read_header(struct search *s, enum answer *out)
 	struct header_walk walk;
 	struct header_field field;
 
+	s->work = WORK_PER_LOOK;
 	if (r != STORE_OK)
 		return r;
 	walk = header_walk(texts[TEXT_HEADER]);
@@ -422,7 +466,7 @@ read_ids(struct search *s, enum answer *out, bool *over)
 	bool done;
 	enum store_result r = message_facts(s->mailbox, s->tree.message.uid, which, 0, facts, &done);
 
-	s->has_looked = true;
+	s->work = WORK_PER_LOOK;
 	if (r != STORE_OK)
 		return r;
 	*over = !done;
@@ -496,6 +540,7 @@ read_body(struct search *s, int64_t until)
 {
 	enum answer now = MAYBE;
 
+	s->work = WORK_PER_LOOK;
 	while (now == MAYBE) {
 		if (look_at_piece(s) || s->tree.has_read == READ_ALL)
 			now = search_tree_answer(&s->tree);

@@ -111,7 +111,7 @@ static bool
 put_message(struct build *b, uint32_t uid, struct str message, int64_t internal_date)
 {
 	const int64_t key = message_key(b->box.number, uid);
-	scoped_digest digest = { BUF_INIT, BUF_INIT };
+	scoped_digest digest = { BUF_INIT, BUF_INIT, BUF_INIT };
 	scoped_buf record = BUF_INIT;
 	struct sorting sorting;
 	const bool whole = digest_make(&digest, message);
@@ -123,6 +123,8 @@ put_message(struct build *b, uint32_t uid, struct str message, int64_t internal_
 	return search_db_do(b->db, S_MESSAGE_ADD, BIND(V(key),
 	    V((int64_t)(whole ? BLOCK_NONE : BLOCK_NEVER)), V((int64_t)sorting.sent_day), V(buf_str(&record)))) &&
 	    (!whole || (search_db_do(b->db, S_HEADER_ADD, BIND(V(key), V(buf_str(&digest.header)))) &&
+	    (digest.brief.n == 0 ||
+	    search_db_do(b->db, S_BRIEF_ADD, BIND(V(key), V(buf_str(&digest.brief))))) &&
 	    search_db_do(b->db, S_BODY_ADD, BIND(V(key), V(buf_str(&digest.body))))));
 }
 
@@ -213,6 +215,7 @@ drop_message(struct build *b, int64_t key)
 	b->box.held -= b->box.held > 0;
 	return search_db_do(b->db, S_MESSAGE_DROP, BIND(V(key))) &&
 	    search_db_do(b->db, S_HEADER_DROP, BIND(V(key))) &&
+	    search_db_do(b->db, S_BRIEF_DROP, BIND(V(key))) &&
 	    search_db_do(b->db, S_BODY_DROP, BIND(V(key)));
 }
 

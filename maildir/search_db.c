@@ -18,8 +18,8 @@ static const char *const files[] = { "search.db", "search.db-wal", "search.db-sh
 static unsigned last_generation;
 
 /*
- * messages is narrow, as an order is made of all its rows at once; header and body are apart because FROM and
- * its kind need only the one.
+ * messages is narrow, as an order is made of all its rows at once; header and body are apart because a header's
+ * field needs only the one, and FROM and its kind only a few lines of that.
  */
 static const char schema[] =
 	"CREATE TABLE boxes (number INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB NOT NULL UNIQUE,"
@@ -28,12 +28,13 @@ static const char schema[] =
 	" sent_day INTEGER NOT NULL, sorting BLOB NOT NULL) STRICT;"
 	"CREATE INDEX tail ON messages (key) WHERE block = 0;"
 	"CREATE TABLE headers (key INTEGER PRIMARY KEY, record BLOB NOT NULL) STRICT;"
+	"CREATE TABLE briefs (key INTEGER PRIMARY KEY, record BLOB NOT NULL) STRICT;"
 	"CREATE TABLE bodies (key INTEGER PRIMARY KEY, record BLOB NOT NULL) STRICT;"
 	"CREATE TABLE blocks (number INTEGER PRIMARY KEY AUTOINCREMENT, box INTEGER NOT NULL,"
 	" members BLOB NOT NULL) STRICT;"
 	"CREATE INDEX blocks_box ON blocks (box, number);"
 	"CREATE TABLE grams (key INTEGER PRIMARY KEY, row BLOB NOT NULL) STRICT;"
-	"PRAGMA user_version = 2;";
+	"PRAGMA user_version = 3;";
 
 static const char *const queries[] = {
 	[S_READ] = "BEGIN",
@@ -60,6 +61,10 @@ static const char *const queries[] = {
 	[S_HEADER_SCAN] = "SELECT key, record FROM headers WHERE key BETWEEN ? AND ? ORDER BY key",
 	[S_HEADER_DROP] = "DELETE FROM headers WHERE key = ?",
 	[S_HEADERS_CLEAR] = "DELETE FROM headers WHERE key BETWEEN ? AND ?",
+	[S_BRIEF_ADD] = "INSERT OR REPLACE INTO briefs (key, record) VALUES (?, ?)",
+	[S_BRIEF_SCAN] = "SELECT key, record FROM briefs WHERE key BETWEEN ? AND ? ORDER BY key",
+	[S_BRIEF_DROP] = "DELETE FROM briefs WHERE key = ?",
+	[S_BRIEFS_CLEAR] = "DELETE FROM briefs WHERE key BETWEEN ? AND ?",
 	[S_BODY_ADD] = "INSERT OR REPLACE INTO bodies (key, record) VALUES (?, ?)",
 	[S_BODY_GET] = "SELECT record FROM bodies WHERE key = ?",
 	[S_BODY_SCAN] = "SELECT key, record FROM bodies WHERE key BETWEEN ? AND ? ORDER BY key",
@@ -419,6 +424,7 @@ clear_messages(struct search_db *db, const struct search_box *box, bool *more)
 	return search_db_end(db, q) && (count == 0 ||
 	    (search_db_do(db, S_MESSAGES_CLEAR, BIND(V(first), V(last))) &&
 	    search_db_do(db, S_HEADERS_CLEAR, BIND(V(first), V(last))) &&
+	    search_db_do(db, S_BRIEFS_CLEAR, BIND(V(first), V(last))) &&
 	    search_db_do(db, S_BODIES_CLEAR, BIND(V(first), V(last)))));
 }
 

@@ -18,6 +18,7 @@ struct search_node {
 	bool is_always;		/* the empty text: in every text there is */
 	bool is_never;		/* a text that is not UTF-8: in no text */
 	struct str name;	/* HEADER: the field's, folded */
+	bool is_brief;		/* HEADER: that field is in brief records (digest.h) */
 	uint64_t keyword;	/* its bit; 0: unknown in this mailbox */
 };
 

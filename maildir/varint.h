@@ -23,7 +23,8 @@ varint_take(struct str *rest, uint64_t *out)
 
 		n |= (uint64_t)(c & 0x7F) << (7 * i);
 		if (c < 0x80) {
-			*rest = str_from(*rest, i + 1);
+			rest->p += i + 1;
+			rest->n -= i + 1;
 			*out = n;
 			return true;
 		}

@@ -45,9 +45,9 @@ $config['max_message_size'] = '50M';	// message_size_limit; PHP has limits of it
 $config['flag_for_deletion'] = false;
 $config['skip_deleted'] = true;
 
-// No caches: the server sorts, threads and searches from its own index, faster than Roundcube's database tells what
-// it kept. 'db' for imap_cache is worth trying only where Roundcube runs far away from the server; messages_cache
-// besides needs CONDSTORE and QRESYNC.
+// No caches: the server sorts, threads and searches from its own index, and on one machine asking it is cheap. Where
+// Roundcube runs far away from the server, 'db' for imap_cache (lists and threads) and true for messages_cache (headers
+// and flags, kept up by QRESYNC) are worth trying; both work.
 $config['imap_cache'] = null;
 $config['messages_cache'] = false;
 

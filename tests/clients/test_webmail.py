@@ -132,11 +132,11 @@ class Desk:
 
 
 @contextlib.contextmanager
-def at_the_desk(site, folder, log_in=True):
+def at_the_desk(site, folder, log_in=True, settings=""):
     """Nothing but what went wrong on purpose may be refused by the server, or be an error to Roundcube."""
     user = next(users)
     refusals = Refusals(site)
-    with Webmail(site, folder) as webmail, Browser(f"{folder}/browser") as browser:
+    with Webmail(site, folder, settings) as webmail, Browser(f"{folder}/browser") as browser:
         desk = Desk(webmail, browser, site, user)
         try:
             if log_in:
@@ -260,6 +260,35 @@ def reply(site, user, number, parents):
     more = {"References": references} if parents else {}
     drop(site, user, message(subject=subject, message_id=f"<plan{number}@x.test>", **more))
     wait_until("it is there", lambda: with_subject(site, user, subject))
+
+
+@only_long
+@seconds(180)
+def test_the_webmail_with_its_caches_on_shows_what_other_programs_did_meanwhile(site, folder):
+    """Roundcube keeps flags and headers, and asks by QRESYNC what changed (RFC 7162)."""
+    settings = "$config['imap_cache'] = 'db';\n$config['messages_cache'] = true;"
+    with at_the_desk(site, folder, settings=settings) as desk:
+        b, names = desk.browser, [f"m{n}" for n in range(1, 9)]
+        for name in names:
+            drop(site, desk.user, message(subject=name))
+        desk.open_box("INBOX")
+        desk.options(sort_col="arrival", sort_ord="ASC", mode="list")
+        desk.wait_for_rows(names)
+        desk.open_box("INBOX")
+        desk.wait_for_rows(names)
+        c = imap(site, desk.user, select="INBOX")
+        ok(c.store("2", "+FLAGS", "(\\Flagged)"))
+        ok(c.store("3,5", "+FLAGS", "(\\Deleted)"))
+        ok(c.expunge())
+        ok(c.append("INBOX", None, None, message(subject="m9")))
+        ok(c.store("1", "+FLAGS", "(\\Seen)"))
+        c.logout()
+        desk.open_box("INBOX")
+        desk.wait_for_rows([n for n in names if n not in ("m3", "m5")] + ["m9"])
+        equal(b.texts("#messagelist tr.message.flagged span.subject a"), ["m2"], "what is flagged")
+        equal("m1" in b.texts("#messagelist tr.message.unread span.subject a"), False, "m1 is shown as unread")
+        told = desk.webmail.log("imap.log")
+        equal("ENABLE QRESYNC" in told and "VANISHED" in told, True, "it asked by QRESYNC")
 
 
 # ---- reading ----
@@ -457,6 +486,9 @@ def test_folders_are_made_renamed_subscribed_and_deleted_in_the_webmail(site, fo
         for name in (f"{new}/&xUg-", new):
             desk.go("_task=settings&_action=folders")
             b.run("rcmail.subscription_list.select(arguments[0])", name)
+            b.frame("#preferences-frame")
+            b.see("input[name=_name]")
+            b.frame()
             desk.tool("delete")
             desk.confirm()
             b.see("#messagestack", "deleted")

@@ -33,7 +33,9 @@ def example(name, changes):
 
 
 class Webmail:
-    def __init__(self, site, folder):
+    """settings: lines of PHP behind those of trivet.inc.php."""
+
+    def __init__(self, site, folder, settings=""):
         for path in (FPM, NGINX, f"{ROUNDCUBE}/index.php"):
             if not os.path.exists(path):
                 skip(f"{path} is not installed (contrib/packages.long)")
@@ -42,6 +44,7 @@ class Webmail:
         self.url = f"https://localhost:{self.port}/"
         self.user = "www-data" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
         self.children = []
+        self.settings = settings
         for name in ("config", "data", "temp", "logs", "nginx"):
             os.makedirs(f"{self.folder}/{name}")
 
@@ -123,6 +126,7 @@ $config['log_dir'] = '{self.folder}/logs/';
 $config['imap_debug'] = true;
 $config['enable_spellcheck'] = false;
 include('{self.folder}/config/trivet.inc.php');
+{self.settings}
 """)
 
     def make_database(self):

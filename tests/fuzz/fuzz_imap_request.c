@@ -151,14 +151,17 @@ look_at_append(struct request *req, struct str rest, struct arena *arena)
 
 	while (str_cut(&rest, '\n', &line)) {
 		struct lexer next = lexer_of(arena, line), end = lexer_of(arena, line);
-		bool in_utf8 = req->append.in_utf8;
+		struct append_arguments before = req->append;
 
-		must(!in_utf8 || req->append.binary, "what is in UTF8 () is a literal8");
+		must(!before.in_utf8 || before.binary, "what is in UTF8 () is a literal8");
 		if (parse_append_end(&end, req) == PARSED)
 			return;
 		must(end.why != NULL, "BAD has a reason");
-		if (parse_append_next(&next, req) != PARSED)
-			must(next.why != NULL, "BAD has a reason");
+		if (parse_append_next(&next, req) == PARSED)
+			continue;
+		must(next.why != NULL, "BAD has a reason");
+		/* What BAD leaves means nothing: this was a line of the message. */
+		req->append = before;
 	}
 }
 

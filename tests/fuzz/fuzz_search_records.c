@@ -102,12 +102,25 @@ check_grams(struct str texts)
 	grams_free(grams);
 }
 
+/* Of its fields a brief record says what the whole one does. */
+static void
+check_brief(const struct digest_header *header, const struct digest_header *brief, struct str name,
+    struct str value)
+{
+	scoped_buf folded = BUF_INIT;
+
+	must(digest_field_has(brief, name, STR_EMPTY), "the field is there too");
+	match_fold_text(&folded, str_sub(value, value.n / 2, 3));
+	must(digest_field_has(header, name, buf_str(&folded)) ==
+	    digest_field_has(brief, name, buf_str(&folded)), "one answer");
+}
+
 static void
 check_message(struct str message)
 {
-	scoped_digest digest = { BUF_INIT, BUF_INIT };
+	scoped_digest digest = { BUF_INIT, BUF_INIT, BUF_INIT };
 	scoped_buf record = BUF_INIT;
-	struct digest_header header;
+	struct digest_header header, brief;
 	struct header_walk walk = header_walk(str_sub(message, 0, header_end(message)));
 	struct header_field field;
 	struct sorting sorting;
@@ -117,11 +130,16 @@ check_message(struct str message)
 	if (!digest_make(&digest, message))
 		return;
 	must(digest_read_header(buf_str(&digest.header), &header), "what is made can be read");
+	must(digest.brief.n <= DIGEST_BRIEF_MAX, "brief");
+	must(digest.brief.n == 0 || digest_read_header(buf_str(&digest.brief), &brief),
+	    "what is made can be read");
 	while (header_next(&walk, &field)) {
 		scoped_buf name = BUF_INIT;
 
 		match_fold_text(&name, field.name);
 		must(digest_field_has(&header, buf_str(&name), STR_EMPTY), "the field is there");
+		if (digest.brief.n > 0 && digest_is_brief(field.name))
+			check_brief(&header, &brief, buf_str(&name), field.value);
 	}
 	check_grams(header.lines);
 	check_grams(buf_str(&digest.body));

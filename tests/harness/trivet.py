@@ -311,13 +311,14 @@ def message_files(site, user):
 
 
 def fetch_all(site, user=1, mailbox="INBOX"):
-    """The octets of every message of a mailbox, by IMAP."""
+    """The octets of every message of a mailbox, by IMAP. Somebody may take some away meanwhile: then once more."""
     c = imap(site, user)
     try:
-        count = int(ok(c.select(mailbox, readonly=True))[0])
-        if not count:
-            return []
-        return [part[1] for part in ok(c.fetch("1:*", "(BODY.PEEK[])")) if isinstance(part, tuple)]
+        while int(ok(c.select(mailbox, readonly=True))[0]):
+            answer = c.fetch("1:*", "(BODY.PEEK[])")
+            if answer[0] == "OK" or b"[EXPUNGEISSUED]" not in answer[1][0]:
+                return [part[1] for part in ok(answer) if isinstance(part, tuple)]
+        return []
     finally:
         c.logout()
 

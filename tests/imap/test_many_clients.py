@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: ISC
 """Many clients of all kinds on one mailbox, and an oracle that knows what is true.
 
-A script at random, the same for each seed: STORE with and without conditions, APPEND, COPY, MOVE, EXPUNGE, deliveries by file, DELE by
+A script at random, the same for each seed: STORE with and without conditions, APPEND, COPY, MOVE, EXPUNGE, deliveries by file, flags in files' names, DELE by
 POP3, clients that lose their connection in the middle of an answer and come back; in the long run keepers that are killed with a
 STORE under way, and an index that is lost. After it, and now and then, every view is the truth; who comes back knows all
 that happened, and by QRESYNC is told of nothing else.
@@ -13,6 +13,7 @@ import glob
 import itertools
 import os
 import random
+import re
 import select
 import signal
 import time
@@ -26,6 +27,7 @@ SYSTEM = ("\\Seen", "\\Flagged", "\\Answered", "\\Draft")
 SHARED = SYSTEM + ("\\Deleted", "$Work", "Later")
 MOST = 60               # messages; above it more of them go than come
 TOLD_SECONDS = 10
+LETTERS = {"\\DRAFT": "D", "\\FLAGGED": "F", "\\ANSWERED": "R", "\\SEEN": "S", "\\DELETED": "T"}
 KINDS = {"plain": PLAIN, "condstore": CONDSTORE, "qresync": QRESYNC, "idle": CONDSTORE, "idleq": QRESYNC, "away": QRESYNC}
 users = itertools.count(1)
 
@@ -143,6 +145,23 @@ class Script:
             told = reader.ok("FETCH * (UID FLAGS)").items()
         equal(flags_of(told[b"FLAGS"]), upper(flags), "flags of the file's name")
         self.arrived({told[b"UID"]: upper(flags)})
+
+    def op_outside(self):
+        """Another program sets a flag in a file's name, once that says what the row does."""
+        chosen = self.some([u for u, flags in self.truth.flags.items() if "\\ANSWERED" not in flags] or [0], 1)[0]
+        if not chosen:
+            return
+        letters = "".join(sorted(LETTERS[f] for f in self.truth.flags[chosen] if f in LETTERS))
+        place = f"{self.site.maildir(f'user{self.user}')}/cur"
+
+        def name():
+            return next((n for n in os.listdir(place) if re.search(rf",U={chosen}:2,{letters}(?![DFPRST])", n)), None)
+        wait_until(f"the name of {chosen} has {letters}", name)
+        base, _, have = name().partition(":2,")
+        os.rename(f"{place}/{base}:2,{have}", f"{place}/{base}:2,{''.join(sorted(have + 'R'))}")
+        wait_until("the flag is seen", lambda: "\\ANSWERED" in self.read()[chosen])
+        self.truth.flags[chosen] |= {"\\ANSWERED"}
+        self.truth.touch([chosen], *self.changed([chosen]))
 
     def op_dele(self):
         """By POP3."""
@@ -572,7 +591,7 @@ class Script:
 
     def step(self):
         many = len(self.truth.flags) > MOST
-        ops = {"append": 3 if many else 8, "delivery": 0 if many else 2, "dele": 2, "store": 30, "read": 5, "expunge": 10 if many else 5,
+        ops = {"append": 3 if many else 8, "delivery": 0 if many else 2, "dele": 2, "outside": 1, "store": 30, "read": 5, "expunge": 10 if many else 5,
                "move": 6 if many else 2, "replace": 2, "copy": 2, "close": 1, "noop": 6, "changed": 5, "idle": 4, "leave": 5, "come": 8,
                "again": 2, "held": 3, "burst": 8}
         if not self.truth.flags:

@@ -229,6 +229,14 @@ filter_header(struct filter *f, struct digest_header *out)
 }
 
 bool
+filter_brief(struct filter *f, struct digest_header *out)
+{
+	(void)f;
+	(void)out;
+	return false;
+}
+
+bool
 filter_body(struct filter *f, struct str *out)
 {
 	(void)f;

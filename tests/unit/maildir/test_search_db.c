@@ -593,6 +593,8 @@ rows_that_make_no_sense_end_nothing(void **state)
 		"UPDATE grams SET row = x'41ff00'", "UPDATE grams SET row = x'41'",
 		"UPDATE headers SET record = x'ffffffffffffff7f'", "UPDATE headers SET record = x''",
 		"UPDATE headers SET record = x'050909090909'", "DELETE FROM headers", "DELETE FROM bodies",
+		"UPDATE briefs SET record = x'ffffffffffffff7f'", "UPDATE briefs SET record = x''",
+		"DELETE FROM briefs", "DROP TABLE briefs", "DELETE FROM headers; DELETE FROM briefs",
 		"UPDATE blocks SET members = x'0100'", "UPDATE messages SET sorting = x'00'",
 		"DELETE FROM boxes", "DROP TABLE grams", "UPDATE messages SET block = 77",
 	};
@@ -601,6 +603,7 @@ rows_that_make_no_sense_end_nothing(void **state)
 	fill(300);
 	for (size_t i = 0; i < countof(harm); i++) {
 		size_t before = count_found(SEARCH_BODY, "", "회의");
+		size_t subjects = count_found(SEARCH_HEADER, "Subject", "a");
 
 		build();
 		assert_int_equal(sqlite3_exec(search_db(site->account, true)->db, harm[i], NULL, NULL,
@@ -610,6 +613,34 @@ rows_that_make_no_sense_end_nothing(void **state)
 		build();
 		forget_db();
 		assert_int_equal(count_found(SEARCH_BODY, "", "회의"), before);
+		assert_int_equal(count_found(SEARCH_HEADER, "Subject", "a"), subjects);
+	}
+}
+
+/* What is read of the few lines is what is read of all; and without either. */
+static void
+a_brief_record_answers_as_the_header_does(void **state)
+{
+	static const char *const names[] = { "From", "TO", "cc", "Subject", "Message-ID" };
+	static const char *const texts[] = { "", "a", "e", "회의", "test", "example", "nothing at all" };
+	size_t counts[countof(names)][countof(texts)];
+
+	(void)state;
+	fill(300);
+	for (size_t round = 0; round < 3; round++) {
+		if (round > 0)
+			build();
+		if (round == 2)
+			assert_int_equal(sqlite3_exec(search_db(site->account, true)->db,
+			    "DELETE FROM briefs", NULL, NULL, NULL), SQLITE_OK);
+		for (size_t n = 0; n < countof(names); n++)
+			for (size_t t = 0; t < countof(texts); t++) {
+				const size_t count = count_found(SEARCH_HEADER, names[n], texts[t]);
+
+				if (round == 0)
+					counts[n][t] = count;
+				assert_int_equal(count, counts[n][t]);
+			}
 	}
 }
 
@@ -679,6 +710,7 @@ main(void)
 		TEST(a_deleted_mailbox_leaves_nothing),
 		TEST(size_does_not_matter),
 		TEST(rows_that_make_no_sense_end_nothing),
+		TEST(a_brief_record_answers_as_the_header_does),
 		TEST(order_is_the_same_from_headers_and_from_it),
 	};
 

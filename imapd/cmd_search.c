@@ -122,8 +122,8 @@ cmd_search(struct session *s)
 	const struct search_arguments *arguments = &s->req.search;
 	struct answer *answer = arena_one(s->arena, struct answer);
 
-	/* RFC 9755 3: no charset may be named then, where it must be only UTF-8. */
-	if (speaks_utf8(s) && arguments->charset.n > 0 &&
+	/* RFC 9755 3: no charset may be named then, where it must be only UTF-8. RFC 9051 6.4.4 has charsets. */
+	if ((s->enabled & ENABLED_UTF8) && arguments->charset.n > 0 &&
 	    (s->req.command == COMMAND_SEARCH || !str_eq(arguments->charset, STR("UTF-8"))))
 		return finish_bad(s, "After ENABLE UTF8=ACCEPT all texts are UTF-8");
 	if (!arguments->charset_known)

@@ -135,7 +135,7 @@ announced_by(struct str line)
 static size_t
 name_of_target(struct str input)
 {
-	struct str replace = STR(" REPLACE ");
+	struct str replace = STR(" REPLACE "), line;
 	size_t at = tag_of(input).n;
 
 	if (at == 0)
@@ -148,8 +148,9 @@ name_of_target(struct str input)
 		return 0;
 	/* RFC 8508 5: the message's number stands before it. */
 	at += replace.n;
-	at += str_index(str_from(input, at), ' ') + 1;
-	return at < input.n ? at : 0;
+	line = str_sub(input, 0, str_index(input, '\n'));
+	at += str_index(str_from(line, at), ' ') + 1;
+	return at < line.n ? at : 0;
 }
 
 /* RFC 3501 6.3.11: only the mailbox and the message can be literals. The mailbox's one stands where its name begins. */

@@ -212,8 +212,12 @@ close_message(struct lexer *lexer, const struct append_arguments *append)
 enum parse
 parse_append_next(struct lexer *lexer, struct request *req)
 {
-	return close_message(lexer, &req->append) && lex_space(lexer) &&
-	    take_message(lexer, &req->append) ? PARSED : BAD;
+	struct append_arguments append = req->append;
+
+	if (!close_message(lexer, &append) || !lex_space(lexer) || !take_message(lexer, &append))
+		return BAD;
+	req->append = append;
+	return PARSED;
 }
 
 enum parse

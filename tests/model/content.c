@@ -12,6 +12,7 @@ const char *const words[WORDS] = { "$Forwarded", "$Junk", "NonJunk", "later", "$
 
 const char *const kind_names[KINDS] = {
 	"append", "deliver", "store", "copy", "move", "expunge", "select", "create", "delete", "rename",
+	"several", "replace",
 	"outside-flags", "outside-remove", "outside-new", "outside-cur", "outside-double", "outside-back-to-new",
 	"outside-rename", "outside-carry", "outside-twin", "outside-torn", "sync", "dump", "list", "settle", "reopen",
 };

@@ -26,7 +26,7 @@ extern const char *const words[WORDS];
 enum kind {
 	/* through store.h */
 	DO_APPEND, DO_DELIVER, DO_STORE, DO_COPY, DO_MOVE, DO_EXPUNGE, DO_SELECT, DO_CREATE, DO_DELETE,
-	DO_RENAME,
+	DO_RENAME, DO_SEVERAL, DO_REPLACE,
 	/* as other programs do it */
 	OUT_FLAGS, OUT_REMOVE, OUT_ADD_NEW, OUT_ADD_CUR, OUT_DOUBLE, OUT_BACK_TO_NEW, OUT_RENAME, OUT_CARRY,
 	OUT_TWIN, OUT_TORN,
@@ -51,7 +51,7 @@ struct op {
 	uint32_t flags;
 	uint32_t words;
 	uint64_t unchanged_since;
-	uint32_t mail;			/* number of the content */
+	uint32_t mail;			/* number of the content; DO_SEVERAL: of the first of .count */
 	uint32_t trace;
 	bool may_create;
 	bool retry;

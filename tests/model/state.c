@@ -253,6 +253,44 @@ do_append(struct state *s, const struct op *op, const struct answer *a)
 	return true;
 }
 
+/* RFC 3502 */
+static bool
+do_several(struct state *s, const struct op *op, const struct answer *a)
+{
+	struct folder_state *f = state_find(s, op->name);
+
+	if (f == NULL)
+		return agrees(a, STORE_NO_SUCH);
+	if (!agrees(a, STORE_OK) || (!a->killed && a->count != op->count))
+		return false;
+	for (uint32_t i = 0; i < op->count; i++) {
+		if (!a->killed && !may_be_next(f, a->uid + i))
+			return false;
+		add_message(f, op->mail + i, a->killed ? 0 : a->uid + i, op->flags, op->words);
+	}
+	return true;
+}
+
+/* RFC 8508 */
+static bool
+do_replace(struct state *s, const struct op *op, const struct answer *a)
+{
+	struct folder_state *f = state_by_id(s, op->id), *to = state_find(s, op->to);
+	struct message_state *m = f == NULL ? NULL : find_uid(f, op->uids[0]);
+
+	/* One that another program took away is there as long as nobody has looked. */
+	if (f == NULL || (m == NULL && (a->killed || a->result == STORE_GONE)))
+		return agrees(a, STORE_GONE);
+	if (to == NULL)
+		return agrees(a, STORE_NO_SUCH);
+	if (!agrees(a, STORE_OK) || (!a->killed && !may_be_next(to, a->uid)))
+		return false;
+	if (m != NULL)
+		remove_message(f, m);
+	add_message(to, op->mail, a->killed ? 0 : a->uid, op->flags, op->words);
+	return true;
+}
+
 static bool
 is_listed(const struct answer *a, uint32_t uid)
 {
@@ -423,6 +461,10 @@ state_do(struct state *s, const struct op *op, const struct answer *a, int alter
 	switch (op->kind) {
 	case DO_APPEND: case DO_DELIVER:
 		return do_append(s, op, a);
+	case DO_SEVERAL:
+		return do_several(s, op, a);
+	case DO_REPLACE:
+		return do_replace(s, op, a);
 	case DO_STORE:
 		return do_store(s, op, a);
 	case DO_COPY: case DO_MOVE:

@@ -565,7 +565,12 @@ choose_add(struct op *op)
 	op->mail = ++c.mails;
 	op->lf = one_in(4);
 	choose_flags(op);
-	if (op->kind == DO_APPEND)
+	if (op->kind == DO_APPEND && one_in(4)) {
+		op->kind = DO_SEVERAL;
+		op->count = 2 + random_below(4);
+		c.mails += op->count - 1;
+	}
+	if (op->kind != DO_DELIVER)
 		return;
 	op->trace = c.now.deliveries > 0 && one_in(6) ?
 	    c.now.delivery[random_below(c.now.deliveries)].trace : ++c.traces;
@@ -612,6 +617,13 @@ choose_use(struct op *op, int i)
 	op->kind = one_in(2) ? DO_COPY : DO_MOVE;
 	snprintf(op->to, sizeof(op->to), "%s", one_in(25) ? any_name() : any_folder()->name);
 	leave_carried(op, f);
+	if (op->count > 0 && one_in(3)) {
+		op->kind = DO_REPLACE;
+		op->count = 1;
+		op->mail = ++c.mails;
+		op->lf = one_in(4);
+		choose_flags(op);
+	}
 	f = state_find(&c.now, op->to);
 	return f == NULL || f->count < FULL;
 }

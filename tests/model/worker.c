@@ -342,17 +342,46 @@ set_of(const struct op *op)
 	return (struct uid_set){ r, op->count };
 }
 
+/* Written into p, one after the other. */
+static enum store_result
+write_mails(const struct op *op, struct append_options *o, struct append *p)
+{
+	uint32_t count = op->kind == DO_SEVERAL ? op->count : 1;
+	enum store_result r = STORE_OK;
+
+	for (uint32_t i = 0; r == STORE_OK && i < count; i++) {
+		scoped_buf bytes = BUF_INIT;
+
+		o->internal_date = content_date(op->mail + i);
+		content_put(&bytes, op->mail + i, op->lf);
+		if (i > 0)
+			r = append_next(p, o);
+		if (r == STORE_OK)
+			r = append_write(p, buf_str(&bytes));
+	}
+	return r;
+}
+
 static void
 add_mail(const struct op *op)
 {
 	struct str room[WORDS];
-	scoped_buf bytes = BUF_INIT, trace = BUF_INIT;
+	scoped_buf trace = BUF_INIT;
 	struct append_options o = { .mailbox = str_of(op->name), .flags = flags_of(op, room),
 		.internal_date = content_date(op->mail), .may_create = op->may_create, .retry = op->retry };
 	struct append *p;
 	struct appended done;
 
-	content_put(&bytes, op->mail, op->lf);
+	if (op->kind == DO_REPLACE) {
+		struct view *v = &w.view[op->handle];
+
+		w.answer.result = STORE_GONE;
+		if (v->m == NULL || !str_eq(mailbox_id(v->m), str_of(op->id)))
+			return;
+		o.mailbox = str_of(op->to);
+		o.replaces = v->m;
+		o.replaced_uid = op->uids[0];
+	}
 	if (op->kind == DO_DELIVER) {
 		buf_printf(&trace, "trace%u", op->trace);
 		o.trace = buf_str(&trace);
@@ -361,14 +390,15 @@ add_mail(const struct op *op)
 	w.answer.result = append_begin(w.account, &o, &p);
 	if (w.answer.result != STORE_OK)
 		return;
-	w.answer.result = append_write(p, buf_str(&bytes));
+	w.answer.result = write_mails(op, &o, p);
 	if (w.answer.result == STORE_OK)
-		w.answer.result = append_publish(p, op->kind == DO_APPEND, &done);
+		w.answer.result = append_publish(p, op->kind != DO_DELIVER, &done);
 	if (w.answer.result != STORE_OK) {
 		append_abandon(p);
 		return;
 	}
 	w.answer.uid = done.uid;
+	w.answer.count = op->kind == DO_SEVERAL ? done.count : 0;
 	w.answer.was_there = done.was_there;
 }
 
@@ -556,7 +586,7 @@ static void
 obey(const struct op *op)
 {
 	switch (op->kind) {
-	case DO_APPEND: case DO_DELIVER:
+	case DO_APPEND: case DO_DELIVER: case DO_SEVERAL: case DO_REPLACE:
 		add_mail(op);
 		break;
 	case DO_STORE: case DO_COPY: case DO_MOVE: case DO_EXPUNGE:

@@ -149,7 +149,7 @@ take_message(size_t n)
 	frame_append_received(&frame);
 }
 
-/* RFC 3502 */
+/* RFC 3502 6.3.11 */
 static void
 messages_of_one_append_come_one_after_the_other(void **state)
 {

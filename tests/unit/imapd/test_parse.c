@@ -530,7 +530,7 @@ append_takes_name_flags_and_date(void **state)
 	    "a APPEND x \"01-Feb-01 00:00:00 +0000\" {1}", "a APPEND x \"01-Feb-2001\" {1}");
 }
 
-/* RFC 3516 7, RFC 6855 4, RFC 3502 */
+/* RFC 3516 7, RFC 6855 4, RFC 3502 6.3.11 */
 static void
 append_goes_on_behind_a_message(void **state)
 {

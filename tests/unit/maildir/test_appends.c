@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Several messages in one append, one in another's place, binary ones: RFC 3502, RFC 8508, RFC 3516 4.4. */
+/* Several messages in one append, one in another's place, binary ones: RFC 3502 6.3.11, RFC 8508 3.4, RFC 3516 4.4. */
 #include "tests/unit/maildir/test.h"
 
 static struct append *

@@ -7,6 +7,7 @@
 #include "common/auth/auth_proc.h"
 #include "common/mime/charset.h"
 #include "imapd/imapd.h"
+#include "maildir/store.h"
 
 static const struct service_door doors[] = {
 	{ "imap", offsetof(struct settings, imap_listen), DOOR_STARTTLS, 0 },
@@ -28,5 +29,6 @@ main(int argc, char **argv)
 {
 	/* Before anybody's walls close: all share what is loaded here. */
 	charset_preload();
+	store_preload();
 	return service_main(&imapd, argc, argv);
 }

@@ -2,6 +2,7 @@
 /* An account's life: opening, its idle work, closing. */
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -14,6 +15,7 @@
 enum {
 	SLICE_MS = 10,
 	CHECKPOINT_DELAY_MS = 5000,
+	REST_DELAY_MS = 1000,	/* after what is done when an account has been opened */
 	CLOSE_RENAMES = 100000,	/* slices at most before a close gives up */
 };
 
@@ -87,6 +89,7 @@ prepare(struct account *a)
 	/* Flags whose names a process that died had not written yet. */
 	flags_rename_later(a);
 	a->sweep_due = clock_monotonic_ms() + CHECKPOINT_DELAY_MS;
+	a->checkpoint_due = a->sweep_due + REST_DELAY_MS;
 	return r;
 }
 
@@ -178,6 +181,15 @@ sweep(struct account *a)
 		    BIND(V(clock_now() - DELIVERY_AGE))));
 }
 
+/* Nothing has changed for a while. Who idles needs none of the pages it was read from, and there are many who do. */
+static void
+rest(struct account *a)
+{
+	sqlite3_wal_checkpoint_v2(a->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+	index_rest(a);
+	malloc_trim(0);
+}
+
 bool
 account_work(struct account *a)
 {
@@ -204,7 +216,7 @@ account_work(struct account *a)
 	if (is_due(&a->sweep_due))
 		sweep(a);
 	if (is_due(&a->checkpoint_due) && a->db != NULL)
-		sqlite3_wal_checkpoint_v2(a->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+		rest(a);
 	if (a->kept != NULL && account_work(a->kept))
 		return true;
 	if (is_due(&a->keep_due) && kept_slice(a))

@@ -426,13 +426,26 @@ open_file(struct account *a)
 	return STORE_OK;
 }
 
-void
-index_close(struct account *a)
+static void
+forget_statements(struct account *a)
 {
 	for (size_t i = 0; i < QUERY_COUNT; i++) {
 		sqlite3_finalize(a->statements[i]);
 		a->statements[i] = NULL;
 	}
+}
+
+void
+index_rest(struct account *a)
+{
+	forget_statements(a);
+	sqlite3_db_release_memory(a->db);
+}
+
+void
+index_close(struct account *a)
+{
+	forget_statements(a);
 	if (sqlite3_close(a->db) != SQLITE_OK)
 		fatal("index closed with a statement open");
 	a->db = NULL;

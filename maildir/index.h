@@ -86,6 +86,8 @@ must_check enum store_result index_open(struct account *);
 /* Opens what is there, and makes nothing: STORE_GONE where there is no whole index of our version. */
 must_check enum store_result index_look(struct account *);
 void index_close(struct account *);
+/* Gives memory back that is soon there again: statements, and the pages of the file. */
+void index_rest(struct account *);
 /* For rebuild_index: an empty index, with a transaction begun. */
 must_check enum store_result index_create(struct account *);
 /* In a transaction: the file there is the index, whatever it was copied from. */

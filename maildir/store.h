@@ -61,6 +61,9 @@ struct flags {
 
 /* ---- accounts ---- */
 
+/* What all processes that open accounts have in common, once and before they are forked; no file is opened. */
+void store_preload(void);
+
 struct account;
 
 struct account_options {

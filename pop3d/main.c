@@ -3,6 +3,7 @@
 #include "common/auth/auth_proc.h"
 #include "common/mime/charset.h"
 #include "pop3d/pop3d.h"
+#include "maildir/store.h"
 
 static const struct service_door doors[] = {
 	{ "pop3", offsetof(struct settings, pop3_listen), DOOR_STARTTLS, 0 },
@@ -22,5 +23,6 @@ main(int argc, char **argv)
 {
 	/* Before anybody's walls close: all share what is loaded here. */
 	charset_preload();
+	store_preload();
 	return service_main(&pop3d, argc, argv);
 }

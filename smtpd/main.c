@@ -8,6 +8,7 @@
 #include "smtpd/smtpd.h"
 #include "smtpd/sync.h"
 #include "smtpd/trace.h"
+#include "maildir/store.h"
 
 static const struct service_door doors[] = {
 	{ "smtp", offsetof(struct settings, smtp_listen), DOOR_STARTTLS, PURPOSE_MX },
@@ -46,5 +47,6 @@ main(int argc, char **argv)
 {
 	/* Before anybody's walls close: all share what is loaded here. */
 	charset_preload();
+	store_preload();
 	return service_main(&service, argc, argv);
 }

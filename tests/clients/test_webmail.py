@@ -265,7 +265,7 @@ def reply(site, user, number, parents):
 @only_long
 @seconds(180)
 def test_the_webmail_with_its_caches_on_shows_what_other_programs_did_meanwhile(site, folder):
-    """Roundcube keeps flags and headers, and asks by QRESYNC what changed (RFC 7162)."""
+    """Roundcube keeps flags and headers, and asks by QRESYNC what changed."""
     settings = "$config['imap_cache'] = 'db';\n$config['messages_cache'] = true;"
     with at_the_desk(site, folder, settings=settings) as desk:
         b, names = desk.browser, [f"m{n}" for n in range(1, 9)]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: ISC
-"""COMPRESS (RFC 4978): all that goes after the tagged OK is one stream of raw deflate each way, readable answer by answer."""
+"""COMPRESS (RFC 4978 3): all that goes after the tagged OK is one stream of raw deflate each way, readable answer by answer."""
 
 import os
 import zlib

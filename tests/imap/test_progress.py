@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: ISC
-"""INPROGRESS (RFC 9585): a command that takes long says how far it is."""
+"""INPROGRESS (RFC 9585 4): a command that takes long says how far it is."""
 
 import os
 import re

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """INPROGRESS (RFC 9585 4): a command that takes long says how far it is."""
 
+import itertools
 import os
 import re
 import select
@@ -12,6 +13,9 @@ from trivet import Wire, drop, message, name_of, pids_of
 
 DAEMONS = ("imapd",)
 USERS = 2
+# What no index can say of a text of which each three letters are there: all of it is looked through for each.
+TEXT = "one two three one two\r\n" * 2000
+NOT_THERE = [b" ".join(words) for words in itertools.product((b"one", b"two", b"three"), repeat=4)]
 
 
 def keeper_of(site, user):
@@ -27,7 +31,7 @@ def search_interrupted(site, user, tag, seconds):
         c.say(b"s SELECT INBOX")
         c.until(b"s OK")
         keeper = keeper_of(site, user)
-        c.say(tag + b' SEARCH NOT BODY "not there"')
+        c.say(tag + b" SEARCH " + b" ".join(b'NOT BODY "two two %s"' % words for words in NOT_THERE))
         time.sleep(0.03)
         os.kill(keeper, signal.SIGSTOP)
         try:
@@ -45,7 +49,7 @@ def interrupted(site, tag, seconds):
     """The mailbox becomes larger until one search lasts long enough to be stopped."""
     for _ in range(6):
         for n in range(400):
-            drop(site, 1, message(subject=str(n), body="No words of any length are to be found in here.\r\n" * 1000))
+            drop(site, 1, message(subject=str(n), body=TEXT))
         lines = search_interrupted(site, 1, tag, seconds)
         if lines:
             return lines

@@ -17,14 +17,10 @@ static void
 put_line(struct session *s, struct str attributes, struct str name, struct str old)
 {
 	struct buf *out = out_of(s);
-	scoped_buf is = BUF_INIT, was = BUF_INIT;
+	scoped_buf was = BUF_INIT;
 
-	if (!put_mailbox(s, &is, name) || (old.n > 0 && !put_mailbox(s, &was, old)))
+	if ((old.n > 0 && !put_mailbox(s, &was, old)) || !put_list_line(s, "LIST", attributes, name))
 		return;
-	buf_put_z(out, "* LIST (");
-	buf_put(out, str_from(attributes, attributes.n > 0));
-	buf_put_z(out, ") \"/\" ");
-	buf_put(out, buf_str(&is));
 	if (old.n > 0) {
 		buf_put_z(out, " (\"OLDNAME\" (");
 		buf_put(out, buf_str(&was));
@@ -79,11 +75,12 @@ announce_mailbox(struct session *s, struct str name, struct str sent)
 void
 announce_other_name(struct session *s, const struct mailbox_name *named, const struct mailbox_name *is)
 {
-	struct str name = mailbox_kept_name(named->utf8, s->arena);
-	struct str to = is != NULL ? mailbox_kept_name(is->utf8, s->arena) : name;
+	struct str name, to;
 
 	if (!(s->enabled & ENABLED_REV2))
 		return;
+	name = mailbox_kept_name(named->utf8, s->arena);
+	to = is != NULL ? mailbox_kept_name(is->utf8, s->arena) : name;
 	if (old_of(name, named->sent).n == 0 && (is == NULL || old_of(to, is->sent).n == 0))
 		return;
 	if (is == NULL)

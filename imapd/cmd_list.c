@@ -279,22 +279,6 @@ put_child_info(struct buf *out, const struct row *row, unsigned selection)
 	buf_put_z(out, "))");
 }
 
-/* attributes: each with a blank before it. */
-static bool
-put_line(struct session *s, struct str attributes, struct str name)
-{
-	struct buf *out = out_of(s);
-	scoped_buf encoded = BUF_INIT;
-
-	if (!put_mailbox(s, &encoded, name))
-		return false;
-	buf_printf(out, "* %s (", s->command->name);
-	buf_put(out, str_from(attributes, 1));
-	buf_put_z(out, ") \"/\" ");
-	buf_put(out, buf_str(&encoded));
-	return true;
-}
-
 /*
  * RFC 5819 2: STATUS follows what can be selected and meets the criteria; one that has gone meanwhile is told as
  * \Noselect. Where it cannot be looked at just now, LIST goes on without.
@@ -324,7 +308,7 @@ list_row(struct session *s, const struct listing *l, struct row *row)
 
 	take_status(s, l, row, &status);
 	put_attributes(&attributes, s, row);
-	if (!put_line(s, buf_str(&attributes), row->info.name))
+	if (!put_list_line(s, s->command->name, buf_str(&attributes), row->info.name))
 		return;
 	put_child_info(out_of(s), row, list->selection);
 	buf_put_z(out_of(s), "\r\n");
@@ -378,7 +362,7 @@ lsub_row(struct session *s, const struct row *row)
 		buf_put_z(&attributes, " \\Noselect");
 	else if (row->info.exists)
 		put_attributes(&attributes, s, row);
-	if (put_line(s, buf_str(&attributes), row->info.name))
+	if (put_list_line(s, s->command->name, buf_str(&attributes), row->info.name))
 		buf_put_z(out_of(s), "\r\n");
 }
 

@@ -248,6 +248,9 @@ void put_literal(struct buf *, struct str);
 void mask_nul(struct buf *, size_t from);
 /* Quoted, modified UTF-7 or UTF-8 as the client knows it. False, and nothing put, for a name that cannot be told. */
 must_check bool put_mailbox(const struct session *, struct buf *, struct str name);
+/* "* LIST (attributes) "/" name", the line's end excepted; attributes: each with a blank before it. False as above. */
+must_check bool put_list_line(struct session *, const char *word, struct str attributes,
+    struct str name);
 /* "(\Seen word)" */
 void put_flags(struct session *, struct buf *, const struct message *);
 /* "* n FETCH (UID u FLAGS (...))" CRLF, with MODSEQ for who knows CONDSTORE. */

@@ -93,6 +93,21 @@ put_mailbox(const struct session *s, struct buf *out, struct str name)
 	return true;
 }
 
+bool
+put_list_line(struct session *s, const char *word, struct str attributes, struct str name)
+{
+	struct buf *out = out_of(s);
+	scoped_buf encoded = BUF_INIT;
+
+	if (!put_mailbox(s, &encoded, name))
+		return false;
+	buf_printf(out, "* %s (", word);
+	buf_put(out, str_from(attributes, 1));
+	buf_put_z(out, ") \"/\" ");
+	buf_put(out, buf_str(&encoded));
+	return true;
+}
+
 /* ---- flags ---- */
 
 static const struct {

@@ -69,13 +69,6 @@ route_self_read(struct route_self *self)
 	freeifaddrs(list);
 }
 
-void
-route_self_free(struct route_self *self)
-{
-	free(self->interfaces);
-	*self = (struct route_self){ 0 };
-}
-
 struct route *
 route_new(struct loop *loop, struct dns *dns, const struct settings *settings,
     const struct route_self *self, struct str destination, route_answered *answered,

@@ -36,9 +36,8 @@ struct route_self {
 	size_t count;
 };
 
-/* Reads the addresses of the interfaces; none where the system does not tell. */
+/* Reads the addresses of the interfaces, for the process's life; none where the system does not tell. */
 void route_self_read(struct route_self *);
-void route_self_free(struct route_self *);
 
 struct route;
 

@@ -168,17 +168,6 @@ str_to_u32(struct str s, uint32_t *out)
 	return true;
 }
 
-bool
-str_to_i64(struct str s, int64_t *out)
-{
-	uint64_t value;
-
-	if (!str_to_u64(s, &value) || value > INT64_MAX)
-		return false;
-	*out = (int64_t)value;
-	return true;
-}
-
 char *
 str_path(struct str s)
 {

@@ -54,7 +54,6 @@ bool str_word(struct str *rest, struct str *word);
 /* Decimal numbers: no sign, no blanks, no trailing bytes, no overflow. */
 must_check bool str_to_u32(struct str s, uint32_t *out);
 must_check bool str_to_u64(struct str s, uint64_t *out);
-must_check bool str_to_i64(struct str s, int64_t *out);
 
 /* NUL-terminated copy for the system's door; NULL if s holds a NUL. free() it. */
 char *str_path(struct str s);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* SEARCH in messages in memory: what rows, days, ids and headers decide, and that nothing is read in vain. */
+/* SEARCH in messages in memory (RFC 3501 6.4.4): what rows, days, ids and headers decide; nothing is read in vain. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>

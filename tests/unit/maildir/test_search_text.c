@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* SEARCH for text: whatever its charset, encoding and part, and wherever a match lies. */
+/* SEARCH for text (RFC 3501 6.4.4): whatever its charset, encoding and part, and wherever a match lies. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>

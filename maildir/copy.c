@@ -1,129 +1,40 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * COPY and MOVE (RFC 3501 6.4.7, RFC 6851): links in the target's directory, one transaction
- * for all rows. The message itself is never written again. Of a few messages the links wait in tmp/ for the
- * commit; of many the UIDs are claimed before (claims.c), so that the links are made only once.
+ * COPY and MOVE (RFC 3501 6.4.7, RFC 6851) in slices. The message itself is never written again: links in the
+ * target's directory, and rows. A few are copied in one transaction, in which their links wait in tmp/. Of many
+ *
+ *	the UIDs are claimed (claims.c), and that is on the disk;
+ *	the links are made in the target's cur/, and are on the disk;
+ *	a copy's rows are committed at once, those of a move piece by piece, and that is on the disk;
+ *	what FETCH copies is copied, or the files of what was moved go.
+ *
+ * So whoever dies, whatever the disk had of it then, has copied all or nothing, and moved each message or not. Where another
+ * process looks at the directory in between and removes the links, they are made anew in tmp/.
  */
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "common/base/clock.h"
 #include "maildir/copy.h"
 #include "maildir/kept.h"
 
 enum {
-	FEW = 8,
-	CLAIM_TRIES = 3,	/* where others are quicker each time, the links wait in tmp/ after all */
+	FEW = 32,
+	SLICE_MS = 10,
+	LINKS_PER_LOOK = 32,	/* messages between looks at the clock */
+	ROWS_PER_LOOK = 128,	/* that are moved in one transaction */
+	TEXTS_PER_LOOK = 64,
 };
 
-static enum store_result attempt(struct copy_job *job, const struct uid_set *set, struct str to);
-static enum store_result begin(struct copy_job *job, const struct uid_set *set, struct str to);
-static enum store_result enter(struct copy_job *job, struct str to);
-static enum store_result find_target(struct copy_job *job, struct str name);
-static enum store_result copy_all(struct copy_job *job, const struct uid_set *set);
-static enum store_result list_rows(struct copy_job *job, const struct uid_set *set);
-static enum store_result drop_sources(struct copy_job *job);
+static enum store_result take_step(struct copying *c);
+static void give_up(struct copying *c, enum store_result why);
 
-static void
-job_free(struct copy_job *job)
-{
-	free(job->ones);
-	buf_free(&job->prefix);
-	buf_free(&job->names);
-	buf_free(&job->from_name);
-	buf_free(&job->to_name);
-	message_row_free(&job->row);
-	place_close(&job->place);
-	box_free(&job->source);
-	box_free(&job->other);
-}
-
-static void
-give(const struct copy_job *job, struct arena *arena, struct copied *out)
-{
-	uint32_t *from = arena_array(arena, uint32_t, job->count);
-	uint32_t *to = arena_array(arena, uint32_t, job->count);
-
-	for (size_t i = 0; i < job->count; i++) {
-		from[i] = job->ones[i].from_uid;
-		to[i] = job->ones[i].to_uid;
-	}
-	*out = (struct copied){ job->target->uidvalidity, from, to, job->count };
-}
-
-/* Where files are not what the rows say, the directory is looked at, and what is there then is copied. */
-static enum store_result
-copy_or_move(struct mailbox *m, const struct uid_set *set, struct str to, bool move,
-    struct arena *arena, struct copied *out)
-{
-	struct folder *f = m->folder;
-	enum store_result r = STORE_OK;
-	bool again = true;
-
-	for (int tries = 0; again && tries < 2; tries++) {
-		struct copy_job job = { .m = m, .move = move, .place = PLACE_CLOSED };
-
-		if (tries > 0)
-			r = folder_ready(f);
-		if (tries > 0 && r == STORE_OK)
-			r = scan_mailbox(f->account, f->box.number, &f->place, SCAN_ALWAYS);
-		if (r == STORE_OK)
-			r = attempt(&job, set, to);
-		if (r == STORE_OK)
-			give(&job, arena, out);
-		again = job.lost;
-		job_free(&job);
-	}
-	if (again)
-		f->look = true;
-	return r;
-}
-
-enum store_result
-mailbox_copy(struct mailbox *m, const struct uid_set *set, struct str to, struct arena *arena,
-    struct copied *out)
-{
-	return m->folder->account->is_kept ? kept_copy(m, set, to, arena, out) :
-	    copy_or_move(m, set, to, false, arena, out);
-}
-
-enum store_result
-mailbox_move(struct mailbox *m, const struct uid_set *set, struct str to, struct arena *arena,
-    struct copied *out)
-{
-	return m->read_only ? STORE_READ_ONLY : copy_or_move(m, set, to, true, arena, out);
-}
-
-static enum store_result
-attempt(struct copy_job *job, const struct uid_set *set, struct str to)
-{
-	struct folder *f = job->m->folder;
-	struct account *a = f->account;
-	enum store_result r;
-
-	r = folder_ready(f);
-	if (r == STORE_OK)
-		r = durable_sources(job->m, set);
-	if (r == STORE_OK)
-		r = begin(job, set, to);
-	if (r != STORE_OK)
-		return r;
-	r = txn_end(a, copy_all(job, set));
-	if (r != STORE_OK) {
-		copy_unlink(job);
-		return r;
-	}
-	r = copy_finish(job);
-	(void)!folder_refresh(f, NULL);
-	watch_notify(a);
-	return r;
-}
-
-/* ---- the transaction begins ---- */
+/* ---- life ---- */
 
 static size_t
-count_in_view(const struct copy_job *job, const struct uid_set *set)
+count_in_view(const struct mailbox *m, const struct uid_set *set)
 {
-	struct set_walk walk = set_walk(job->m, set);
+	struct set_walk walk = set_walk(m, set);
 	size_t n = 0;
 
 	while (set_walk_next(&walk) != NULL)
@@ -131,222 +42,535 @@ count_in_view(const struct copy_job *job, const struct uid_set *set)
 	return n;
 }
 
-static enum store_result
-claim(struct copy_job *job, size_t count)
+static struct copying *
+new_copying(struct mailbox *m, const struct uid_set *set, struct str to, bool move, struct arena *arena)
 {
-	struct account *a = job->m->folder->account;
-	enum store_result r = box_take_uids(a, job->target, (uint32_t)count, &job->first);
+	struct copying *c = xcalloc(1, sizeof(*c));
 
-	if (r == STORE_OK)
-		r = box_save_counts(a, job->target);
-	if (r == STORE_OK)
-		r = claim_make(a, job->target->number, job->first,
-		    job->first + (uint32_t)count - 1);
-	/* Whoever opens the mailbox after we died looks at the directory. */
-	touch_begin_with(a, job->target, &job->place, &job->to);
-	if (r == STORE_OK)
-		r = touch_doubt(a, job->target->number);
-	job->claimed = job->target->number;
-	job->last = job->first + (uint32_t)count - 1;
-	return r;
+	c->m = m;
+	c->account = m->folder->account;
+	c->set = *set;
+	c->arena = arena;
+	c->move = move;
+	c->place = PLACE_CLOSED;
+	buf_put(&c->to, to);
+	publish_put_prefix(&c->prefix, clock_now(), STR_EMPTY);
+	return c;
 }
 
-/* False where a scan took the claim for one left over, or others have taken UIDs since: theirs would be told first. */
-static enum store_result
-is_claim_good(struct copy_job *job, bool *good)
+enum store_result
+copying_begin(struct mailbox *m, const struct uid_set *set, struct str to, bool move, struct arena *arena,
+    struct copying **out)
 {
-	struct account *a = job->m->folder->account;
+	struct copying *c;
+	enum store_result r = move && m->read_only ? STORE_READ_ONLY : STORE_OK;
 
-	*good = false;
-	if (job->target->number != job->claimed || job->target->uid_next != job->last + 1)
-		return STORE_OK;
-	job->to.known &= files_mtime_ns(job->place.cur) == job->to.before;
-	return claim_check(a, job->claimed, job->first, good);
-}
-
-static enum store_result
-begin(struct copy_job *job, const struct uid_set *set, struct str to)
-{
-	struct account *a = job->m->folder->account;
-	enum store_result r = enter(job, to);
-	bool good;
-	size_t count;
-
-	for (int tries = 0; r == STORE_OK; tries++) {
-		count = count_in_view(job, set);
-		job->staged = count <= FEW || tries == CLAIM_TRIES;
-		if (job->staged)
-			return STORE_OK;
-		r = txn_end(a, claim(job, count));
-		if (r == STORE_OK)
-			r = enter(job, to);
-		if (r != STORE_OK)
-			break;
-		r = is_claim_good(job, &good);
-		if (r == STORE_OK && good)
-			return STORE_OK;
-		if (r == STORE_OK)
-			r = claim_drop(a, job->claimed, job->first);
-		if (r != STORE_OK)
-			txn_rollback(a);
-	}
-	return r;
-}
-
-static enum store_result
-enter(struct copy_job *job, struct str to)
-{
-	struct folder *f = job->m->folder;
-	enum store_result r = txn_begin(f->account);
-
+	if (r == STORE_OK && !m->folder->account->is_kept)
+		r = folder_ready(m->folder);
+	if (r == STORE_OK && !m->folder->account->is_kept)
+		r = durable_sources(m, set);
 	if (r != STORE_OK)
 		return r;
-	box_free(&job->source);
-	box_free(&job->other);
-	r = folder_refresh(f, NULL);
-	if (r == STORE_OK)
-		r = box_get(f->account, f->box.number, &job->source);
-	if (r == STORE_OK)
-		r = find_target(job, to);
-	if (r != STORE_OK)
-		txn_rollback(f->account);
-	return r;
-}
-
-static enum store_result
-find_target(struct copy_job *job, struct str given)
-{
-	struct account *a = job->m->folder->account;
-	scoped_buf name = BUF_INIT, inner = BUF_INIT;
-	enum store_result r;
-
-	if (!layout_name(given, &name))
-		return STORE_NO_SUCH;
-	if (kept_has_name(a, buf_str(&name), &inner))
-		return STORE_NOT_ALLOWED;
-	r = box_find(a, buf_str(&name), &job->other);
-	if (r == STORE_OK && job->place.dir < 0)
-		r = place_open(a, buf_str(&name), &job->place);
-	if (r != STORE_OK)
-		return r == STORE_GONE ? STORE_NO_SUCH : r;
-	job->target = job->other.number == job->source.number ? &job->source : &job->other;
+	c = new_copying(m, set, to, move, arena);
+	c->all = count_in_view(m, set);
+	c->few = c->staged = c->all <= FEW;
+	c->phase = c->account->is_kept ? COPY_KEPT : c->few ? COPY_FEW : COPY_CLAIM;
+	*out = c;
 	return STORE_OK;
 }
 
-/* ---- in the transaction ---- */
+enum store_result
+copying_step(struct copying *c, bool *done)
+{
+	int64_t until = clock_monotonic_ms() + SLICE_MS;
+	enum store_result r;
+
+	do {
+		r = take_step(c);
+		if (r != STORE_OK)
+			give_up(c, r);
+	} while (c->phase != COPY_DONE && clock_monotonic_ms() < until);
+	*done = c->phase == COPY_DONE;
+	return *done ? c->why : STORE_OK;
+}
+
+void
+copying_progress(const struct copying *c, uint32_t *done, uint32_t *all)
+{
+	/* What comes behind the rows takes about as long as what comes before. */
+	*all = 2 * (uint32_t)c->all;
+	*done = (uint32_t)(c->linked + c->done);
+}
+
+void
+copying_result(const struct copying *c, struct copied *out)
+{
+	uint32_t *from, *to;
+	size_t n = 0;
+
+	if (c->phase == COPY_KEPT || c->target == NULL) {
+		*out = c->kept;
+		return;
+	}
+	from = arena_array(c->arena, uint32_t, c->rows + 1);
+	to = arena_array(c->arena, uint32_t, c->rows + 1);
+	for (size_t i = 0; i < c->rows; i++) {
+		if (c->ones[i].gone)
+			continue;
+		from[n] = c->ones[i].from_uid;
+		to[n++] = c->ones[i].to_uid;
+	}
+	*out = (struct copied){ c->target->uidvalidity, from, to, n };
+}
+
+static void
+release_claims(struct copying *c)
+{
+	claim_release(c->account, &c->claim);
+	claim_release(c->account, &c->hold);
+}
+
+/* What is committed is brought to its end, what is not is undone. */
+void
+copying_free(struct copying *c)
+{
+	if (c == NULL)
+		return;
+	if (c->phase < COPY_NAMES || c->phase == COPY_AGAIN)
+		give_up(c, STORE_BUSY);
+	while (c->phase != COPY_DONE && c->phase != COPY_TEXTS && c->phase != COPY_KEPT)
+		if (take_step(c) != STORE_OK)
+			break;
+	release_claims(c);
+	free(c->ones);
+	buf_free(&c->to);
+	buf_free(&c->prefix);
+	buf_free(&c->names);
+	buf_free(&c->from_name);
+	buf_free(&c->to_name);
+	message_row_free(&c->row);
+	place_close(&c->place);
+	box_free(&c->source);
+	box_free(&c->other);
+	free(c);
+}
 
 static enum store_result
-copy_all(struct copy_job *job, const struct uid_set *set)
+all_at_once(struct mailbox *m, const struct uid_set *set, struct str to, bool move, struct arena *arena,
+    struct copied *out)
 {
-	const struct folder *f = job->m->folder;
-	struct account *a = f->account;
-	uint64_t bytes = 0;
-	enum store_result r = list_rows(job, set);
+	struct copying *c;
+	bool done = false;
+	enum store_result r = copying_begin(m, set, to, move, arena, &c);
 
-	for (size_t i = 0; i < job->count; i++)
-		bytes += job->ones[i].size;
-	if (r == STORE_OK && !job->move)
-		r = quota_check(a, bytes, job->count);
-	if (r == STORE_OK && job->count > 0 && !job->staged &&
-	    job->count > job->last - job->first + 1)
-		r = STORE_BUSY;		/* what had gone was put back meanwhile */
-	if (r == STORE_OK && !job->staged)
-		r = claim_drop(a, job->claimed, job->first);
-	if (r != STORE_OK || job->count == 0)
+	if (r != STORE_OK)
 		return r;
-	publish_put_prefix(&job->prefix, clock_now(), STR_EMPTY);
-	if (job->move)
-		touch_begin(a, job->source.number, &f->place, &job->from);
-	r = box_take_modseq(a, job->target, &job->target_modseq);
-	if (r == STORE_OK && job->move)
-		r = box_take_modseq(a, &job->source, &job->source_modseq);
+	c->whole = true;
+	while (!done)
+		r = copying_step(c, &done);
 	if (r == STORE_OK)
-		r = made_any(a, job->source.number, &job->has_made);
-	for (size_t i = 0; r == STORE_OK && i < job->count; i++)
-		r = copy_message(job, &job->ones[i]);
-	if (r == STORE_OK && job->move)
-		r = drop_sources(job);
-	if (r == STORE_OK && job->grew)
-		r = box_save_settings(a, job->target);
-	if (r == STORE_OK && job->move)
-		r = touch_doubt(a, job->source.number);
-	if (r == STORE_OK)
-		r = box_save_counts(a, &job->source);
-	if (r == STORE_OK && job->target != &job->source)
-		r = box_save_counts(a, job->target);
+		copying_result(c, out);
+	copying_free(c);
 	return r;
 }
 
-/* Columns: key, flags, keywords, size, internal_date, name_flags, base, saved. */
-static enum store_result
-list_range(struct copy_job *job, uint32_t first, uint32_t last)
+enum store_result
+mailbox_copy(struct mailbox *m, const struct uid_set *set, struct str to, struct arena *arena,
+    struct copied *out)
 {
-	struct account *a = job->m->folder->account;
-	int64_t box = job->source.number;
-	struct file_name name;
-	struct str base;
-	bool follows = false;
-	sqlite3_stmt *q = index_ask(a, Q_MESSAGE_RANGE, BIND(V(message_key(box, first)),
-	    V(message_key(box, last))));
-
-	while (index_row(a, q)) {
-		base = index_text(q, 6);
-		/* A name with a slash can only be somebody's work on the index: it is no file of ours. */
-		if (str_has_char(base, '/') || !file_name_parse(base, &name)) {
-			follows = false;
-			continue;
-		}
-		if (job->count == job->room) {
-			job->room = job->room < 16 ? 16 : job->room * 2;
-			job->ones = xrealloc(job->ones, job->room * sizeof(*job->ones));
-		}
-		job->ones[job->count++] = (struct copy_one){
-			.from_uid = key_uid(sqlite3_column_int64(q, 0)),
-			.flags = (uint32_t)sqlite3_column_int64(q, 1),
-			.from_keywords = (uint64_t)sqlite3_column_int64(q, 2),
-			.size = (uint32_t)sqlite3_column_int64(q, 3),
-			.internal_date = sqlite3_column_int64(q, 4),
-			.saved = sqlite3_column_int64(q, 7),
-			.from_letters = copy_put_name(job, index_text(q, 5)),
-			.from_base = copy_put_name(job, base),
-			.follows = follows,
-		};
-		follows = true;
-	}
-	return index_end(a, q);
+	return all_at_once(m, set, to, false, arena, out);
 }
 
-/* What the view has of the set and what has not been expunged meanwhile. */
+enum store_result
+mailbox_move(struct mailbox *m, const struct uid_set *set, struct str to, struct arena *arena,
+    struct copied *out)
+{
+	return all_at_once(m, set, to, true, arena, out);
+}
+
+/* ---- a few ---- */
+
+/* From the first that is not committed on; `looked` is remembered. */
+static void
+forget_links(struct copying *c)
+{
+	c->count = c->linked = c->rows;
+	c->after = c->rows > 0 ? c->ones[c->rows - 1].from_uid : 0;
+	c->range = 0;
+	c->listed = false;
+}
+
+/* Where files are not what the rows say, the directory is looked at, and what is there then is copied. */
 static enum store_result
-list_rows(struct copy_job *job, const struct uid_set *set)
+look_at_source(struct copying *c)
+{
+	struct folder *f = c->m->folder;
+	enum store_result r = c->looked ? STORE_BUSY : folder_ready(f);
+
+	if (r == STORE_OK)
+		r = scan_mailbox(c->account, f->box.number, &f->place, SCAN_ALWAYS);
+	f->look |= c->looked;
+	c->looked = true;
+	c->lost = false;
+	return r;
+}
+
+static enum store_result
+link_listed(struct copying *c)
 {
 	enum store_result r = STORE_OK;
-	uint32_t told = job->m->uid_told;
 
-	for (size_t i = 0; r == STORE_OK && i < set->count; i++)
-		if (set->ranges[i].first <= told)
-			r = list_range(job, set->ranges[i].first,
-			    set->ranges[i].last < told ? set->ranges[i].last : told);
+	for (; r == STORE_OK && c->linked < c->count; c->linked += r == STORE_OK)
+		r = copy_link(c, &c->ones[c->linked]);
 	return r;
 }
 
-/* What was moved goes out of the source, in runs. */
-static enum store_result
-drop_sources(struct copy_job *job)
+static void
+after_rows(struct copying *c)
 {
-	struct account *a = job->m->folder->account;
-	const struct copy_one *first = job->ones;
+	(void)!folder_refresh(c->m->folder, NULL);
+	watch_notify(c->account);
+}
+
+static enum store_result
+copy_few(struct copying *c)
+{
+	enum store_result r = copy_enter(c, false);
+
+	if (r != STORE_OK)
+		return r;
+	if (c->move && c->rows == 0)
+		touch_begin(c->account, c->source_number, &c->m->folder->place, &c->from);
+	r = copy_list(c, c->move && !c->whole ? FEW : SIZE_MAX);
+	if (r == STORE_OK)
+		r = link_listed(c);
+	if (r == STORE_OK)
+		r = copy_rows(c, c->count);
+	r = txn_end(c->account, r);
+	if (r == STORE_OK) {
+		c->rows = c->count;
+		c->phase = COPY_NAMES;
+		return STORE_OK;
+	}
+	for (size_t i = c->rows; i < c->count; i++)
+		copy_unlink(c, &c->ones[i]);
+	if (!c->lost)
+		return r;
+	forget_links(c);
+	return look_at_source(c);
+}
+
+/* ---- many ---- */
+
+static enum store_result
+make_claim(struct copying *c)
+{
+	struct account *a = c->account;
+	struct live_claim *claim = &c->claim;
+	struct touch to;
+	uint64_t bytes = 0;
+	struct set_walk walk = set_walk(c->m, &c->set);
+	const struct row *row;
+	enum store_result r;
+
+	for (c->all = 0; (row = set_walk_next(&walk)) != NULL; c->all++)
+		bytes += row->size;
+	r = c->move ? STORE_OK : quota_check(a, bytes, c->all);
+	if (r == STORE_OK)
+		r = box_take_uids(a, c->target, (uint32_t)c->all, &claim->first);
+	if (r == STORE_OK)
+		r = box_save_counts(a, c->target);
+	claim->last = claim->first + (uint32_t)c->all - 1;
+	if (r == STORE_OK)
+		r = claim_make(a, c->target->number, claim->first, claim->last);
+	/* Whoever opens the mailbox after we died looks at the directory. */
+	touch_begin_with(a, c->target, &c->place, &to);
+	if (r == STORE_OK)
+		r = touch_doubt(a, c->target->number);
+	r = txn_end(a, r);
+	if (r != STORE_OK)
+		return r;
+	if (to.known)
+		touch_note(a, c->target_number, to.before);
+	claim_hold(a, claim, c->target_number);
+	c->phase = COPY_LINKS;
+	return STORE_OK;
+}
+
+static enum store_result
+claim_uids(struct copying *c)
+{
+	enum store_result r = copy_enter(c, true);
+
+	if (r != STORE_OK)
+		return r;
+	if (count_in_view(c->m, &c->set) > 0)
+		return make_claim(c);
+	txn_rollback(c->account);
+	c->phase = COPY_DONE;
+	return STORE_OK;
+}
+
+/* What this process knows of the directory it knows afterwards; its row says nothing before all is done. */
+static enum store_result
+link_some(struct copying *c)
+{
+	struct account *a = c->account;
+	const size_t before = c->count;
+	const uint32_t after = c->after;
+	int64_t mtime = files_mtime_ns(c->place.cur);
+	bool known = !c->staged && touch_knows(a, c->target_number, mtime);
+	enum store_result r = folder_ready(c->m->folder);
+
+	if (r == STORE_OK && c->generation != a->generation)
+		r = STORE_BUSY;
+	if (r == STORE_OK)
+		r = copy_list(c, LINKS_PER_LOOK);
+	if (r == STORE_OK)
+		r = link_listed(c);
+	if (known)
+		touch_note(a, c->target_number, files_mtime_ns(c->place.cur));
+	if (r == STORE_OK && c->listed)
+		c->phase = COPY_ROWS;
+	if (!c->lost)
+		return r;
+	for (size_t i = before; i < c->count; i++)
+		copy_unlink(c, &c->ones[i]);
+	c->count = c->linked = before;
+	c->after = after;
+	c->range = 0;
+	c->listed = false;
+	return look_at_source(c);
+}
+
+static enum store_result
+sync_links(struct copying *c)
+{
+	if (fsync(c->staged ? c->place.tmp : c->place.cur) == 0)
+		return STORE_OK;
+	return files_failed(&c->account->log, "sync", buf_str(&c->to));
+}
+
+/* In the transaction: somebody may have taken the claim for one left over. */
+static enum store_result
+check_claim(struct copying *c, bool last, bool *good)
+{
 	enum store_result r = STORE_OK;
 
-	for (size_t i = 0; r == STORE_OK && i < job->count; i++) {
-		const struct copy_one *one = &job->ones[i];
+	*good = c->staged;
+	if (!*good)
+		r = claim_check(c->account, c->target_number, c->claim.first, good);
+	return r == STORE_OK && *good && !c->staged && last ?
+	    claim_drop(c->account, c->target_number, c->claim.first) : r;
+}
 
-		box_count(&job->source, -1, one->size, one->flags);
-		if (i + 1 < job->count && job->ones[i + 1].follows)
-			continue;
-		r = messages_drop(a, job->source.number, first->from_uid, one->from_uid,
-		    job->source_modseq);
-		first = one + 1;
+static void
+rows_are_done(struct copying *c)
+{
+	struct touch to = { .box = c->target_number, .before = files_mtime_ns(c->place.cur) };
+
+	to.known = touch_knows(c->account, to.box, to.before);
+	claim_release(c->account, &c->claim);
+	if (!c->staged)
+		touch_end(c->account, &c->place, &to);
+	c->phase = COPY_NAMES;
+}
+
+static enum store_result
+commit_rows(struct copying *c)
+{
+	struct account *a = c->account;
+	const size_t end = c->move && !c->whole && c->count - c->rows > ROWS_PER_LOOK ? c->rows + ROWS_PER_LOOK :
+	    c->count;
+	bool good = false;
+	enum store_result r = c->rows == 0 ? sync_links(c) : STORE_OK;
+
+	if (r == STORE_OK)
+		r = copy_enter(c, end == c->count);
+	if (r != STORE_OK)
+		return r;
+	if (c->move && c->rows == 0) {
+		touch_begin(a, c->source_number, &c->m->folder->place, &c->from);
+		claim_hold(a, &c->hold, c->source_number);
 	}
+	r = check_claim(c, end == c->count, &good);
+	if (r == STORE_OK && !good) {
+		txn_rollback(a);
+		c->phase = COPY_AGAIN;
+		return STORE_OK;
+	}
+	if (r == STORE_OK)
+		r = copy_rows(c, end);
+	r = txn_end(a, r);
+	if (r != STORE_OK)
+		return r;
+	for (size_t i = c->rows; i < end; i++)
+		if (c->ones[i].gone)
+			copy_unlink(c, &c->ones[i]);
+	c->rows = end;
+	after_rows(c);
+	if (c->rows == c->count)
+		rows_are_done(c);
+	return STORE_OK;
+}
+
+/* ---- after the commit ---- */
+
+static enum store_result
+sync_names(struct copying *c)
+{
+	if (c->rows > 0 && (c->staged || c->renamed) && fsync(c->place.cur) != 0)
+		return files_failed(&c->account->log, "sync", buf_str(&c->to));
+	c->done = 0;
+	c->phase = c->move ? COPY_SOURCES : c->few ? COPY_DONE : COPY_TEXTS;
+	if (c->few)
+		after_rows(c);
+	return STORE_OK;
+}
+
+static enum store_result
+name_some(struct copying *c)
+{
+	struct touch to;
+	enum store_result r = STORE_OK;
+
+	if (c->named < c->rows && (c->staged || c->renamed)) {
+		touch_begin(c->account, c->target_number, &c->place, &to);
+		for (size_t i = 0; r == STORE_OK && i < LINKS_PER_LOOK && c->named < c->rows; i++)
+			r = copy_publish(c, &c->ones[c->named++]);
+		touch_end(c->account, &c->place, &to);
+		if (r == STORE_OK && c->named < c->rows)
+			return STORE_OK;
+	}
+	if (r == STORE_OK && c->few && !c->listed) {
+		c->phase = COPY_FEW;
+		return STORE_OK;
+	}
+	if (r == STORE_OK)
+		r = sync_names(c);
+	if (r != STORE_OK)
+		copy_undo_rows(c);
 	return r;
+}
+
+/* Those that cannot be copied are made anew: that they are missing is no fault. */
+static enum store_result
+copy_some_texts(struct copying *c)
+{
+	size_t end = c->rows - c->done > TEXTS_PER_LOOK ? c->done + TEXTS_PER_LOOK : c->rows;
+	enum store_result r = txn_begin(c->account);
+
+	if (r == STORE_OK && c->generation != c->account->generation)
+		r = STORE_BUSY;
+	else if (r != STORE_OK)
+		end = c->rows;
+	for (size_t i = c->done; r == STORE_OK && i < end; i++)
+		r = copy_texts(c, &c->ones[i]);
+	c->done = txn_end(c->account, r) == STORE_OK ? end : c->rows;
+	if (c->done == c->rows)
+		c->phase = COPY_DONE;
+	return STORE_OK;
+}
+
+static enum store_result
+drop_some_sources(struct copying *c)
+{
+	struct account *a = c->account;
+	struct folder *f = c->m->folder;
+	struct touch from;
+
+	touch_begin(a, c->source_number, &f->place, &from);
+	from.known |= c->done == 0 && c->from.known && from.before == c->from.before;
+	for (size_t i = 0; i < LINKS_PER_LOOK && c->done < c->rows; i++)
+		copy_unlink_source(c, &c->ones[c->done++]);
+	touch_end(a, &f->place, &from);
+	if (c->done < c->rows)
+		return STORE_OK;
+	claim_release(a, &c->hold);
+	/* They are safe where they are now: at worst old names come back after a loss of power. */
+	if (c->rows > 0 && fsync(f->place.cur) != 0)
+		(void)!files_failed(&a->log, "sync", buf_str(&c->source.name));
+	c->phase = COPY_DONE;
+	return STORE_OK;
+}
+
+/* ---- when it goes wrong ---- */
+
+/* False: there are more. */
+static bool
+unlink_some(struct copying *c)
+{
+	for (size_t i = 0; i < LINKS_PER_LOOK && c->count > c->rows; i++)
+		copy_unlink(c, &c->ones[--c->count]);
+	return c->count == c->rows;
+}
+
+static enum store_result
+link_again(struct copying *c)
+{
+	if (!unlink_some(c))
+		return STORE_OK;
+	claim_release(c->account, &c->claim);
+	forget_links(c);
+	c->staged = true;
+	/* What is moved keeps its prefix, and that is another's in tmp/ but for who has the write lock. */
+	c->few = c->move;
+	c->phase = c->move ? COPY_FEW : COPY_LINKS;
+	return STORE_OK;
+}
+
+/* What cannot be removed now is by the next scan (claims.c), or is nobody's in tmp/. */
+static enum store_result
+undo_some(struct copying *c)
+{
+	struct account *a = c->account;
+
+	if (!unlink_some(c))
+		return STORE_OK;
+	if (c->claim.box != 0 && txn_begin(a) == STORE_OK)
+		(void)!txn_end(a, claim_drop(a, c->claim.box, c->claim.first));
+	claim_release(a, &c->claim);
+	/* RFC 6851 3.3: what is moved stays so. */
+	c->phase = c->rows > 0 ? COPY_NAMES : COPY_DONE;
+	c->listed = true;
+	return STORE_OK;
+}
+
+static void
+give_up(struct copying *c, enum store_result why)
+{
+	if (c->why == STORE_OK)
+		c->why = why;
+	c->phase = c->phase == COPY_UNDO || c->phase == COPY_KEPT ? COPY_DONE : COPY_UNDO;
+}
+
+static enum store_result
+take_step(struct copying *c)
+{
+	switch (c->phase) {
+	case COPY_KEPT:
+		c->phase = COPY_DONE;
+		return kept_copy(c->m, &c->set, buf_str(&c->to), c->arena, &c->kept);
+	case COPY_FEW:
+		return copy_few(c);
+	case COPY_CLAIM:
+		return claim_uids(c);
+	case COPY_LINKS:
+		return link_some(c);
+	case COPY_ROWS:
+		return commit_rows(c);
+	case COPY_NAMES:
+		return name_some(c);
+	case COPY_TEXTS:
+		return copy_some_texts(c);
+	case COPY_SOURCES:
+		return drop_some_sources(c);
+	case COPY_AGAIN:
+		return link_again(c);
+	case COPY_UNDO:
+		return undo_some(c);
+	case COPY_DONE:
+		break;
+	}
+	return STORE_OK;
 }

@@ -127,8 +127,9 @@ static const char *const queries[] = {
 		" preview = coalesce(excluded.preview, preview)",
 	[Q_MADE_GET] = "SELECT email, thread, preview FROM made WHERE key = ?",
 	[Q_MADE_ANY] = "SELECT 1 FROM made WHERE key BETWEEN ? AND ? LIMIT 1",
-	[Q_MADE_COPY] = "INSERT INTO made (key, email, thread, preview)"
-		" SELECT ?, email, thread, preview FROM made WHERE key = ?",
+	[Q_MADE_COPY] = "INSERT OR IGNORE INTO made (key, email, thread, preview)"
+		" SELECT ?1, email, thread, preview FROM made WHERE key = ?2"
+		" AND EXISTS (SELECT 1 FROM files WHERE key = ?1)",
 	[Q_MADE_DROP] = "DELETE FROM made WHERE key = ?",
 	[Q_MADE_CLEAR] = "DELETE FROM made WHERE key BETWEEN ? AND ?",
 	[Q_CACHE_ADD] = "INSERT OR REPLACE INTO cache (key, envelope, body, bodystructure, header)"
@@ -138,8 +139,9 @@ static const char *const queries[] = {
 		" WHERE key BETWEEN ? AND ? ORDER BY key LIMIT ?",
 	[Q_CACHE_HEADER] = "SELECT header FROM cache WHERE key = ?",
 	[Q_CACHE_DROP] = "DELETE FROM cache WHERE key = ?",
-	[Q_CACHE_COPY] = "INSERT INTO cache (key, envelope, body, bodystructure, header)"
-		" SELECT ?, envelope, body, bodystructure, header FROM cache WHERE key = ?",
+	[Q_CACHE_COPY] = "INSERT OR IGNORE INTO cache (key, envelope, body, bodystructure, header)"
+		" SELECT ?1, envelope, body, bodystructure, header FROM cache WHERE key = ?2"
+		" AND EXISTS (SELECT 1 FROM files WHERE key = ?1)",
 	[Q_CACHE_CLEAR] = "DELETE FROM cache WHERE key BETWEEN ? AND ?",
 	[Q_EXPUNGED_ADD] = "INSERT OR REPLACE INTO expunged (mailbox, modseq, uid, base)"
 		" VALUES (?, ?, ?, ?)",
@@ -639,6 +641,39 @@ txn_begin(struct account *a)
 	return r == STORE_OK ? index_do(a, Q_BEGIN, BIND()) : r;
 }
 
+/* Not in a transaction. SQLite does this when the statement is made, so it cannot be kept. */
+static enum store_result
+set_syncs(struct account *a, bool on)
+{
+	int code = sqlite3_exec(a->db, on ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL", NULL,
+	    NULL, NULL);
+
+	a->syncs = on && code == SQLITE_OK;
+	return code == SQLITE_OK ? STORE_OK : failed(a, code, "synchronous");
+}
+
+static void
+stop_syncs(struct account *a)
+{
+	if (a->syncs && a->db != NULL)
+		(void)!set_syncs(a, false);
+	a->syncs = false;
+}
+
+enum store_result
+txn_begin_durable(struct account *a)
+{
+	enum store_result r = index_alive(a);
+
+	if (r == STORE_OK && !a->rebuilding)
+		r = set_syncs(a, true);
+	if (r == STORE_OK)
+		r = txn_begin(a);
+	if (r != STORE_OK)
+		stop_syncs(a);
+	return r;
+}
+
 enum store_result
 txn_commit(struct account *a)
 {
@@ -647,22 +682,28 @@ txn_commit(struct account *a)
 	if (a->rebuilding)
 		return STORE_OK;
 	r = index_do(a, Q_COMMIT, BIND());
-	if (r != STORE_OK)
+	if (r != STORE_OK) {
 		txn_rollback(a);
-	else
-		a->unreadable_since = 0;
-	return r;
+		return r;
+	}
+	a->unreadable_since = 0;
+	stop_syncs(a);
+	return STORE_OK;
 }
 
 void
 txn_rollback(struct account *a)
 {
-	/* Some failures have ended the transaction already. */
-	if (a->rebuilding || a->db == NULL || sqlite3_get_autocommit(a->db))
+	if (a->rebuilding || a->db == NULL)
 		return;
-	/* One that stayed open would keep everybody else out, and show us what never was. */
-	if (index_do(a, Q_ROLLBACK, BIND()) != STORE_OK && !sqlite3_get_autocommit(a->db))
+	/*
+	 * Some failures have ended the transaction already. One that stayed open would keep everybody else out, and
+	 * show us what never was.
+	 */
+	if (!sqlite3_get_autocommit(a->db) && index_do(a, Q_ROLLBACK, BIND()) != STORE_OK &&
+	    !sqlite3_get_autocommit(a->db))
 		index_close(a);
+	stop_syncs(a);
 }
 
 enum store_result

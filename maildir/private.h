@@ -402,6 +402,7 @@ struct account {
 	bool reserve_kept;
 	bool index_lost;	/* SQLite says it is corrupt */
 	int64_t unreadable_since;	/* since then no transaction has ended well; 0: it can be read */
+	bool syncs;	/* the transaction under way */
 	bool index_doubt;	/* a call of SQLite failed: it is opened anew before the next */
 	bool rebuilding;
 	int64_t root_mtime;	/* of dir, when rows and folders last agreed */
@@ -415,6 +416,7 @@ struct account {
 	unsigned known_next;	/* the one that is given up next */
 	struct synced synced[KNOWN_DIRS];
 	unsigned synced_next;
+	SLIST_HEAD(live_claims, live_claim) claims;
 	/* watch.c */
 	int events;		/* epoll */
 	int inotify;
@@ -484,13 +486,41 @@ enum scan_mode {
 must_check enum store_result scan_mailbox(struct account *, int64_t box, const struct place *,
     enum scan_mode);
 
-/* claims.c; all but claims_get in a transaction. */
+/*
+ * claims.c; what is stored in a transaction, but for claims_get. A live one is of this process, and in its owner's memory; until
+ * it is released the mailbox's row says nothing of when cur/ changed. With first above last it has no UIDs.
+ */
+struct live_claim {
+	SLIST_ENTRY(live_claim) link;
+	int64_t box;		/* 0: it is not held */
+	unsigned generation;
+	uint32_t first;
+	uint32_t last;
+};
+
+void claim_hold(struct account *, struct live_claim *, int64_t box);
+/* Nothing where it is not held. */
+void claim_release(struct account *, struct live_claim *);
+bool claims_are_live(const struct account *, int64_t box);
+bool claim_is_live(const struct account *, int64_t box, uint32_t uid);
 must_check enum store_result claim_make(struct account *, int64_t box, uint32_t first, uint32_t last);
-must_check enum store_result claim_check(struct account *, int64_t box, uint32_t first, bool *there);
+must_check enum store_result claim_check(struct account *, int64_t box, uint32_t first, bool *good);
 must_check enum store_result claim_drop(struct account *, int64_t box, uint32_t first);
-/* Of one mailbox, an array of struct uid_range. */
+/* As the index has it. */
+struct claim {
+	uint32_t first;
+	uint32_t last;
+	bool broken;	/* whoever made it begins anew, and its files go */
+	bool seen;	/* there was one of them */
+};
+
+/* Of one mailbox, an array of struct claim; not those that are live. */
 must_check enum store_result claims_get(struct account *, int64_t box, struct buf *out);
-bool claims_have(const struct buf *claims, uint32_t uid);
+/* NULL: it is not claimed. */
+struct claim *claims_find(struct buf *claims, uint32_t uid);
+must_check enum store_result claims_break(struct account *, int64_t box, const struct buf *claims);
+/* Those that were broken, and of which no file was seen. */
+must_check enum store_result claims_drop_broken(struct account *, int64_t box, const struct buf *claims);
 must_check enum store_result claims_drop(struct account *, int64_t box);
 
 /* durable.c: the files of these messages are on the disk afterwards. */

@@ -201,6 +201,8 @@ is_explained(struct folder *f, struct str text, bool appeared)
 		return true;
 	if (!name.has_uid)
 		return false;
+	if (claim_is_live(a, f->box.number, name.uid))
+		return true;
 	q = index_ask(a, Q_FILE_GET, BIND(V(message_key(f->box.number, name.uid))));
 	while (index_row(a, q))
 		same = str_eq(index_text(q, 0), name.base) &&

@@ -12,14 +12,15 @@
  *   row, no file                removed outside, or lost            row expunged
  *   expunged row, file          expunged, not yet unlinked          unlinked, or, where the row has
  *                                                                     a mark, moved to trivet-deleted/
- *   no row, a claimed UID       a COPY of many that died            unlinked (claims.c)
+ *   no row, a claimed UID       a COPY or MOVE of many is at work,  left alone, or unlinked
+ *                                 or died                             (claims.c)
  *   no row at all, cur/ or new/ foreign                             adopted: row, then renamed
  *
  * So the index always commits first and the directory follows. A UID is committed before
  * a name with it exists. A move is a link in the target's tmp/, one transaction that adds
  * the target's row and expunges the source's, a rename and an unlink: each crash in between is
- * one of the states above. Of many messages the UIDs are claimed first, and the links, made in the
- * transaction, have their last name at once.
+ * one of the states above. Of many messages the UIDs are claimed first, and the links have their last name at once; they
+ * are made slice by slice before the rows are (copy.c).
  */
 #pragma once
 

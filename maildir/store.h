@@ -452,7 +452,12 @@ must_check enum store_result append_prepare(struct append *);
  * to be replaced went.
  */
 must_check enum store_result append_publish(struct append *, bool sync, struct appended *out);
-/* Removes what was written. Takes NULL. */
+/*
+ * One slice of that (about 10 ms; the rows of all are one of them, and so is the sync). *done: it is over, with this result, of
+ * which *out and the freeing are as above.
+ */
+must_check enum store_result append_step(struct append *, bool sync, struct appended *out, bool *done);
+/* Removes what was written; where others may know of it it stays. Takes NULL. */
 void append_abandon(struct append *);
 /*
  * A delivery with both was published before, as far as the index knows; one that was cut off is finished, not

@@ -90,22 +90,29 @@ abandon(struct transfer *t)
 	mailbox_close(t->m);
 }
 
-static struct site *
-site_with(size_t count)
+static struct append *
+append_many(struct site *s, size_t count)
 {
-	struct site *s = site_new_in_memory();
 	struct append *p = NULL;
 	struct append_options o = { .mailbox = STR("INBOX") };
-	struct appended done;
 
-	assert_ok(mailbox_create(s->account, STR("Box"), 0));
 	assert_ok(append_begin(s->account, &o, &p));
 	for (size_t i = 0; i < count; i++) {
 		if (i > 0)
 			assert_ok(append_next(p, &o));
 		assert_ok(append_write(p, STR(MAIL)));
 	}
-	assert_ok(append_publish(p, false, &done));
+	return p;
+}
+
+static struct site *
+site_with(size_t count)
+{
+	struct site *s = site_new_in_memory();
+	struct appended done;
+
+	assert_ok(mailbox_create(s->account, STR("Box"), 0));
+	assert_ok(append_publish(append_many(s, count), false, &done));
 	return s;
 }
 
@@ -685,6 +692,57 @@ an_expunge_goes_on_piece_by_piece(void **state)
 	site_free(s);
 }
 
+/* ---- APPEND of many ---- */
+
+/* Whoever reads one of them that has no name yet gives it one. */
+static void
+an_append_of_many_is_named_piece_by_piece(void **state)
+{
+	struct site *s = site_with(1);
+	struct mailbox *m = open_box(s->account, "INBOX");
+	struct append *p = append_many(s, MANY);
+	struct appended out = { 0 };
+	struct content *c;
+	bool done = false;
+	int steps = 0;
+
+	(void)state;
+	for (; !done; steps++) {
+		assert_ok(append_step(p, true, &out, &done));
+		catch_up(m);
+		assert_int_equal(mailbox_exists(m), 1 + MANY);
+		assert_ok(content_open(m, message_of(m, MANY - (uint32_t)steps).uid, &c));
+		content_close(c);
+	}
+	assert_true(steps > 5);
+	assert_int_equal(out.count, MANY);
+	mailbox_close(m);
+	assert_int_equal(inbox(s), 1 + MANY);
+	assert_int_equal(count_files(s, "tmp"), 0);
+	site_free(s);
+}
+
+static void
+an_append_that_is_abandoned_is_whole_or_has_left_nothing(void **state)
+{
+	struct site *s = site_with(1);
+	struct appended out;
+	bool done = false;
+
+	(void)state;
+	for (size_t k = 0; k < 5; k++) {
+		struct append *p = append_many(s, MANY);
+
+		for (size_t i = 0; i < k; i++)
+			assert_ok(append_step(p, true, &out, &done));
+		assert_false(done);
+		append_abandon(p);
+		assert_int_equal(inbox(s), 1 + k * MANY);
+		assert_int_equal(count_files(s, "tmp"), 0);
+	}
+	site_free(s);
+}
+
 int
 main(void)
 {
@@ -709,6 +767,8 @@ main(void)
 		cmocka_unit_test(what_has_no_room_any_more_is_not_copied),
 		cmocka_unit_test(an_index_that_is_lost_meanwhile_loses_no_message),
 		cmocka_unit_test(an_expunge_goes_on_piece_by_piece),
+		cmocka_unit_test(an_append_of_many_is_named_piece_by_piece),
+		cmocka_unit_test(an_append_that_is_abandoned_is_whole_or_has_left_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

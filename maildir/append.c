@@ -16,7 +16,7 @@
 
 enum {
 	SLICE_MS = 10,
-	NAMES_PER_LOOK = 32,		/* messages between looks at the clock */
+	NAMES_PER_LOOK = 64,		/* messages between looks at the clock */
 	MEMORY_MAX = 64 * 1024,		/* a larger message waits in its file */
 	DELIVERY_MAX = 2 * 1024 * 1024,	/* deliveries come whole, one at a time: these are not read again to be parsed */
 };

@@ -21,9 +21,9 @@
 enum {
 	FEW = 32,
 	SLICE_MS = 10,
-	LINKS_PER_LOOK = 32,	/* messages between looks at the clock */
-	ROWS_PER_LOOK = 128,	/* that are moved in one transaction */
-	TEXTS_PER_LOOK = 64,
+	LINKS_PER_LOOK = 64,	/* messages between looks at the clock */
+	ROWS_PER_LOOK = 256,	/* that are moved in one transaction */
+	TEXTS_PER_LOOK = 256,
 };
 
 static enum store_result take_step(struct copying *c);

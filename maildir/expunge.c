@@ -12,7 +12,7 @@
 
 enum {
 	SLICE_MS = 10,
-	ROWS_PER_LOOK = 128,		/* messages in one transaction */
+	ROWS_PER_LOOK = 512,		/* messages in one transaction */
 	FULL_DISK_SLICE = 4,		/* where there is hardly any room for it */
 };
 

@@ -11,7 +11,7 @@
 
 #include "maildir/private.h"
 
-enum { MANY = 300, LOOK_MS = 20 };
+enum { MANY = 600, LOOK_MS = 20 };
 
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
@@ -358,7 +358,7 @@ a_move_whose_process_dies_has_moved_each_or_not(void **state)
 
 /* ---- others are at work meanwhile ---- */
 
-enum { LINKED_SOME = 4 };	/* steps: the claim, and 96 links */
+enum { LINKED_SOME = 4 };	/* steps: the claim, and 192 links */
 
 static void
 what_is_expunged_meanwhile_is_copied_or_not(void **state)

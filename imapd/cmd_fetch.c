@@ -47,6 +47,7 @@ static enum next measure(struct session *);
 static enum next put_binary(struct session *);
 static enum next put_bodies(struct session *);
 static enum next put_body(struct session *);
+static enum next put_body_file(struct session *);
 
 /* ---- the request ---- */
 
@@ -615,10 +616,21 @@ begin_body(struct session *s, struct fetch *f, const struct section *section)
 	}
 	if (f->next + 1 == f->count)
 		forget_bytes(s, f);
-	buf_printf(out, "{%llu}\r\n", (unsigned long long)piece.n);
+	put_number(out, "{", piece.n);
+	buf_put_z(out, "}\r\n");
 	f->at = piece.from;
 	f->left = piece.n;
 	return piece.n > 0;
+}
+
+/*
+ * The octets of a body that the file holds as they are go to the client unread; but where they are told through something
+ * that has to see them, or where one might be NUL.
+ */
+static bool
+goes_by_file(struct session *s, struct fetch *f)
+{
+	return f->left >= FILE_LEAST && session_takes_file(s) && content_is_plain_file(s->work.content);
 }
 
 static enum next
@@ -631,7 +643,7 @@ put_bodies(struct session *s)
 
 		put_blank(s, f);
 		if (is_binary(item) ? binary_begin(s, &f->binary[f->next]) : begin_body(s, f, section_of(item))) {
-			s->step = is_binary(item) ? put_binary : put_body;
+			s->step = is_binary(item) ? put_binary : goes_by_file(s, f) ? put_body_file : put_body;
 			return GO;
 		}
 	}
@@ -658,6 +670,23 @@ put_binary(struct session *s)
 	return GO;
 }
 
+/* The client was promised octets that are not there: no answer can follow. */
+static enum next
+lack_body(struct session *s, struct fetch *f)
+{
+	log_error(&s->log, "body_unreadable", KV("uid", f->message.uid), KV("at", f->at));
+	return END;
+}
+
+static enum next
+end_body(struct session *s, struct fetch *f)
+{
+	s->work.in_literal = false;
+	f->next++;
+	s->step = put_bodies;
+	return GO;
+}
+
 static enum next
 put_body(struct session *s)
 {
@@ -672,21 +701,36 @@ put_body(struct session *s)
 			return WAIT;
 		before = out->n;
 		if (content_read(s->work.content, f->at, n, out) != STORE_OK ||
-		    out->n - before != n) {
-			/*
-			 * The client was promised octets that are not there: no answer can
-			 * follow.
-			 */
-			log_error(&s->log, "body_unreadable", KV("uid", f->message.uid),
-			    KV("at", f->at));
-			return END;
-		}
+		    out->n - before != n)
+			return lack_body(s, f);
 		mask_nul(out, before);
 		f->at += n;
 		f->left -= n;
 	}
-	s->work.in_literal = false;
-	f->next++;
-	s->step = put_bodies;
-	return GO;
+	return end_body(s, f);
+}
+
+static enum next
+put_body_file(struct session *s)
+{
+	struct fetch *f = s->work.own;
+
+	s->work.in_literal = true;
+	while (f->left > 0) {
+		uint64_t n = f->left < FILE_SLICE ? f->left : FILE_SLICE;
+		int fd;
+
+		if (session_must_wait(s))
+			return WAIT;
+		fd = content_take_file(s->work.content, n == f->left && f->next + 1 == f->count);
+		/* Too many are open: it takes none to read it. */
+		if (fd < 0) {
+			s->step = put_body;
+			return GO;
+		}
+		session_put_file(s, fd, f->at, n);
+		f->at += n;
+		f->left -= n;
+	}
+	return end_body(s, f);
 }

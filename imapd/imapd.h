@@ -22,6 +22,8 @@ enum {
 	BAD_COMMANDS_MAX = 20,		/* then BYE */
 	SLICE_MS = 10,			/* of one session before the others have their turn */
 	BODY_SLICE = 64 * 1024,		/* octets of a body read at once */
+	FILE_SLICE = 1024 * 1024,	/* and sent from its file at once: the client's patience begins anew with each */
+	FILE_LEAST = 8 * 1024,		/* a body below it is read: that takes the kernel no longer */
 	PROGRESS_MS = 10 * 1000,	/* a long command tells how far it is this often */
 	IDLE_PROOF_MS = 120 * 1000,	/* IDLE: a sign of life this often */
 	NUMBERS_PER_LOOK = 64,		/* of a long answer, between looks at the clock */
@@ -176,6 +178,10 @@ session_step read_command;
 /* Must this step wait: for room in the output, or for the others' turn? */
 bool session_must_wait(struct session *);
 void session_flush(struct session *);
+/* Can what is said next go from a file to the client? */
+bool session_takes_file(const struct session *);
+/* Says n octets of a file; fd is owned from here on. */
+void session_put_file(struct session *, int fd, uint64_t from, uint64_t n);
 /* Does the client take UTF-8 for names of mailboxes, and modified UTF-7 for nothing? RFC 9755 3, RFC 9051 5.1 */
 bool speaks_utf8(const struct session *);
 /*

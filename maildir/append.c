@@ -245,6 +245,7 @@ append_prepare(struct append *p)
 	buf_free(&p->memory);
 	if (r != STORE_OK)
 		return r;
+	one->row.no_nul = one->texts.no_nul;
 	times[0] = times[1] = (struct timespec){ .tv_sec = one->internal_date };
 	if (futimens(one->fd, times) != 0)
 		return files_failed(&p->account->log, "set time", buf_str(&one->prefix));

@@ -30,6 +30,7 @@ struct entry {
 	bool shared;	/* another entry has the same prefix */
 	struct entry *same;	/* that one */
 	bool measured;
+	bool no_nul;	/* seen when it was measured */
 	uint64_t wire;
 	/* Adopted: what it is to be called. */
 	struct message_row row;
@@ -245,6 +246,7 @@ measure(struct scan *s)
 			continue;
 		}
 		e->wire = bytes.n + crlf_missing(buf_str(&bytes), &last_cr);
+		e->no_nul = !str_has_char(buf_str(&bytes), '\0');
 		e->measured = true;
 	}
 }
@@ -632,6 +634,7 @@ adopt(struct scan *s, struct entry *e, bool trusted)
 	row->size = (uint32_t)wire;
 	row->internal_date = mtime;
 	row->saved = saved_of(s, e);
+	row->no_nul = e->no_nul;
 	row->modseq = s->modseq;
 	message_put_letters(&row->letters, &s->box.keywords, row->flags, row->keywords,
 	    e->name.letters);

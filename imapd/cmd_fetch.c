@@ -7,6 +7,7 @@
  */
 #include "common/mime/date.h"
 #include "imapd/fetch_binary.h"
+#include "imapd/fetch_body.h"
 #include "imapd/imapd.h"
 
 struct fetch {
@@ -33,8 +34,7 @@ struct fetch {
 	struct str fact[FACT_COUNT];	/* in the message's arena; p NULL: not there */
 	int64_t saved;
 	struct part_cache *parts;
-	uint64_t at;			/* of the literal under way */
-	uint64_t left;
+	struct body_octets body;	/* the literal under way */
 	enum store_result worst;	/* of the messages passed over */
 };
 
@@ -47,7 +47,6 @@ static enum next measure(struct session *);
 static enum next put_binary(struct session *);
 static enum next put_bodies(struct session *);
 static enum next put_body(struct session *);
-static enum next put_body_file(struct session *);
 
 /* ---- the request ---- */
 
@@ -618,19 +617,8 @@ begin_body(struct session *s, struct fetch *f, const struct section *section)
 		forget_bytes(s, f);
 	put_number(out, "{", piece.n);
 	buf_put_z(out, "}\r\n");
-	f->at = piece.from;
-	f->left = piece.n;
+	f->body = (struct body_octets){ .uid = f->message.uid, .at = piece.from, .left = piece.n };
 	return piece.n > 0;
-}
-
-/*
- * The octets of a body that the file holds as they are go to the client unread; but where they are told through something
- * that has to see them, or where one might be NUL.
- */
-static bool
-goes_by_file(struct session *s, struct fetch *f)
-{
-	return f->left >= FILE_LEAST && session_takes_file(s) && content_is_plain_file(s->work.content);
 }
 
 static enum next
@@ -643,7 +631,7 @@ put_bodies(struct session *s)
 
 		put_blank(s, f);
 		if (is_binary(item) ? binary_begin(s, &f->binary[f->next]) : begin_body(s, f, section_of(item))) {
-			s->step = is_binary(item) ? put_binary : goes_by_file(s, f) ? put_body_file : put_body;
+			s->step = is_binary(item) ? put_binary : put_body;
 			return GO;
 		}
 	}
@@ -670,67 +658,15 @@ put_binary(struct session *s)
 	return GO;
 }
 
-/* The client was promised octets that are not there: no answer can follow. */
-static enum next
-lack_body(struct session *s, struct fetch *f)
-{
-	log_error(&s->log, "body_unreadable", KV("uid", f->message.uid), KV("at", f->at));
-	return END;
-}
-
-static enum next
-end_body(struct session *s, struct fetch *f)
-{
-	s->work.in_literal = false;
-	f->next++;
-	s->step = put_bodies;
-	return GO;
-}
-
 static enum next
 put_body(struct session *s)
 {
 	struct fetch *f = s->work.own;
-	struct buf *out = out_of(s);
+	enum next next = body_put(s, &f->body, f->next + 1 == f->count);
 
-	s->work.in_literal = true;
-	while (f->left > 0) {
-		size_t before, n = f->left < BODY_SLICE ? (size_t)f->left : BODY_SLICE;
-
-		if (session_must_wait(s))
-			return WAIT;
-		before = out->n;
-		if (content_read(s->work.content, f->at, n, out) != STORE_OK ||
-		    out->n - before != n)
-			return lack_body(s, f);
-		mask_nul(out, before);
-		f->at += n;
-		f->left -= n;
-	}
-	return end_body(s, f);
-}
-
-static enum next
-put_body_file(struct session *s)
-{
-	struct fetch *f = s->work.own;
-
-	s->work.in_literal = true;
-	while (f->left > 0) {
-		uint64_t n = f->left < FILE_SLICE ? f->left : FILE_SLICE;
-		int fd;
-
-		if (session_must_wait(s))
-			return WAIT;
-		fd = content_take_file(s->work.content, n == f->left && f->next + 1 == f->count);
-		/* Too many are open: it takes none to read it. */
-		if (fd < 0) {
-			s->step = put_body;
-			return GO;
-		}
-		session_put_file(s, fd, f->at, n);
-		f->at += n;
-		f->left -= n;
-	}
-	return end_body(s, f);
+	if (next != GO)
+		return next;
+	f->next++;
+	s->step = put_bodies;
+	return GO;
 }

@@ -22,8 +22,6 @@ enum {
 	BAD_COMMANDS_MAX = 20,		/* then BYE */
 	SLICE_MS = 10,			/* of one session before the others have their turn */
 	BODY_SLICE = 64 * 1024,		/* octets of a body read at once */
-	FILE_SLICE = 1024 * 1024,	/* and sent from its file at once: the client's patience begins anew with each */
-	FILE_LEAST = 8 * 1024,		/* a body below it is read: that takes the kernel no longer */
 	PROGRESS_MS = 10 * 1000,	/* a long command tells how far it is this often */
 	IDLE_PROOF_MS = 120 * 1000,	/* IDLE: a sign of life this often */
 	NUMBERS_PER_LOOK = 64,		/* of a long answer, between looks at the clock */

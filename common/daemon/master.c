@@ -136,13 +136,12 @@ master_free_child(struct child *c)
 	free(c);
 }
 
-/* The child's way to its own life: nothing of master's is kept but what it was given. */
+/* The children as master knows them, and all that the loop turns for. */
 static void
-forget_master(struct master *m, struct process_birth *birth)
+free_loop(struct master *m)
 {
 	struct child *c;
 
-	loop_after_fork(m->loop);
 	while ((c = TAILQ_FIRST(&m->children)) != NULL)
 		master_free_child(c);
 	map_free(m->keepers);
@@ -151,6 +150,14 @@ forget_master(struct master *m, struct process_birth *birth)
 	timer_free(m->blanks);
 	timer_free(m->last_moment);
 	loop_free(m->loop);
+}
+
+/* The child's way to its own life: nothing of master's is kept but what it was given. */
+static void
+forget_master(struct master *m, struct process_birth *birth)
+{
+	loop_after_fork(m->loop);
+	free_loop(m);
 	close_fd(&m->ready_fd);
 	close_fd(&m->pid_fd);
 	if (birth->role == ROLE_RECORDER) {
@@ -629,8 +636,6 @@ on_terminate(void *context)
 _Noreturn void
 master_run(struct master *m)
 {
-	struct child *c;
-
 	title_set(m->service->name, "master", m->settings->config_path);
 	sandbox_announce();
 	TAILQ_INIT(&m->children);
@@ -650,14 +655,7 @@ master_run(struct master *m)
 	loop_on_signal(m->loop, SIGHUP, master_reload, m);
 	master_start_missing(m);
 	loop_run(m->loop);
-	while ((c = TAILQ_FIRST(&m->children)) != NULL)
-		master_free_child(c);
-	map_free(m->keepers);
-	map_free(m->pids);
-	timer_free(m->restart);
-	timer_free(m->blanks);
-	timer_free(m->last_moment);
-	loop_free(m->loop);
+	free_loop(m);
 	crowd_free(m->crowd);
 	doors_close(m->doors, m->door_count);
 	settings_free(m->settings);

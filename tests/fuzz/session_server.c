@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -239,15 +238,6 @@ make_account(void)
 	keeper_start(server.keeper, &grant, open_maildir(buf_z(&path)));
 }
 
-static int
-remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
-{
-	(void)st;
-	(void)flag;
-	(void)ftw;
-	return remove(path);
-}
-
 void
 drop_account(void)
 {
@@ -258,6 +248,6 @@ drop_account(void)
 	for (int turns = 0; turns < LAST_TURNS; turns++)
 		server_turn();
 	buf_printf(&path, "%s/maildir", role_folder());
-	if (nftw(buf_z(&path), remove_one, 16, FTW_DEPTH | FTW_PHYS) != 0)
+	if (!role_remove(buf_z(&path)))
 		fatal("the account cannot be removed: %s", strerror(errno));
 }

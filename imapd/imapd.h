@@ -192,10 +192,10 @@ struct buf *session_input(struct session *);
 /* Takes octets off the input. */
 void session_take(struct session *, size_t n);
 /*
- * A line outside of commands, without its end; take `octets` when done with it. BAD: longer than
- * CONTINUATION_MAX.
+ * A line outside of commands, without its end; take `octets` when done with it. False: *next is what the step
+ * returns, for there is no line yet, or it was longer than CONTINUATION_MAX and the client was told.
  */
-must_check enum parse session_line(struct session *, struct str *line, size_t *octets);
+must_check bool session_line(struct session *, struct str *line, size_t *octets, enum next *next);
 /*
  * The answer to the command: "OK ...", "NO ...", "BAD ...". Changes of the mailbox are told
  * before it.
@@ -241,7 +241,6 @@ void announce_other_name(struct session *, const struct mailbox_name *named, con
 struct buf *out_of(struct session *);
 /* "* " text CRLF */
 void untagged(struct session *, const char *format, ...) printf_like(2, 3);
-void put_quoted(struct buf *, struct str);
 /* A quoted string where that can hold it, else a literal. */
 void put_string(struct buf *, struct str);
 void put_literal(struct buf *, struct str);

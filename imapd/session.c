@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "common/base/clock.h"
+#include "common/mime/render.h"
 #include "imapd/binary.h"
 #include "imapd/imapd.h"
 
@@ -195,7 +196,7 @@ session_progress(struct session *s, uint32_t done, uint32_t all)
 	s->work.progress_due = now + PROGRESS_MS;
 	buf_put_z(out, "* OK [INPROGRESS (");
 	if (tag)
-		put_quoted(out, s->req.tag);
+		render_quoted(out, s->req.tag);
 	else
 		buf_put_z(out, "NIL");
 	if (done < all)
@@ -223,21 +224,26 @@ session_take(struct session *s, size_t n)
 	buf_take(input, n);
 }
 
-enum parse
-session_line(struct session *s, struct str *line, size_t *octets)
+bool
+session_line(struct session *s, struct str *line, size_t *octets, enum next *next)
 {
 	struct str input = buf_str(session_input(s));
 	size_t n = str_index(str_sub(input, 0, CONTINUATION_MAX), '\n');
 
-	if (n == CONTINUATION_MAX)
-		return BAD;
-	if (n == input.n)
-		return MORE;
+	if (n == CONTINUATION_MAX) {
+		untagged(s, "BYE That line is too long");
+		*next = END;
+		return false;
+	}
+	if (n == input.n) {
+		*next = s->eof ? END : WAIT;
+		return false;
+	}
 	*octets = n + 1;
 	if (n > 0 && input.p[n - 1] == '\r')
 		n--;
 	*line = str_sub(input, 0, n);
-	return PARSED;
+	return true;
 }
 
 bool

@@ -118,6 +118,7 @@ look_at_boot(struct account *a)
 	int64_t now = boot_id(), then;
 	enum store_result r = state_get(a, "boot", &then);
 
+	a->boot = now;
 	if (r != STORE_OK || now == 0 || now == then)
 		return r;
 	if (then != 0)

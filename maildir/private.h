@@ -228,7 +228,9 @@ struct folder {
 	bool watch_tried;
 	int watch_cur;
 	int watch_new;
-	struct row *rows;	/* by uid */
+	struct row *rows;	/* by uid; in map, or allocated */
+	void *map;		/* the file they came from; NULL: none */
+	size_t map_octets;
 	size_t count;
 	size_t room;
 	size_t *dead;		/* positions of the dead rows, ascending */
@@ -241,6 +243,7 @@ struct folder {
 	uint64_t version;	/* counts what moves positions */
 	bool loaded;
 	bool filed;		/* rows came from a file of theirs, or have one */
+	bool file_is_old;	/* it had to be read to be believed */
 	size_t changed;		/* rows since then */
 };
 
@@ -295,8 +298,9 @@ void folder_changed(struct folder *, struct box *box, struct str rows, const str
 must_check enum store_result folder_ready(struct folder *);
 /* Position of a uid, or of the first above it; count where there is none. */
 size_t folder_position(const struct folder *, uint32_t uid);
-/* For so many rows. */
+/* For so many rows, at least those that are there; they are in memory of their own then. */
 void folder_make_room(struct folder *, size_t rows);
+void folder_drop_rows(struct folder *);
 /* Forgets the dead and the log that every view knows. */
 void folder_trim(struct folder *);
 /* Is it in the view? The dead are until their expunge is told. */
@@ -422,6 +426,7 @@ struct account {
 	uint64_t quota_bytes;
 	uint64_t quota_messages;
 	uint32_t snapshot_from;
+	int64_t boot;	/* of the machine; 0: not known */
 	sqlite3 *db;
 	sqlite3_stmt *statements[QUERY_COUNT];
 	enum store_result statement_result;

@@ -118,6 +118,7 @@ look_at_boot(struct account *a)
 	int64_t now = boot_id(), then;
 	enum store_result r = state_get(a, "boot", &then);
 
+	a->boot = now;
 	if (r != STORE_OK || now == 0 || now == then)
 		return r;
 	if (then != 0)
@@ -148,6 +149,7 @@ account_close(struct account *a)
 	texts_free(&a->texts);
 	buf_free(&a->address);
 	buf_free(&a->ahead.bytes);
+	rows_ahead_forget(a);
 	for (size_t i = 0; i < FACT_COUNT; i++)
 		buf_free(&a->facts[i]);
 	buf_free(&a->daemon);

@@ -24,6 +24,7 @@ struct copy_one {
 	struct span from_base, from_letters;
 	struct span link;	/* what its file is called: the prefix in tmp/, or a base in cur/, with the letters */
 	struct span to_base, to_letters;
+	bool no_nul;
 	bool follows;		/* the one before it here is also the one before it in the mailbox */
 	bool in_tmp;		/* that is where its link is */
 	bool gone;		/* expunged before it could be moved */

@@ -24,7 +24,7 @@ add_one(struct copying *c)
 	return &c->ones[c->count++];
 }
 
-/* Columns: key, flags, keywords, size, internal_date, name_flags, base, saved. */
+/* Columns: key, flags, keywords, size, internal_date, name_flags, base, saved, no_nul. */
 static enum store_result
 list_range(struct copying *c, uint32_t first, uint32_t last)
 {
@@ -49,6 +49,7 @@ list_range(struct copying *c, uint32_t first, uint32_t last)
 			.size = (uint32_t)sqlite3_column_int64(q, 3),
 			.internal_date = sqlite3_column_int64(q, 4),
 			.saved = sqlite3_column_int64(q, 7),
+			.no_nul = sqlite3_column_int(q, 8) != 0,
 			.from_letters = copy_put_name(c, index_text(q, 5)),
 			.from_base = copy_put_name(c, base),
 			.follows = follows,
@@ -193,6 +194,7 @@ row_of(struct copying *c, const struct copy_one *one, bool copy)
 	row->internal_date = one->internal_date;
 	/* RFC 8514 3: a move is a new beginning, though its name stays. */
 	row->saved = copy ? clock_now() : one->saved;
+	row->no_nul = one->no_nul;
 	buf_clear(&row->base);
 	buf_put(&row->base, copy_name(c, copy ? one->to_base : one->from_base));
 	buf_clear(&row->letters);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A COPY or MOVE under way, shared by copy.c, its slices, copy_rows.c, its transactions, and copy_files.c, what is
- * done to files.
+ * A COPY or MOVE under way, shared by copy.c, its life, copy_steps.c, what is done and when, copy_rows.c, its
+ * transactions, and copy_files.c, what is done to files.
  */
 #pragma once
 
@@ -63,7 +63,7 @@ struct copying {
 	bool has_made;		/* the source has something in `made` */
 	unsigned generation;	/* of the index that the numbers are of */
 	struct live_claim claim;	/* .box 0: none */
-	struct live_claim hold;	/* of the source, for a move: no UIDs */
+	struct live_claim hold;	/* of the source, for a move */
 	struct box source;
 	struct box other;	/* the target, where it is not the source itself */
 	struct box *target;
@@ -99,6 +99,15 @@ struct str copy_name(const struct copying *, struct span);
 struct span copy_put_name(struct copying *, struct str text);
 /* The keywords as bits of the target; one that it does not have is added to the struct. */
 uint64_t copy_keywords(struct copying *, uint64_t bits);
+
+/* ---- copy_steps.c ---- */
+
+/* By how many there are. */
+void copy_first_step(struct copying *);
+/* A little, and what comes next. What fails is to be given up. */
+must_check enum store_result copy_step(struct copying *);
+/* From now on what is not committed is undone, and what is goes to its end. */
+void copy_give_up(struct copying *, enum store_result why);
 
 /* ---- copy_rows.c ---- */
 

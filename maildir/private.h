@@ -524,7 +524,7 @@ must_check enum store_result scan_mailbox(struct account *, int64_t box, const s
 
 /*
  * claims.c; what is stored in a transaction, but for claims_get. A live one is of this process, and in its owner's memory; until
- * it is released the mailbox's row says nothing of when cur/ changed. With first above last it has no UIDs.
+ * it is released the mailbox's row says nothing of when cur/ changed. The files of what is moved away are held likewise.
  */
 struct live_claim {
 	SLIST_ENTRY(live_claim) link;

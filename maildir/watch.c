@@ -201,13 +201,21 @@ is_explained(struct folder *f, struct str text, bool appeared)
 		return true;
 	if (!name.has_uid)
 		return false;
-	if (claim_is_live(a, f->box.number, name.uid))
-		return true;
 	q = index_ask(a, Q_FILE_GET, BIND(V(message_key(f->box.number, name.uid))));
 	while (index_row(a, q))
 		same = str_eq(index_text(q, 0), name.base) &&
 		    str_eq(index_text(q, 1), name.letters);
 	return index_end(a, q) == STORE_OK && same == appeared;
+}
+
+/* Made or removed by a COPY or MOVE of ours that is at work: many, and none has to be looked up. */
+static bool
+is_claimed(const struct folder *f, struct str text)
+{
+	struct file_name name;
+
+	return claims_are_live(f->account, f->box.number) && file_name_parse(text, &name) && name.has_uid &&
+	    claim_is_live(f->account, f->box.number, name.uid);
 }
 
 static void
@@ -220,7 +228,8 @@ see_event(struct account *a, const struct inotify_event *e, size_t *looked_up)
 		if ((e->mask & IN_Q_OVERFLOW) != 0)
 			f->look = true;
 		if (f->look || f->gone || e->wd < 0 || e->len == 0 ||
-		    (e->wd != f->watch_cur && e->wd != f->watch_new))
+		    (e->wd != f->watch_cur && e->wd != f->watch_new) ||
+		    (e->wd == f->watch_cur && f->generation == a->generation && is_claimed(f, str_of(e->name))))
 			continue;
 		f->look = e->wd == f->watch_new || ++*looked_up > NAMES_MAX ||
 		    f->generation != a->generation ||

@@ -613,6 +613,43 @@ links_that_were_taken_away_last_are_made_again(void **state)
 }
 
 static void
+see_finding(void *context, const struct finding *finding)
+{
+	(void)finding;
+	++*(int *)context;
+}
+
+/* By another process. */
+static void
+what_is_on_its_way_is_no_fault(void **state)
+{
+	struct site *s = site_with(MANY);
+	struct transfer t = begin(s, "INBOX", "Box", false);
+	pid_t child;
+	int status, found = 0;
+
+	(void)state;
+	(void)go_on(&t, LINKED_SOME);
+	assert_true(count_files(s, ".Box/cur") > 0);
+	child = fork();
+	if (child == 0) {
+		struct check_result result;
+
+		assert_ok(account_check(open(s->path, O_RDONLY | O_DIRECTORY), &(struct account_options){
+		    .address = STR("u@example.test"), .daemon = "check" },
+		    &(struct check_options){ .found = see_finding, .context = &found }, &result));
+		_exit(found);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+	end(&t);
+	assert_ok(t.r);
+	assert_int_equal(box(s), MANY);
+	site_free(s);
+}
+
+static void
 what_has_no_room_any_more_is_not_copied(void **state)
 {
 	struct site *s = site_with(MANY);
@@ -764,6 +801,7 @@ main(void)
 		cmocka_unit_test(what_comes_meanwhile_is_not_overtaken),
 		cmocka_unit_test(links_that_another_process_took_away_are_made_again),
 		cmocka_unit_test(links_that_were_taken_away_last_are_made_again),
+		cmocka_unit_test(what_is_on_its_way_is_no_fault),
 		cmocka_unit_test(what_has_no_room_any_more_is_not_copied),
 		cmocka_unit_test(an_index_that_is_lost_meanwhile_loses_no_message),
 		cmocka_unit_test(an_expunge_goes_on_piece_by_piece),

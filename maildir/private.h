@@ -142,6 +142,7 @@ struct message_row {
 	uint32_t size;
 	int64_t internal_date;
 	int64_t saved;		/* when it came into this mailbox; 0: what the name says. message_get does not fill it in */
+	bool no_nul;		/* its octets have been looked at, and none is NUL */
 	struct buf base;
 	struct buf letters;	/* as last written into the name */
 };
@@ -153,6 +154,13 @@ void message_row_free(struct message_row *);
 /* STORE_GONE where there is none. */
 must_check enum store_result message_get(struct account *, int64_t box, uint32_t uid,
     struct message_row *out);
+/*
+ * The same of what an open message needs (not flags, keywords and modseq), and the next ones with it where the one before
+ * was asked for last (ahead.c).
+ */
+must_check enum store_result message_get_next(struct account *, int64_t box, uint32_t uid,
+    struct message_row *out);
+void rows_ahead_forget(struct account *);
 /* Adds row and file name. Counts are the caller's. */
 must_check enum store_result message_add(struct account *, int64_t box,
     const struct message_row *);
@@ -348,6 +356,7 @@ void making_free(struct making *);
 /* What FETCH copies, rendered from a message. */
 struct texts {
 	struct buf text[TEXT_COUNT];
+	bool no_nul;		/* of the message they are made from */
 };
 
 /*
@@ -367,6 +376,26 @@ struct texts_ahead {
 		uint32_t uid;
 		struct { size_t at, n; } text[TEXT_COUNT];
 	} messages[AHEAD_MESSAGES];
+	struct buf bytes;
+};
+
+/*
+ * The same of rows, for who opens one message after the other. Their names may be older than the rows (flags change
+ * them): then there is no file of that name, and the row is read again.
+ */
+struct rows_ahead {
+	int64_t box;
+	unsigned generation;
+	uint32_t asked;		/* the uid before */
+	size_t count;
+	size_t next;
+	struct {
+		uint32_t uid;
+		uint32_t size;
+		int64_t internal_date;
+		size_t letters, base, end;	/* where they begin, one behind the other */
+		bool no_nul;
+	} rows[AHEAD_MESSAGES];
 	struct buf bytes;
 };
 
@@ -415,6 +444,7 @@ struct account {
 	struct inbox *inbox;	/* NULL: not known */
 	struct texts texts;	/* behind the views of message_texts */
 	struct texts_ahead ahead;	/* and so is this */
+	struct rows_ahead rows_ahead;
 	struct buf facts[FACT_COUNT];	/* behind those of message_facts */
 	struct known_dir known[KNOWN_DIRS];
 	unsigned known_next;	/* the one that is given up next */

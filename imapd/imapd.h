@@ -176,6 +176,10 @@ session_step read_command;
 /* Must this step wait: for room in the output, or for the others' turn? */
 bool session_must_wait(struct session *);
 void session_flush(struct session *);
+/* Can what is said next go from a file to the client? */
+bool session_takes_file(const struct session *);
+/* Says n octets of a file; fd is owned from here on. */
+void session_put_file(struct session *, int fd, uint64_t from, uint64_t n);
 /* Does the client take UTF-8 for names of mailboxes, and modified UTF-7 for nothing? RFC 9755 3, RFC 9051 5.1 */
 bool speaks_utf8(const struct session *);
 /*

@@ -112,6 +112,8 @@ on_stream(void *context, struct stream *stream, enum stream_event event)
 		s->eof = true;
 		break;
 	case STREAM_BROKEN:
+		if (stream_lacks_file(stream))
+			log_error(&s->log, "body_unreadable", KV("why", stream_error(stream)));
 		log_debug(&s->log, "broken", KV("why", stream_error(stream)));
 		s->broken = true;
 		s->on_end(s);
@@ -164,6 +166,21 @@ session_flush(struct session *s)
 		compression_send(s->compression, stream_output(s->stream));
 	stream_flush(s->stream);
 	s->unsent = out->n;
+}
+
+bool
+session_takes_file(const struct session *s)
+{
+	return s->compression == NULL;
+}
+
+void
+session_put_file(struct session *s, int fd, uint64_t from, uint64_t n)
+{
+	/* What was said before it leaves the buffer as well. */
+	s->bytes_out += out_of(s)->n - s->unsent + n;
+	stream_put_file(s->stream, fd, from, n);
+	s->unsent = out_of(s)->n;
 }
 
 void

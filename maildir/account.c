@@ -150,6 +150,7 @@ account_close(struct account *a)
 	texts_free(&a->texts);
 	buf_free(&a->body);
 	buf_free(&a->address);
+	rows_ahead_forget(a);
 	for (size_t i = 0; i < FACT_COUNT; i++)
 		buf_free(&a->facts[i]);
 	buf_free(&a->daemon);

@@ -64,6 +64,7 @@ mailbox_close(struct mailbox *m)
 		if (f->log[i].by == m)
 			f->log[i].by = NULL;
 	texts_rest(f->account);
+	rows_ahead_forget(f->account);
 	TAILQ_REMOVE(&f->views, m, link);
 	if (TAILQ_EMPTY(&f->views))
 		folder_release(f);

@@ -142,6 +142,7 @@ struct message_row {
 	uint32_t size;
 	int64_t internal_date;
 	int64_t saved;		/* when it came into this mailbox; 0: what the name says. message_get does not fill it in */
+	bool no_nul;		/* its octets have been looked at, and none is NUL */
 	struct buf base;
 	struct buf letters;	/* as last written into the name */
 };
@@ -153,6 +154,13 @@ void message_row_free(struct message_row *);
 /* STORE_GONE where there is none. */
 must_check enum store_result message_get(struct account *, int64_t box, uint32_t uid,
     struct message_row *out);
+/*
+ * The same of what an open message needs (not flags, keywords and modseq), and the next ones with it where the one before
+ * was asked for last (ahead.c).
+ */
+must_check enum store_result message_get_next(struct account *, int64_t box, uint32_t uid,
+    struct message_row *out);
+void rows_ahead_forget(struct account *);
 /* Adds row and file name. Counts are the caller's. */
 must_check enum store_result message_add(struct account *, int64_t box,
     const struct message_row *);
@@ -351,19 +359,40 @@ enum { TEXTS_KEPT = TEXT_BODY };
 /* What FETCH copies, rendered from a message. */
 struct texts {
 	struct buf text[TEXTS_KEPT];
+	bool no_nul;		/* of the message they are made from */
 };
 
 /*
  * Who asks for a text of one message after the other is given it from here. A message never changes, so what was read
  * once stays true.
  */
-enum { AHEAD_MESSAGES = 64, AHEAD_BYTES = 32 * 1024 };
+enum { AHEAD_MESSAGES = 32, AHEAD_TEXTS = 64, AHEAD_BYTES = 32 * 1024 };
 
 struct text_ahead {
 	unsigned generation;
 	int64_t asked;		/* the key before */
 	struct buf texts;	/* of each its key, its length, itself */
 	size_t next;		/* in there */
+};
+
+/*
+ * The same of rows, for who opens one message after the other. Their names may be older than the rows (flags change
+ * them): then there is no file of that name, and the row is read again.
+ */
+struct rows_ahead {
+	int64_t box;
+	unsigned generation;
+	uint32_t asked;		/* the uid before */
+	size_t count;
+	size_t next;
+	struct {
+		uint32_t uid;
+		uint32_t size;
+		int64_t internal_date;
+		size_t letters, base, end;	/* where they begin, one behind the other */
+		bool no_nul;
+	} rows[AHEAD_MESSAGES];
+	struct buf bytes;
 };
 
 enum { KNOWN_DIRS = 16 };
@@ -412,6 +441,7 @@ struct account {
 	struct text_ahead ahead[TEXTS_KEPT];	/* behind the views of message_texts */
 	struct texts texts;	/* and so is this, where it was made anew, */
 	struct buf body;	/* and this */
+	struct rows_ahead rows_ahead;
 	struct buf facts[FACT_COUNT];	/* behind those of message_facts */
 	struct known_dir known[KNOWN_DIRS];
 	unsigned known_next;	/* the one that is given up next */

@@ -201,6 +201,7 @@ measure(struct scan *s)
 			continue;
 		}
 		e->wire = bytes.n + crlf_missing(buf_str(&bytes), &last_cr);
+		e->no_nul = !str_has_char(buf_str(&bytes), '\0');
 		e->measured = true;
 	}
 }

@@ -17,6 +17,7 @@ struct entry {
 	bool shared;	/* another entry has the same prefix */
 	struct entry *same;	/* that one */
 	bool measured;
+	bool no_nul;	/* seen when it was measured */
 	uint64_t wire;
 	/* Adopted: what it is to be called. */
 	struct message_row row;

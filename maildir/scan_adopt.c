@@ -180,6 +180,7 @@ adopt(struct scan *s, struct entry *e, bool trusted)
 	row->size = (uint32_t)wire;
 	row->internal_date = mtime;
 	row->saved = saved_of(s, e);
+	row->no_nul = e->no_nul;
 	row->modseq = s->modseq;
 	message_put_letters(&row->letters, &s->box.keywords, row->flags, row->keywords,
 	    e->name.letters);

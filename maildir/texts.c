@@ -31,6 +31,7 @@ texts_render(struct texts *out, struct str message)
 	render_envelope(&out->text[TEXT_ENVELOPE], message);
 	render_bodystructure(&out->text[TEXT_BODYSTRUCTURE], root, message);
 	buf_put(&out->text[TEXT_HEADER], str_sub(message, 0, header_end(message)));
+	out->no_nul = !str_has_char(message, '\0');
 	arena_free(arena);
 }
 
@@ -78,7 +79,7 @@ read_texts(struct account *a, enum message_text text, int64_t first, int64_t las
 	};
 	struct text_ahead *ahead = &a->ahead[text];
 	sqlite3_stmt *q = index_ask(a, queries[text], BIND(V(first)));
-	size_t left = AHEAD_MESSAGES;
+	size_t left = AHEAD_TEXTS;
 	struct kept kept;
 	const char *p;
 
@@ -120,7 +121,7 @@ find_text(struct account *a, enum message_text text, int64_t key, struct str *ou
 {
 	struct text_ahead *ahead = &a->ahead[text];
 	bool walks = ahead->generation == a->generation && key > ahead->asked &&
-	    key - ahead->asked <= AHEAD_MESSAGES;
+	    key - ahead->asked <= AHEAD_TEXTS;
 	enum store_result r = STORE_OK;
 
 	ahead->generation = a->generation;
@@ -199,6 +200,19 @@ read_header(int fd, struct buf *out)
 	return true;
 }
 
+static enum store_result
+keep_made(struct account *a, int64_t key, const struct texts *made)
+{
+	enum store_result r = txn_begin(a);
+
+	if (r != STORE_OK)
+		return r;
+	r = texts_save(a, key, made);
+	if (r == STORE_OK && made->no_nul)
+		r = index_do(a, Q_FILE_NO_NUL, BIND(V(key)));
+	return txn_end(a, r);
+}
+
 /* The message is read; all its texts are kept, so that this happens once. */
 static enum store_result
 render_file(struct folder *f, uint32_t uid, unsigned missing, struct str out[TEXT_COUNT])
@@ -228,7 +242,6 @@ render_file(struct folder *f, uint32_t uid, unsigned missing, struct str out[TEX
 		if ((missing >> t & 1) != 0)
 			out[t] = buf_str(&a->texts.text[t]);
 	/* Not kept is no fault: the next one renders it again. */
-	if (txn_begin(a) == STORE_OK)
-		(void)!txn_end(a, texts_save(a, message_key(f->box.number, uid), &a->texts));
+	(void)!keep_made(a, message_key(f->box.number, uid), &a->texts);
 	return STORE_OK;
 }

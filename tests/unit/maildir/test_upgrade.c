@@ -4,14 +4,15 @@
 
 #include <sqlite3.h>
 
-enum { MESSAGES = 5, GONE = 3, WORDS = 30, LATEST = 4 };
+enum { MESSAGES = 5, GONE = 3, WORDS = 30, LATEST = 5 };
 
 /* What each version lacked, from the latest down. The texts get a mark: who sees it has them from there. */
 static const char *const steps_back[] = {
-	[3] = "CREATE TABLE cache (key INTEGER PRIMARY KEY, envelope TEXT, body TEXT, bodystructure TEXT, header TEXT);"
+	[4] = "CREATE TABLE cache (key INTEGER PRIMARY KEY, envelope TEXT, body TEXT, bodystructure TEXT, header TEXT);"
 	    "INSERT INTO cache SELECT key, '(kept)' || envelope, '(body)', replace(bodystructure, 'plain', 'kept'),"
 	    " 'X-Kept: yes' || char(13, 10) || header FROM texts JOIN headers USING (key);"
-	    "DROP TABLE texts; DROP TABLE headers; PRAGMA user_version = 3;",
+	    "DROP TABLE texts; DROP TABLE headers; PRAGMA user_version = 4;",
+	[3] = "ALTER TABLE files DROP COLUMN no_nul; PRAGMA user_version = 3;",
 	[2] = "DROP TABLE made; ALTER TABLE files DROP COLUMN saved; PRAGMA user_version = 2;",
 };
 
@@ -152,6 +153,13 @@ carry_over(int version)
 }
 
 static void
+an_index_of_version_4_is_carried_over_with_its_texts(void **state)
+{
+	(void)state;
+	carry_over(4);
+}
+
+static void
 an_index_of_version_3_is_carried_over_with_its_texts(void **state)
 {
 	(void)state;
@@ -194,6 +202,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_index_of_version_4_is_carried_over_with_its_texts),
 		cmocka_unit_test(an_index_of_version_3_is_carried_over_with_its_texts),
 		cmocka_unit_test(an_index_of_version_2_is_carried_over_with_its_texts),
 		cmocka_unit_test(one_that_is_older_or_newer_is_made_anew),

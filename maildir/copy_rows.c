@@ -237,7 +237,7 @@ copy_texts(struct copying *c, const struct copy_one *one)
 	struct account *a = c->account;
 	int64_t to = message_key(c->target_number, one->to_uid);
 	int64_t from = message_key(c->source_number, one->from_uid);
-	enum store_result r = index_do(a, Q_CACHE_COPY, BIND(V(to), V(from)));
+	enum store_result r = texts_copy(a, to, from);
 
 	return r == STORE_OK && c->has_made ? made_copy(a, to, from) : r;
 }

@@ -146,9 +146,10 @@ account_close(struct account *a)
 	search_db_close(a);
 	index_close(a);
 	watch_close(a);
+	texts_rest(a);
 	texts_free(&a->texts);
+	buf_free(&a->body);
 	buf_free(&a->address);
-	buf_free(&a->ahead.bytes);
 	rows_ahead_forget(a);
 	for (size_t i = 0; i < FACT_COUNT; i++)
 		buf_free(&a->facts[i]);

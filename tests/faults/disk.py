@@ -192,6 +192,7 @@ class Disk:
     def build(self, folder, chance=None):
         """Writes it out. chance: a random.Random, and what was not synced is there by chance."""
         self.chosen = {}
+        self.placed = {}
         self.share = chance.choice([0.1, 0.5, 0.9]) if chance else 0
         self.put(self.top, folder, chance)
 
@@ -209,8 +210,12 @@ class Disk:
 
     def put(self, ino, path, chance):
         node = self.nodes[ino]
+        if ino in self.placed:      # one file of several names
+            os.link(self.placed[ino], path)
+            return
         content = self.content(node, chance)
         if not node.is_folder:
+            self.placed[ino] = path
             with open(path, "wb") as f:
                 f.write(named_anew(content, path) if name_of(path) == "trivet-mailbox" else content)
             os.chmod(path, 0o600)

@@ -7,6 +7,7 @@
  */
 #include "common/mime/date.h"
 #include "imapd/fetch_binary.h"
+#include "imapd/fetch_body.h"
 #include "imapd/imapd.h"
 
 struct fetch {
@@ -33,8 +34,7 @@ struct fetch {
 	struct str fact[FACT_COUNT];	/* in the message's arena; p NULL: not there */
 	int64_t saved;
 	struct part_cache *parts;
-	uint64_t at;			/* of the literal under way */
-	uint64_t left;
+	struct body_octets body;	/* the literal under way */
 	enum store_result worst;	/* of the messages passed over */
 };
 
@@ -615,9 +615,9 @@ begin_body(struct session *s, struct fetch *f, const struct section *section)
 	}
 	if (f->next + 1 == f->count)
 		forget_bytes(s, f);
-	buf_printf(out, "{%llu}\r\n", (unsigned long long)piece.n);
-	f->at = piece.from;
-	f->left = piece.n;
+	put_number(out, "{", piece.n);
+	buf_put_z(out, "}\r\n");
+	f->body = (struct body_octets){ .uid = f->message.uid, .at = piece.from, .left = piece.n };
 	return piece.n > 0;
 }
 
@@ -662,30 +662,10 @@ static enum next
 put_body(struct session *s)
 {
 	struct fetch *f = s->work.own;
-	struct buf *out = out_of(s);
+	enum next next = body_put(s, &f->body, f->next + 1 == f->count);
 
-	s->work.in_literal = true;
-	while (f->left > 0) {
-		size_t before, n = f->left < BODY_SLICE ? (size_t)f->left : BODY_SLICE;
-
-		if (session_must_wait(s))
-			return WAIT;
-		before = out->n;
-		if (content_read(s->work.content, f->at, n, out) != STORE_OK ||
-		    out->n - before != n) {
-			/*
-			 * The client was promised octets that are not there: no answer can
-			 * follow.
-			 */
-			log_error(&s->log, "body_unreadable", KV("uid", f->message.uid),
-			    KV("at", f->at));
-			return END;
-		}
-		mask_nul(out, before);
-		f->at += n;
-		f->left -= n;
-	}
-	s->work.in_literal = false;
+	if (next != GO)
+		return next;
 	f->next++;
 	s->step = put_bodies;
 	return GO;

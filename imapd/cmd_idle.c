@@ -45,18 +45,12 @@ static enum next
 read_done(struct session *s)
 {
 	struct str line;
+	enum next next;
 	size_t octets;
 	bool is_done;
 
-	switch (session_line(s, &line, &octets)) {
-	case MORE:
-		return s->eof ? END : WAIT;
-	case BAD:
-		untagged(s, "BYE That line is too long");
-		return END;
-	case PARSED:
-		break;
-	}
+	if (!session_line(s, &line, &octets, &next))
+		return next;
 	is_done = str_eq_nocase(str_trim(line), STR("DONE"));
 	session_take(s, octets);
 	stop_idling(s);

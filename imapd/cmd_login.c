@@ -80,15 +80,8 @@ read_response(struct session *s)
 	enum sasl_line kind;
 	enum next next;
 
-	switch (session_line(s, &line, &octets)) {
-	case MORE:
-		return s->eof ? END : WAIT;
-	case BAD:
-		untagged(s, "BYE That line is too long");
-		return END;
-	case PARSED:
-		break;
-	}
+	if (!session_line(s, &line, &octets, &next))
+		return next;
 	kind = sasl_decode(line, false, &decoded);
 	session_take(s, octets);
 	next = on_line(s, kind, &decoded);

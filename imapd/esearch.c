@@ -5,6 +5,7 @@
  */
 #include <stdlib.h>
 
+#include "common/mime/render.h"
 #include "imapd/imapd.h"
 
 /* The messages found, in the order that is asked for. */
@@ -119,7 +120,7 @@ put_head(struct session *s, const struct esearch *e)
 	struct buf *out = out_of(s);
 
 	buf_put_z(out, "* ESEARCH (TAG ");
-	put_quoted(out, s->req.tag);
+	render_quoted(out, s->req.tag);
 	buf_put_c(out, ')');
 	if (s->req.by_uid)
 		buf_put_z(out, " UID");

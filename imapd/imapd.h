@@ -176,6 +176,10 @@ session_step read_command;
 /* Must this step wait: for room in the output, or for the others' turn? */
 bool session_must_wait(struct session *);
 void session_flush(struct session *);
+/* Can what is said next go from a file to the client? */
+bool session_takes_file(const struct session *);
+/* Says n octets of a file; fd is owned from here on. */
+void session_put_file(struct session *, int fd, uint64_t from, uint64_t n);
 /* Does the client take UTF-8 for names of mailboxes, and modified UTF-7 for nothing? RFC 9755 3, RFC 9051 5.1 */
 bool speaks_utf8(const struct session *);
 /*
@@ -188,10 +192,10 @@ struct buf *session_input(struct session *);
 /* Takes octets off the input. */
 void session_take(struct session *, size_t n);
 /*
- * A line outside of commands, without its end; take `octets` when done with it. BAD: longer than
- * CONTINUATION_MAX.
+ * A line outside of commands, without its end; take `octets` when done with it. False: *next is what the step
+ * returns, for there is no line yet, or it was longer than CONTINUATION_MAX and the client was told.
  */
-must_check enum parse session_line(struct session *, struct str *line, size_t *octets);
+must_check bool session_line(struct session *, struct str *line, size_t *octets, enum next *next);
 /*
  * The answer to the command: "OK ...", "NO ...", "BAD ...". Changes of the mailbox are told
  * before it.
@@ -237,7 +241,6 @@ void announce_other_name(struct session *, const struct mailbox_name *named, con
 struct buf *out_of(struct session *);
 /* "* " text CRLF */
 void untagged(struct session *, const char *format, ...) printf_like(2, 3);
-void put_quoted(struct buf *, struct str);
 /* A quoted string where that can hold it, else a literal. */
 void put_string(struct buf *, struct str);
 void put_literal(struct buf *, struct str);

@@ -6,6 +6,7 @@
  */
 #include "imapd/mutf7.h"
 
+#include "common/base/base64.h"
 #include "common/base/utf8.h"
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+,";
@@ -99,16 +100,11 @@ mutf7_encode(struct buf *out, struct str utf8)
 
 /* ---- decoding ---- */
 
+/* RFC 3501 5.1.3: base64 with "," in the place of "/". */
 static int
-value_of(char c)
+digit_of(char c)
 {
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '+' ? 62 : c == ',' ? 63 : -1;
+	return c == ',' ? 63 : c == '/' ? -1 : base64_digit(c);
 }
 
 /* One UTF-16 unit; *high keeps the first half of a pair. */
@@ -139,7 +135,7 @@ take_base64(struct buf *out, struct str run)
 	unsigned count = 0;
 
 	for (size_t i = 0; i < run.n; i++) {
-		int value = value_of(run.p[i]);
+		int value = digit_of(run.p[i]);
 
 		if (value < 0)
 			return false;

@@ -22,15 +22,6 @@ with_inbox_in_capitals(struct arena *arena, struct str name)
 }
 
 static bool
-is_ascii(struct str s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if ((unsigned char)s.p[i] >= 0x80)
-			return false;
-	return true;
-}
-
-static bool
 has_line_end(struct str s)
 {
 	return str_has_char(s, '\r') || str_has_char(s, '\n');
@@ -44,7 +35,7 @@ mailbox_name_of(const struct lexer *lexer, struct str sent)
 
 	if (has_line_end(sent))
 		return name;
-	if (!lexer->utf8 && is_ascii(sent)) {
+	if (!lexer->utf8 && str_is_ascii(sent)) {
 		if (!mutf7_decode(&decoded, sent))
 			return name;
 		name.state = NAME_GOOD;

@@ -3,6 +3,7 @@
  * The only writer of IMAP's notation (RFC 3501 section 9): strings, flags, sets, untagged lines,
  * and the one place where the store's words become NO with a code (RFC 5530).
  */
+#include "common/mime/render.h"
 #include "imapd/imapd.h"
 #include "imapd/mutf7.h"
 
@@ -29,18 +30,6 @@ untagged(struct session *s, const char *format, ...)
 }
 
 /* ---- strings ---- */
-
-void
-put_quoted(struct buf *out, struct str s)
-{
-	buf_put_c(out, '"');
-	for (size_t i = 0; i < s.n; i++) {
-		if (s.p[i] == '"' || s.p[i] == '\\')
-			buf_put_c(out, '\\');
-		buf_put_c(out, s.p[i]);
-	}
-	buf_put_c(out, '"');
-}
 
 void
 put_literal(struct buf *out, struct str s)
@@ -74,7 +63,7 @@ put_string(struct buf *out, struct str s)
 	for (size_t i = 0; i < s.n && plain; i++)
 		plain = !ascii_is_control(s.p[i]) && (unsigned char)s.p[i] < 0x80;
 	if (plain)
-		put_quoted(out, s);
+		render_quoted(out, s);
 	else
 		put_literal(out, s);
 }
@@ -89,7 +78,7 @@ put_mailbox(const struct session *s, struct buf *out, struct str name)
 		log_warn(&s->log, "mailbox_name_untellable", KV("name", name));
 		return false;
 	}
-	put_quoted(out, speaks_utf8(s) ? name : buf_str(&encoded));
+	render_quoted(out, speaks_utf8(s) ? name : buf_str(&encoded));
 	return true;
 }
 

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "common/base/clock.h"
+#include "common/mime/render.h"
 #include "imapd/binary.h"
 #include "imapd/imapd.h"
 
@@ -111,6 +112,8 @@ on_stream(void *context, struct stream *stream, enum stream_event event)
 		s->eof = true;
 		break;
 	case STREAM_BROKEN:
+		if (stream_lacks_file(stream))
+			log_error(&s->log, "body_unreadable", KV("why", stream_error(stream)));
 		log_debug(&s->log, "broken", KV("why", stream_error(stream)));
 		s->broken = true;
 		s->on_end(s);
@@ -165,6 +168,21 @@ session_flush(struct session *s)
 	s->unsent = out->n;
 }
 
+bool
+session_takes_file(const struct session *s)
+{
+	return s->compression == NULL;
+}
+
+void
+session_put_file(struct session *s, int fd, uint64_t from, uint64_t n)
+{
+	/* What was said before it leaves the buffer as well. */
+	s->bytes_out += out_of(s)->n - s->unsent + n;
+	stream_put_file(s->stream, fd, from, n);
+	s->unsent = out_of(s)->n;
+}
+
 void
 session_progress(struct session *s, uint32_t done, uint32_t all)
 {
@@ -178,7 +196,7 @@ session_progress(struct session *s, uint32_t done, uint32_t all)
 	s->work.progress_due = now + PROGRESS_MS;
 	buf_put_z(out, "* OK [INPROGRESS (");
 	if (tag)
-		put_quoted(out, s->req.tag);
+		render_quoted(out, s->req.tag);
 	else
 		buf_put_z(out, "NIL");
 	if (done < all)
@@ -206,21 +224,26 @@ session_take(struct session *s, size_t n)
 	buf_take(input, n);
 }
 
-enum parse
-session_line(struct session *s, struct str *line, size_t *octets)
+bool
+session_line(struct session *s, struct str *line, size_t *octets, enum next *next)
 {
 	struct str input = buf_str(session_input(s));
 	size_t n = str_index(str_sub(input, 0, CONTINUATION_MAX), '\n');
 
-	if (n == CONTINUATION_MAX)
-		return BAD;
-	if (n == input.n)
-		return MORE;
+	if (n == CONTINUATION_MAX) {
+		untagged(s, "BYE That line is too long");
+		*next = END;
+		return false;
+	}
+	if (n == input.n) {
+		*next = s->eof ? END : WAIT;
+		return false;
+	}
 	*octets = n + 1;
 	if (n > 0 && input.p[n - 1] == '\r')
 		n--;
 	*line = str_sub(input, 0, n);
-	return PARSED;
+	return true;
 }
 
 bool

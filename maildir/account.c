@@ -117,6 +117,7 @@ look_at_boot(struct account *a)
 	int64_t now = boot_id(), then;
 	enum store_result r = state_get(a, "boot", &then);
 
+	a->boot = now;
 	if (r != STORE_OK || now == 0 || now == then)
 		return r;
 	if (then != 0)
@@ -124,6 +125,18 @@ look_at_boot(struct account *a)
 	if (r == STORE_OK)
 		r = txn_begin(a);
 	return r == STORE_OK ? txn_end(a, state_put(a, "boot", now)) : r;
+}
+
+/* What was read for who asked last, and for who might ask next. */
+static void
+forget_answers(struct account *a)
+{
+	texts_free(&a->texts);
+	buf_free(&a->ahead.bytes);
+	a->ahead = (struct texts_ahead){ 0 };
+	rows_ahead_forget(a);
+	for (size_t i = 0; i < FACT_COUNT; i++)
+		buf_free(&a->facts[i]);
 }
 
 void
@@ -144,11 +157,8 @@ account_close(struct account *a)
 	search_db_close(a);
 	index_close(a);
 	watch_close(a);
-	texts_free(&a->texts);
+	forget_answers(a);
 	buf_free(&a->address);
-	buf_free(&a->ahead.bytes);
-	for (size_t i = 0; i < FACT_COUNT; i++)
-		buf_free(&a->facts[i]);
 	buf_free(&a->daemon);
 	log_free(&a->log);
 	close_fd(&a->lock_fd);
@@ -202,11 +212,7 @@ rest(struct account *a)
 	}
 	index_rest(a);
 	search_db_close(a);
-	texts_free(&a->texts);
-	buf_free(&a->ahead.bytes);
-	a->ahead = (struct texts_ahead){ 0 };
-	for (size_t i = 0; i < FACT_COUNT; i++)
-		buf_free(&a->facts[i]);
+	forget_answers(a);
 	index_memory_rest();
 }
 

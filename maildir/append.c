@@ -245,6 +245,7 @@ append_prepare(struct append *p)
 	buf_free(&p->memory);
 	if (r != STORE_OK)
 		return r;
+	one->no_nul = one->texts.no_nul;
 	times[0] = times[1] = (struct timespec){ .tv_sec = one->internal_date };
 	if (futimens(one->fd, times) != 0)
 		return files_failed(&p->account->log, "set time", buf_str(&one->prefix));
@@ -436,7 +437,7 @@ add_rows(struct append *p, struct box *box, struct appended *out)
 		one->row = (struct message_row){ .uid = uid + (uint32_t)i, .flags = one->flags,
 			.keywords = mapped(one->keywords, map), .modseq = modseq,
 			.size = (uint32_t)(one->size + one->missing),
-			.internal_date = one->internal_date };
+			.internal_date = one->internal_date, .no_nul = one->no_nul };
 		r = add_row(p, one, box);
 	}
 	if (r == STORE_OK)

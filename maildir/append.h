@@ -21,6 +21,7 @@ struct append_message {
 	int64_t internal_date;
 	uint64_t size;
 	uint64_t missing;	/* CRs that the wire has and the file has not */
+	bool no_nul;		/* none of its octets is */
 	bool has_texts;
 	struct texts texts;
 	struct message_row row;

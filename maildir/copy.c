@@ -277,7 +277,7 @@ copy_all(struct copy_job *job, const struct uid_set *set)
 	return r;
 }
 
-/* Columns: key, flags, keywords, size, internal_date, name_flags, base, saved. */
+/* Columns: key, flags, keywords, size, internal_date, name_flags, base, saved, no_nul. */
 static enum store_result
 list_range(struct copy_job *job, uint32_t first, uint32_t last)
 {
@@ -307,6 +307,7 @@ list_range(struct copy_job *job, uint32_t first, uint32_t last)
 			.size = (uint32_t)sqlite3_column_int64(q, 3),
 			.internal_date = sqlite3_column_int64(q, 4),
 			.saved = sqlite3_column_int64(q, 7),
+			.no_nul = sqlite3_column_int(q, 8) != 0,
 			.from_letters = copy_put_name(job, index_text(q, 5)),
 			.from_base = copy_put_name(job, base),
 			.follows = follows,

@@ -19,6 +19,7 @@ struct copy_one {
 	uint64_t to_keywords;
 	int64_t internal_date;
 	int64_t saved;		/* the source's, as the row has it */
+	bool no_nul;
 	struct span from_base, from_letters, to_base, to_letters;
 	bool follows;		/* the one before it here is also the one before it in the mailbox */
 };

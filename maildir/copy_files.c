@@ -64,6 +64,7 @@ row_of(struct copy_job *job, const struct copy_one *one, bool copy)
 	row->internal_date = one->internal_date;
 	/* RFC 8514 3: a move is a new beginning, though its name stays. */
 	row->saved = copy ? clock_now() : one->saved;
+	row->no_nul = one->no_nul;
 	buf_clear(&row->base);
 	buf_put(&row->base, copy_name(job, copy ? one->to_base : one->from_base));
 	buf_clear(&row->letters);

@@ -87,7 +87,7 @@ is_ours(int dir, const struct stat *file)
 
 /* To open some devices is to do something: so it is looked at first, and again, as it may be another one by then. */
 int
-files_open_message(int dir, const char *name)
+files_open_measured(int dir, const char *name, uint64_t *size)
 {
 	struct stat st;
 	int fd;
@@ -95,13 +95,23 @@ files_open_message(int dir, const char *name)
 	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
 		return -1;
 	fd = S_ISREG(st.st_mode) ? files_open(dir, name, O_RDONLY | O_NOCTTY, 0) : -1;
-	if (fd >= 0 && fstat(fd, &st) == 0 && is_ours(dir, &st))
+	if (fd >= 0 && fstat(fd, &st) == 0 && is_ours(dir, &st)) {
+		*size = (uint64_t)st.st_size;
 		return fd;
+	}
 	if (fd < 0 && S_ISREG(st.st_mode))
 		return -1;
 	close_fd(&fd);
 	errno = S_ISLNK(st.st_mode) ? ELOOP : EINVAL;
 	return -1;
+}
+
+int
+files_open_message(int dir, const char *name)
+{
+	uint64_t size;
+
+	return files_open_measured(dir, name, &size);
 }
 
 bool

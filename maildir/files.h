@@ -24,6 +24,8 @@ int files_open_dir(int dir, const char *path);
  * or EINVAL.
  */
 int files_open_message(int dir, const char *name);
+/* The same, and how many octets it has. */
+int files_open_measured(int dir, const char *name, uint64_t *size);
 /* Does a thing lie there that is no file of ours: no regular one, or one that has another name besides? */
 bool files_is_planted(int dir, const char *name);
 /* Gives a file or directory another name beside it, removes anything else, and logs that. */

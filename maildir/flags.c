@@ -356,6 +356,8 @@ flags_rename_slice(struct account *a)
 	if (r != STORE_OK)
 		return rename_again(a, r);
 	r = list_pending(a, &list, &names);
+	if (list.n > 0)
+		rows_ahead_forget(a);
 	for (size_t i = 0; r == STORE_OK && i < list.n; i += sizeof(p)) {
 		memcpy(&p, list.p + i, sizeof(p));
 		r = rename_one(a, &now, &p, buf_str(&names));

@@ -32,7 +32,7 @@ static const char schema[] =
 	" pending INTEGER NOT NULL) STRICT;"
 	"CREATE INDEX messages_modseq ON messages (mailbox, modseq);"
 	"CREATE INDEX messages_pending ON messages (key) WHERE pending = 1;"
-	"CREATE TABLE files (key INTEGER PRIMARY KEY, base TEXT NOT NULL, saved INTEGER) STRICT;"
+	"CREATE TABLE files (key INTEGER PRIMARY KEY, base TEXT NOT NULL, saved INTEGER, no_nul INTEGER) STRICT;"
 	"CREATE TABLE cache (key INTEGER PRIMARY KEY, envelope TEXT, body TEXT, bodystructure TEXT,"
 	" header TEXT);"
 	MADE_TABLE
@@ -44,7 +44,7 @@ static const char schema[] =
 	"CREATE TABLE deliveries (trace TEXT, recipient TEXT, id TEXT NOT NULL, uid INTEGER NOT NULL,"
 	" uidvalidity INTEGER NOT NULL, seconds INTEGER NOT NULL, PRIMARY KEY (trace, recipient))"
 	" WITHOUT ROWID;"
-	"PRAGMA user_version = 3;";
+	"PRAGMA user_version = 4;";
 
 /* Of the versions that are brought up to date as they are: what only an index knows is not lost for a column. */
 static const struct {
@@ -52,6 +52,7 @@ static const struct {
 	const char *step;	/* to the next one; in one transaction with the others */
 } upgrades[] = {
 	{ 2, "ALTER TABLE files ADD COLUMN saved INTEGER;" MADE_TABLE "PRAGMA user_version = 3;" },
+	{ 3, "ALTER TABLE files ADD COLUMN no_nul INTEGER; PRAGMA user_version = 4;" },
 };
 
 #define BOX_COLUMNS "number, name, id, uidvalidity, uid_next, uid_reserve, modseq," \
@@ -96,10 +97,12 @@ static const char *const queries[] = {
 	[Q_NAME_LIST] = "SELECT name FROM names ORDER BY name",
 	[Q_MESSAGE_ADD] = "INSERT INTO messages (key, mailbox, modseq, flags, keywords, size,"
 		" internal_date, name_flags, pending) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)",
-	[Q_MESSAGE_GET] = "SELECT flags, keywords, modseq, size, internal_date, name_flags, base"
+	[Q_MESSAGE_GET] = "SELECT flags, keywords, modseq, size, internal_date, name_flags, base, no_nul"
 		" FROM messages JOIN files USING (key) WHERE key = ?",
-	[Q_MESSAGE_RANGE] = "SELECT key, flags, keywords, size, internal_date, name_flags, base, saved"
+	[Q_MESSAGE_RANGE] = "SELECT key, flags, keywords, size, internal_date, name_flags, base, saved, no_nul"
 		" FROM messages JOIN files USING (key) WHERE key BETWEEN ? AND ? ORDER BY key",
+	[Q_MESSAGE_AHEAD] = "SELECT key, size, internal_date, name_flags, base, no_nul"
+		" FROM messages JOIN files USING (key) WHERE key BETWEEN ? AND ? ORDER BY key LIMIT ?",
 	[Q_MESSAGE_DROP] = "DELETE FROM messages WHERE key = ?",
 	[Q_SNAPSHOT] = "SELECT take_row(key, flags, keywords, modseq, size, internal_date) FROM messages"
 		" WHERE key BETWEEN ? AND ?",
@@ -114,8 +117,9 @@ static const char *const queries[] = {
 	[Q_MESSAGES_CLEAR] = "DELETE FROM messages WHERE key BETWEEN ? AND ?",
 	[Q_PENDING] = "SELECT key, flags, keywords, name_flags, base FROM messages JOIN files USING (key)"
 		" WHERE pending = 1 ORDER BY key LIMIT ?",
-	[Q_FILE_ADD] = "INSERT INTO files (key, base, saved) VALUES (?, ?, ?)",
+	[Q_FILE_ADD] = "INSERT INTO files (key, base, saved, no_nul) VALUES (?, ?, ?, ?)",
 	[Q_FILE_GET] = "SELECT base, name_flags FROM files JOIN messages USING (key) WHERE key = ?",
+	[Q_FILE_NO_NUL] = "UPDATE files SET no_nul = 1 WHERE key = ?",
 	[Q_FILE_DROP] = "DELETE FROM files WHERE key = ?",
 	[Q_FILES] = "SELECT key, base, name_flags FROM files JOIN messages USING (key)"
 		" WHERE key BETWEEN ? AND ? ORDER BY key",

@@ -225,7 +225,8 @@ add_one(struct back *b, uint32_t uid)
 	if (r != STORE_OK)
 		return r;
 	*to = (struct message_row){ .flags = from.flags & ~(uint32_t)FLAG_DELETED, .size = from.size,
-		.internal_date = from.internal_date, .keywords = map_keywords(b, from.keywords) };
+		.internal_date = from.internal_date, .keywords = map_keywords(b, from.keywords),
+		.no_nul = from.no_nul };
 	b->from[b->count++] = uid;
 	(void)!file_name_parse(buf_str(&from.base), &name);
 	buf_put(&to->base, buf_str(&prefix));	/* what undo looks for, until there is more */

@@ -33,15 +33,6 @@ put_composed(struct buf *out, struct str name)
 	return true;
 }
 
-static bool
-is_ascii(struct str s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if ((unsigned char)s.p[i] >= 0x80)
-			return false;
-	return true;
-}
-
 bool
 layout_name(struct str given, struct buf *out)
 {
@@ -55,7 +46,7 @@ layout_name(struct str given, struct buf *out)
 	if (given.n == 0 || given.n > MAILBOX_NAME_MAX || !utf8_valid(given) ||
 	    given.p[given.n - 1] == '/')
 		return false;
-	if (!is_ascii(given)) {
+	if (!str_is_ascii(given)) {
 		if (!put_composed(&composed, given) || composed.n > MAILBOX_NAME_MAX)
 			return false;
 		given = buf_str(&composed);

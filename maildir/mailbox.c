@@ -65,6 +65,7 @@ mailbox_close(struct mailbox *m)
 			f->log[i].by = NULL;
 	buf_free(&f->account->ahead.bytes);
 	f->account->ahead = (struct texts_ahead){ 0 };
+	rows_ahead_forget(f->account);
 	TAILQ_REMOVE(&f->views, m, link);
 	if (TAILQ_EMPTY(&f->views))
 		folder_release(f);

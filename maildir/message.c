@@ -4,8 +4,8 @@
  * (private.h has the states); and whatever line ends it has, CRLF comes out.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "maildir/private.h"
@@ -16,52 +16,60 @@ struct search_name {
 };
 
 static enum store_result open_elsewhere(struct account *a, int64_t box,
-    const struct place *place, struct message_row *row, int *fd);
-static int open_by_prefix(const struct place *place, struct str prefix);
+    const struct place *place, struct message_row *row, int *fd, uint64_t *size);
+static int open_by_prefix(const struct place *place, struct str prefix, uint64_t *size);
 
 static int
-open_settled(const struct place *place, const struct message_row *row)
+open_settled(const struct place *place, const struct message_row *row, uint64_t *size)
 {
 	scoped_buf name = BUF_INIT;
 
 	file_name_put(&name, buf_str(&row->base), buf_str(&row->letters));
-	return files_open_message(place->cur, buf_z(&name));
+	return files_open_measured(place->cur, buf_z(&name), size);
 }
 
 /* A size that is not the name's: a power cut took part of the file. Nobody is shown it. */
 static bool
-is_whole(struct account *a, int fd, const struct message_row *row)
+is_whole(struct account *a, uint64_t size, const struct message_row *row)
 {
 	struct file_name name;
-	struct stat st;
 
-	if (!file_name_parse(buf_str(&row->base), &name) || !name.has_size ||
-	    fstat(fd, &st) != 0 || (uint64_t)st.st_size == name.size)
+	if (!file_name_parse(buf_str(&row->base), &name) || !name.has_size || size == name.size)
 		return true;
-	log_error(&a->log, "message-torn", KV("file", buf_str(&row->base)),
-	    KV("size", (int64_t)st.st_size));
+	log_error(&a->log, "message-torn", KV("file", buf_str(&row->base)), KV("size", size));
 	return false;
 }
 
-enum store_result
-message_open_file(struct account *a, int64_t box, const struct place *place,
-    struct message_row *row, int *out)
+/* And how many octets the file has. */
+static enum store_result
+open_measured(struct account *a, int64_t box, const struct place *place, struct message_row *row, int *out,
+    uint64_t *octets)
 {
-	scoped_fd fd = open_settled(place, row);
+	uint64_t size = 0;
+	scoped_fd fd = open_settled(place, row, &size);
 	enum store_result r;
 
 	if (fd < 0 && errno == ENOENT) {
-		r = open_elsewhere(a, box, place, row, &fd);
+		r = open_elsewhere(a, box, place, row, &fd, &size);
 		if (r != STORE_OK)
 			return r;
 	}
 	if (fd < 0)
 		return files_failed(&a->log, "open", buf_str(&row->base));
-	if (!is_whole(a, fd, row))
+	if (!is_whole(a, size, row))
 		return STORE_GONE;
 	*out = fd;
+	*octets = size;
 	fd = -1;
 	return STORE_OK;
+}
+
+enum store_result
+message_open_file(struct account *a, int64_t box, const struct place *place, struct message_row *row, int *out)
+{
+	uint64_t octets;
+
+	return open_measured(a, box, place, row, out, &octets);
 }
 
 /*
@@ -70,7 +78,7 @@ message_open_file(struct account *a, int64_t box, const struct place *place,
  */
 static enum store_result
 open_elsewhere(struct account *a, int64_t box, const struct place *place,
-    struct message_row *row, int *fd)
+    struct message_row *row, int *fd, uint64_t *size)
 {
 	struct file_name name;
 	enum store_result r = txn_begin(a);
@@ -82,9 +90,9 @@ open_elsewhere(struct account *a, int64_t box, const struct place *place,
 		r = STORE_GONE;
 	if (r == STORE_OK) {
 		(void)!publish_file(a, place, buf_str(&row->base), buf_str(&row->letters));
-		*fd = open_settled(place, row);
+		*fd = open_settled(place, row, size);
 		if (*fd < 0 && errno == ENOENT)
-			*fd = open_by_prefix(place, name.prefix);
+			*fd = open_by_prefix(place, name.prefix, size);
 		if (*fd < 0)
 			r = files_failed(&a->log, "open", buf_str(&row->base));
 	}
@@ -93,18 +101,18 @@ open_elsewhere(struct account *a, int64_t box, const struct place *place,
 }
 
 static int
-open_by_prefix(const struct place *place, struct str prefix)
+open_by_prefix(const struct place *place, struct str prefix, uint64_t *size)
 {
 	scoped_buf name = BUF_INIT;
 
 	if (message_find_name(place->cur, prefix, &name))
-		return files_open_message(place->cur, buf_z(&name));
+		return files_open_measured(place->cur, buf_z(&name), size);
 	if (message_find_name(place->new, prefix, &name))
-		return files_open_message(place->new, buf_z(&name));
+		return files_open_measured(place->new, buf_z(&name), size);
 	/* Published, but its rename failed: a full disk, say. */
 	buf_clear(&name);
 	buf_put(&name, prefix);
-	return files_open_message(place->tmp, buf_z(&name));
+	return files_open_measured(place->tmp, buf_z(&name), size);
 }
 
 static bool
@@ -200,6 +208,7 @@ struct content {
 	uint64_t size;
 	int64_t internal_date;
 	bool as_stored;		/* file and wire are alike: pieces are read straight */
+	bool no_nul;		/* as far as is known */
 	bool loaded;
 	struct buf bytes;
 };
@@ -209,15 +218,15 @@ content_open(struct mailbox *m, uint32_t uid, struct content **out)
 {
 	struct folder *f = m->folder;
 	scoped_message row = MESSAGE_NONE;
-	struct file_name name;
 	struct content *c;
+	uint64_t octets;
 	enum store_result r = folder_ready(f);
 	scoped_fd fd = -1;
 
 	if (r == STORE_OK)
-		r = message_get(f->account, f->box.number, uid, &row);
+		r = message_get_next(f->account, f->box.number, uid, &row);
 	if (r == STORE_OK)
-		r = message_open_file(f->account, f->box.number, &f->place, &row, &fd);
+		r = open_measured(f->account, f->box.number, &f->place, &row, &fd, &octets);
 	if (r != STORE_OK) {
 		f->look |= r == STORE_GONE;
 		return r;
@@ -226,8 +235,9 @@ content_open(struct mailbox *m, uint32_t uid, struct content **out)
 	c->account = f->account;
 	c->size = row.size;
 	c->internal_date = row.internal_date;
-	c->as_stored = file_name_parse(buf_str(&row.base), &name) && name.has_size &&
-	    name.size == row.size;
+	/* As long as what is sent: so no CR is missing. */
+	c->as_stored = octets == row.size;
+	c->no_nul = row.no_nul;
 	c->fd = fd;
 	fd = -1;
 	*out = c;
@@ -284,6 +294,23 @@ content_read(struct content *c, uint64_t from, size_t n, struct buf *out)
 	if (r == STORE_OK)
 		buf_put(out, str_sub(buf_str(&c->bytes), (size_t)from, n));
 	return r;
+}
+
+bool
+content_is_plain_file(const struct content *c)
+{
+	return c->as_stored && c->no_nul;
+}
+
+int
+content_take_file(struct content *c, bool last)
+{
+	int fd = c->fd;
+
+	if (!last)
+		return fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	c->fd = -1;
+	return fd;
 }
 
 void

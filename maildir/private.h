@@ -142,6 +142,7 @@ struct message_row {
 	uint32_t size;
 	int64_t internal_date;
 	int64_t saved;		/* when it came into this mailbox; 0: what the name says. message_get does not fill it in */
+	bool no_nul;		/* its octets have been looked at, and none is NUL */
 	struct buf base;
 	struct buf letters;	/* as last written into the name */
 };
@@ -153,6 +154,13 @@ void message_row_free(struct message_row *);
 /* STORE_GONE where there is none. */
 must_check enum store_result message_get(struct account *, int64_t box, uint32_t uid,
     struct message_row *out);
+/*
+ * The same of what an open message needs (not flags, keywords and modseq), and the next ones with it where the one before
+ * was asked for last (ahead.c).
+ */
+must_check enum store_result message_get_next(struct account *, int64_t box, uint32_t uid,
+    struct message_row *out);
+void rows_ahead_forget(struct account *);
 /* Adds row and file name. Counts are the caller's. */
 must_check enum store_result message_add(struct account *, int64_t box,
     const struct message_row *);
@@ -222,7 +230,9 @@ struct folder {
 	int64_t seen_new;
 	int watch_cur;
 	int watch_new;
-	struct row *rows;	/* by uid */
+	struct row *rows;	/* by uid; in map, or allocated */
+	void *map;		/* the file they came from; NULL: none */
+	size_t map_octets;
 	size_t count;
 	size_t room;
 	size_t *dead;		/* positions of the dead rows, ascending */
@@ -235,6 +245,7 @@ struct folder {
 	uint64_t version;	/* counts what moves positions */
 	bool loaded;
 	bool filed;		/* rows came from a file of theirs, or have one */
+	bool file_is_old;	/* it had to be read to be believed */
 	size_t changed;		/* rows since then */
 };
 
@@ -289,8 +300,9 @@ void folder_changed(struct folder *, struct box *box, struct str rows, const str
 must_check enum store_result folder_ready(struct folder *);
 /* Position of a uid, or of the first above it; count where there is none. */
 size_t folder_position(const struct folder *, uint32_t uid);
-/* For so many rows. */
+/* For so many rows, at least those that are there; they are in memory of their own then. */
 void folder_make_room(struct folder *, size_t rows);
+void folder_drop_rows(struct folder *);
 /* Forgets the dead and the log that every view knows. */
 void folder_trim(struct folder *);
 /* Is it in the view? The dead are until their expunge is told. */
@@ -346,6 +358,7 @@ void making_free(struct making *);
 /* What FETCH copies, rendered from a message. */
 struct texts {
 	struct buf text[TEXT_COUNT];
+	bool no_nul;		/* of the message they are made from */
 };
 
 /*
@@ -365,6 +378,26 @@ struct texts_ahead {
 		uint32_t uid;
 		struct { size_t at, n; } text[TEXT_COUNT];
 	} messages[AHEAD_MESSAGES];
+	struct buf bytes;
+};
+
+/*
+ * The same of rows, for who opens one message after the other. Their names may be older than the rows (flags change
+ * them): then there is no file of that name, and the row is read again.
+ */
+struct rows_ahead {
+	int64_t box;
+	unsigned generation;
+	uint32_t asked;		/* the uid before */
+	size_t count;
+	size_t next;
+	struct {
+		uint32_t uid;
+		uint32_t size;
+		int64_t internal_date;
+		size_t letters, base, end;	/* where they begin, one behind the other */
+		bool no_nul;
+	} rows[AHEAD_MESSAGES];
 	struct buf bytes;
 };
 
@@ -395,6 +428,7 @@ struct account {
 	uint64_t quota_bytes;
 	uint64_t quota_messages;
 	uint32_t snapshot_from;
+	int64_t boot;	/* of the machine; 0: not known */
 	sqlite3 *db;
 	sqlite3_stmt *statements[QUERY_COUNT];
 	enum store_result statement_result;
@@ -416,6 +450,7 @@ struct account {
 	struct inbox *inbox;	/* NULL: not known */
 	struct texts texts;	/* behind the views of message_texts */
 	struct texts_ahead ahead;	/* and so is this */
+	struct rows_ahead rows_ahead;
 	struct buf facts[FACT_COUNT];	/* behind those of message_facts */
 	struct known_dir known[KNOWN_DIRS];
 	unsigned known_next;	/* the one that is given up next */

@@ -197,21 +197,12 @@ guess_charset(struct reading *r, struct str piece, struct buf *out)
 	charset_reader_feed(r->charset, out, piece);
 }
 
-static bool
-is_ascii(struct str s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if ((unsigned char)s.p[i] >= 0x80)
-			return false;
-	return true;
-}
-
 static void
 put_text(struct reading *r, struct str decoded, struct buf *out)
 {
 	if (r->charset != NULL)
 		charset_reader_feed(r->charset, out, decoded);
-	else if (is_ascii(decoded))
+	else if (str_is_ascii(decoded))
 		buf_put(out, decoded);
 	else
 		guess_charset(r, decoded, out);

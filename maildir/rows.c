@@ -403,6 +403,7 @@ message_get(struct account *a, int64_t box, uint32_t uid, struct message_row *ou
 		buf_put(&out->letters, index_text(q, 5));
 		buf_clear(&out->base);
 		buf_put(&out->base, index_text(q, 6));
+		out->no_nul = sqlite3_column_int(q, 7) != 0;
 	}
 	r = index_end(a, q);
 	if (r != STORE_OK)
@@ -429,7 +430,8 @@ message_add(struct account *a, int64_t box, const struct message_row *m)
 	    V((int64_t)m->modseq), V(m->flags), V((int64_t)m->keywords), V(m->size),
 	    V(m->internal_date), V(buf_str(&m->letters))));
 
-	return r == STORE_OK ? index_do(a, Q_FILE_ADD, BIND(V(key), V(buf_str(&m->base)), saved_value(m))) : r;
+	return r == STORE_OK ? index_do(a, Q_FILE_ADD, BIND(V(key), V(buf_str(&m->base)), saved_value(m),
+	    m->no_nul ? V(1) : V_NULL)) : r;
 }
 
 enum store_result

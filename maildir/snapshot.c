@@ -6,6 +6,7 @@
  */
 #include <malloc.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "maildir/private.h"
 
@@ -80,7 +81,7 @@ folder_release(struct folder *f)
 	TAILQ_REMOVE(&f->account->folders, f, link);
 	place_close(&f->place);
 	box_free(&f->box);
-	free(f->rows);
+	folder_drop_rows(f);
 	free(f->dead);
 	free(f->log);
 	free(f);
@@ -97,8 +98,28 @@ folder_ready(struct folder *f)
 void
 folder_make_room(struct folder *f, size_t room)
 {
+	struct row *rows;
+
 	f->room = room;
-	f->rows = xrealloc(f->rows, room * sizeof(*f->rows));
+	if (f->map == NULL) {
+		f->rows = xrealloc(f->rows, room * sizeof(*f->rows));
+		return;
+	}
+	rows = xmalloc(room * sizeof(*rows));
+	memcpy(rows, f->rows, f->count * sizeof(*rows));
+	folder_drop_rows(f);
+	f->rows = rows;
+}
+
+void
+folder_drop_rows(struct folder *f)
+{
+	if (f->map != NULL)
+		munmap(f->map, f->map_octets);
+	else
+		free(f->rows);
+	f->map = NULL;
+	f->rows = NULL;
 }
 
 static struct row *
@@ -214,7 +235,7 @@ load(struct folder *f)
 			return STORE_OK;
 		log_warn(&f->account->log, "snapshot-file-left", KV("mailbox", buf_str(&f->box.name)),
 		    KV("result", (int)r));
-		f->gone = f->filed = false;
+		f->gone = f->filed = f->file_is_old = false;
 		f->count = f->dead_count = f->log_count = f->changed = 0;
 	}
 	r = load_all(f);
@@ -476,7 +497,7 @@ find_again(struct folder *f)
 	if (r != STORE_OK)
 		return r == STORE_NO_SUCH ? STORE_GONE : r;
 	fresh.box.number = box.number;
-	f->filed = false;
+	f->filed = f->file_is_old = false;
 	r = load_all(&fresh);
 	if (r == STORE_OK && (box.uidvalidity != f->box.uidvalidity || came_back(f, &fresh))) {
 		f->gone = true;

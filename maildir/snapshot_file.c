@@ -12,12 +12,18 @@
  * either the note is there, and all that was before it, or it is not. What was cut off, or is not what was written, has
  * another sum. And in the end messages, unseen and octets must be as many as the index counts, or all is read anew.
  *
- * It is read, not mapped: somebody may cut it off meanwhile.
+ * Where the machine has not been down since it was written and nobody has touched it (its time is the one that stands in
+ * it), its rows are those that were written: they are mapped, and only the pages that are asked for are ever read. Else
+ * they are read and summed up, and written again at the end. Nobody cuts it off while it is mapped: it is written under
+ * another name, and what is put back from a backup while a daemon runs is as bad for SQLite's own mapped file.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/base/id.h"
@@ -41,14 +47,18 @@ struct header {
 	int64_t box;
 	uint64_t modseq;
 	uint64_t count;
-	uint64_t sum;		/* of header, with 0 here, and rows */
-	uint64_t nothing;
+	uint64_t unseen;
+	uint64_t octets;	/* of the messages */
+	uint64_t boot;		/* in which it was written; 0: not known */
+	int64_t mtime;		/* of the file, ns since 1970 */
+	uint64_t sum;		/* of header, with 0 here and in head_sum, and rows */
+	uint64_t head_sum;	/* of the header alone, with 0 in both */
 	struct row sample;
 };
 _Static_assert(sizeof(struct header) % sizeof(struct row) == 0, "so the header is some rows, too");
 
 static const struct header pattern = {
-	.magic = "trivet 1",
+	.magic = "trivet 2",
 	.order = 0x01020304,
 	.row_octets = sizeof(struct row),
 	.sample = { .uid = 1, .size = 2, .keywords = 3, .modseq = 4, .internal_date = -5, .flags = 6, .dead = 1 },
@@ -114,8 +124,17 @@ sum_of(const struct sum *s)
 static void
 sum_header(struct sum *s, struct header h)
 {
-	h.sum = 0;
+	h.sum = h.head_sum = 0;
 	sum_add(s, &h, sizeof(h) / sizeof(struct row));
+}
+
+static uint64_t
+sum_of_header(const struct header *h)
+{
+	struct sum sum = { { 0 } };
+
+	sum_header(&sum, *h);
+	return sum_of(&sum);
 }
 
 /* ---- reading ---- */
@@ -137,15 +156,20 @@ read_exactly(int fd, void *to, size_t n)
 	return true;
 }
 
+static int64_t
+time_ns(struct timespec t)
+{
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
 static bool
 is_for(const struct header *h, const struct folder *f, uint64_t voucher, off_t octets)
 {
 	struct header same = *h;
 
-	same.voucher = same.modseq = same.count = same.sum = 0;
-	same.box = 0;
-	return memcmp(&same, &pattern, sizeof(same)) == 0 && h->voucher == voucher && h->box == f->box.number &&
-	    h->modseq <= f->box.modseq && h->count <= FILE_MESSAGES_MAX &&
+	memset(&same.voucher, 0, offsetof(struct header, sample) - offsetof(struct header, voucher));
+	return memcmp(&same, &pattern, sizeof(same)) == 0 && h->head_sum == sum_of_header(h) && h->voucher == voucher &&
+	    h->box == f->box.number && h->modseq <= f->box.modseq && h->count <= FILE_MESSAGES_MAX &&
 	    octets == (off_t)(sizeof(*h) + h->count * sizeof(struct row));
 }
 
@@ -191,6 +215,31 @@ read_rows(struct folder *f, int fd, const struct header *h, struct totals *t)
 	return sound && sum_of(&sum) == h->sum;
 }
 
+/* What was written and not touched since is there: only with the machine it may have gone down. */
+static bool
+is_untouched(const struct account *a, const struct header *h, const struct stat *st)
+{
+	return a->boot != 0 && h->boot == (uint64_t)a->boot && h->mtime == time_ns(st->st_mtim);
+}
+
+/* What is changed is changed in memory only. */
+static bool
+map_rows(struct folder *f, int fd, const struct header *h, struct totals *t)
+{
+	size_t octets = sizeof(*h) + h->count * sizeof(struct row);
+	void *p = mmap(NULL, octets, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+
+	if (p == MAP_FAILED)
+		return false;
+	folder_drop_rows(f);
+	f->map = p;
+	f->map_octets = octets;
+	f->rows = (struct row *)((char *)p + sizeof(*h));
+	f->count = f->room = h->count;
+	*t = (struct totals){ h->count, h->unseen, h->octets };
+	return true;
+}
+
 bool
 snapshot_file_read(struct folder *f, uint64_t *modseq, struct totals *totals)
 {
@@ -201,6 +250,7 @@ snapshot_file_read(struct folder *f, uint64_t *modseq, struct totals *totals)
 	struct stat st;
 	struct totals t = { 0 };
 	int64_t voucher;
+	bool untouched;
 
 	put_key(&key, f->box.number);
 	put_name(&name, f->box.number);
@@ -210,11 +260,15 @@ snapshot_file_read(struct folder *f, uint64_t *modseq, struct totals *totals)
 	if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || !read_exactly(fd, &h, sizeof(h)) ||
 	    !is_for(&h, f, (uint64_t)voucher, st.st_size))
 		return false;
-	folder_make_room(f, h.count + 32);
-	if (!read_rows(f, fd, &h, &t)) {
-		log_warn(&a->log, "snapshot-file-damaged", KV("file", buf_str(&name)));
-		f->count = 0;
-		return false;
+	untouched = is_untouched(a, &h, &st);
+	f->file_is_old = !untouched && a->boot != 0;
+	if (!untouched || !map_rows(f, fd, &h, &t)) {
+		folder_make_room(f, h.count + 32);
+		if (!read_rows(f, fd, &h, &t)) {
+			log_warn(&a->log, "snapshot-file-damaged", KV("file", buf_str(&name)));
+			f->count = 0;
+			return false;
+		}
 	}
 	*modseq = h.modseq;
 	*totals = t;
@@ -232,36 +286,44 @@ snapshot_is_whole(const struct totals *t, const struct box *box)
 
 /* In the transaction the mailbox is still what was written down; and from now on the index knows of the file. */
 static enum store_result
-vouch(struct folder *f, uint64_t voucher)
+vouch(struct folder *f, uint64_t voucher, const struct totals *t)
 {
 	struct account *a = f->account;
 	scoped_buf key = BUF_INIT;
 	scoped_box now = BOX_NONE;
-	struct totals t = { 0 };
 	enum store_result r = box_get(a, f->box.number, &now);
 
 	put_key(&key, f->box.number);
 	if (r == STORE_OK && (now.modseq != f->box.modseq || f->generation != a->generation ||
-	    !count_rows(f->rows, f->count, &(uint32_t){ 0 }, &t) || !snapshot_is_whole(&t, &now)))
+	    !snapshot_is_whole(t, &now)))
 		r = STORE_BUSY;
 	return r == STORE_OK ? state_put(a, buf_z(&key), (int64_t)voucher) : r;
 }
 
 static bool
-write_file(int fd, const struct folder *f, uint64_t voucher)
+write_file(int fd, const struct folder *f, uint64_t voucher, const struct totals *t)
 {
 	struct header h = pattern;
 	struct sum sum = { { 0 } };
+	struct timespec times[2];
 
 	h.voucher = voucher;
 	h.box = f->box.number;
 	h.modseq = f->box.modseq;
 	h.count = f->count;
+	h.unseen = t->unseen;
+	h.octets = t->octets;
+	h.boot = (uint64_t)f->account->boot;
+	clock_gettime(CLOCK_REALTIME, &times[0]);
+	times[1] = times[0];
+	h.mtime = time_ns(times[1]);
 	sum_header(&sum, h);
 	sum_add(&sum, f->rows, f->count);
 	h.sum = sum_of(&sum);
+	h.head_sum = sum_of_header(&h);
 	return files_write(fd, (struct str){ (const char *)&h, sizeof(h) }) &&
-	    files_write(fd, (struct str){ (const char *)f->rows, f->count * sizeof(*f->rows) });
+	    files_write(fd, (struct str){ (const char *)f->rows, f->count * sizeof(*f->rows) }) &&
+	    futimens(fd, times) == 0;
 }
 
 /* Nobody sees it any more: the dead need not stay in their places. */
@@ -283,8 +345,9 @@ is_worth_it(const struct folder *f)
 	const struct account *a = f->account;
 	size_t count = f->count - f->dead_count, from = a->snapshot_from > 0 ? a->snapshot_from : FILE_FROM;
 
-	return !f->gone && f->loaded && (a->db != NULL || a->resting) && !a->index_lost && !a->index_doubt && f->generation == a->generation &&
-	    count >= from && count <= FILE_MESSAGES_MAX && (!f->filed || f->changed > count / CHANGED_SHARE);
+	return !f->gone && f->loaded && (a->db != NULL || a->resting) && !a->index_lost && !a->index_doubt &&
+	    f->generation == a->generation && count >= from && count <= FILE_MESSAGES_MAX &&
+	    (!f->filed || f->file_is_old || f->changed > count / CHANGED_SHARE);
 }
 
 void
@@ -294,11 +357,14 @@ snapshot_file_write(struct folder *f)
 	scoped_buf name = BUF_INIT, tmp = BUF_INIT;
 	scoped_fd fd = -1;
 	uint64_t voucher;
+	struct totals t = { 0 };
 	enum store_result r;
 
 	if (!is_worth_it(f) || folder_refresh(f, NULL) != STORE_OK)
 		return;
 	drop_all_dead(f);
+	if (!count_rows(f->rows, f->count, &(uint32_t){ 0 }, &t))
+		return;
 	id_random_bytes(&voucher, sizeof(voucher));
 	voucher = (voucher >> 1) | 1;
 	put_name(&name, f->box.number);
@@ -309,9 +375,9 @@ snapshot_file_write(struct folder *f)
 	fd = files_open(a->ours, buf_z(&tmp), O_WRONLY | O_CREAT | O_EXCL, 0600);
 	if (fd < 0)
 		return;
-	r = write_file(fd, f, voucher) ? txn_begin(a) : STORE_FULL;
+	r = write_file(fd, f, voucher, &t) ? txn_begin(a) : STORE_FULL;
 	if (r == STORE_OK)
-		r = txn_end(a, vouch(f, voucher));
+		r = txn_end(a, vouch(f, voucher, &t));
 	if (r != STORE_OK || renameat(a->ours, buf_z(&tmp), a->ours, buf_z(&name)) != 0)
 		unlinkat(a->ours, buf_z(&tmp), 0);
 }
@@ -378,6 +444,11 @@ bool
 snapshot_files_release(struct account *a)
 {
 	struct sweep s = { .a = a, .all = true };
+	struct folder *f;
 
+	/* What is mapped keeps its room on the disk. */
+	TAILQ_FOREACH(f, &a->folders, link)
+		if (f->map != NULL)
+			folder_make_room(f, f->count + 32);
 	return files_list(a->ours, see_file, &s) && s.any;
 }

@@ -374,6 +374,10 @@ must_check enum store_result content_read(struct content *, uint64_t from, size_
     struct buf *out);
 /* All octets at once; the view lives until content_close or content_forget. */
 must_check enum store_result content_bytes(struct content *, struct str *out);
+/* Is there a file with these very octets, of which none is known to be NUL? */
+bool content_is_plain_file(const struct content *);
+/* A descriptor of it, the caller's from now on; after the last one the content can only be closed. -1: see errno. */
+must_check int content_take_file(struct content *, bool last);
 /* Gives their memory back, where pieces can be read from the file as well. */
 void content_forget(struct content *);
 

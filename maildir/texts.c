@@ -33,6 +33,7 @@ texts_render(struct texts *out, struct str message)
 	render_body(&out->text[TEXT_BODY], root, message);
 	render_bodystructure(&out->text[TEXT_BODYSTRUCTURE], root, message);
 	buf_put(&out->text[TEXT_HEADER], str_sub(message, 0, header_end(message)));
+	out->no_nul = !str_has_char(message, '\0');
 	arena_free(arena);
 }
 
@@ -191,6 +192,19 @@ read_header(int fd, struct buf *out)
 	return true;
 }
 
+static enum store_result
+keep_made(struct account *a, int64_t key, const struct texts *made)
+{
+	enum store_result r = txn_begin(a);
+
+	if (r != STORE_OK)
+		return r;
+	r = texts_save(a, key, made);
+	if (r == STORE_OK && made->no_nul)
+		r = index_do(a, Q_FILE_NO_NUL, BIND(V(key)));
+	return txn_end(a, r);
+}
+
 /* The message is read; all its texts are kept, so that this happens once. */
 static enum store_result
 render_file(struct folder *f, uint32_t uid, unsigned missing)
@@ -218,7 +232,6 @@ render_file(struct folder *f, uint32_t uid, unsigned missing)
 		if ((missing >> t & 1) != 0)
 			buf_put(&a->texts.text[t], buf_str(&made.text[t]));
 	/* Not kept is no fault: the next one renders it again. */
-	if (txn_begin(a) == STORE_OK)
-		(void)!txn_end(a, texts_save(a, message_key(f->box.number, uid), &made));
+	(void)!keep_made(a, message_key(f->box.number, uid), &made);
 	return STORE_OK;
 }

@@ -148,9 +148,7 @@ run_read_auth_line(struct session *s)
 	case LINE_MORE:
 		return s->eof ? END : WAIT;
 	case LINE_BARE:
-		log_info(&s->log, "dismissed", KV("why", "A line does not end in CR LF"));
-		reply(s, "500 5.5.2 Lines end in CR LF and hold neither alone, nor NUL");
-		return END;
+		return reply_bare_line(s);
 	case LINE_TOO_LONG:
 		/* RFC 4954 4 */
 		next = abort_auth(s, "500 5.5.6 Line too long");

@@ -44,3 +44,12 @@ reply_goodbye(struct session *s, const char *status, const char *why)
 	reply_line(s, buf_str(&text));
 	return END;
 }
+
+/* RFC 5321 2.3.8: only CRLF ends a line; what is behind another end may be read in two ways. */
+enum next
+reply_bare_line(struct session *s)
+{
+	log_info(&s->log, "dismissed", KV("why", "A line does not end in CR LF"));
+	reply(s, "500 5.5.2 Lines end in CR LF and hold neither alone, nor NUL");
+	return END;
+}

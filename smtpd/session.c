@@ -110,9 +110,7 @@ run_read_command(struct session *s)
 	case LINE_MORE:
 		return s->eof ? END : WAIT;
 	case LINE_BARE:
-		log_info(&s->log, "dismissed", KV("why", "A line does not end in CR LF"));
-		reply(s, "500 5.5.2 Lines end in CR LF and hold neither alone, nor NUL");
-		return END;
+		return reply_bare_line(s);
 	case LINE_TOO_LONG:
 		next = reply_error(s, "500 5.5.2 Line too long");
 		break;

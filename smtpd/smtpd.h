@@ -143,6 +143,8 @@ void reply_line(struct session *, struct str text);
 enum next reply_error(struct session *, const char *text);
 /* "421 x.y.z HOST why", the last words. */
 enum next reply_goodbye(struct session *, const char *status, const char *why);
+/* To a line that LINE_BARE is said of: the last words. */
+enum next reply_bare_line(struct session *);
 
 /* ---- commands.c ---- */
 

@@ -15,15 +15,6 @@
 static const char ATEXT_MARKS[] = "!#$%&'*+-/=?^_`{|}~";
 static const char OUR_MARKS[] = "#&'+-=^_{}~";
 
-static bool
-is_ascii(struct str s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if ((unsigned char)s.p[i] > 127)
-			return false;
-	return true;
-}
-
 static struct str
 lower(struct str s, struct arena *arena)
 {
@@ -59,7 +50,7 @@ user_domain_normalise(struct str text, struct arena *arena, struct str *out, con
 	*why = "is no valid domain";
 	if (text.n == 0 || text.n > USER_ADDRESS_MAX)
 		return false;
-	if (is_ascii(text))
+	if (str_is_ascii(text))
 		domain = lower(text, arena);
 	else if (!idn_to_ascii(text, arena, &domain))
 		return false;

@@ -36,6 +36,12 @@ expect(enum users_result found, enum users_result if_there, enum users_result if
 }
 
 static enum users_result
+expect_domain(struct users *users, struct str name, enum users_result if_there, enum users_result if_not)
+{
+	return expect(users_exists(users, "SELECT 1 FROM domains WHERE name = ?", name), if_there, if_not);
+}
+
+static enum users_result
 run_with(struct users *users, const char *sql, struct str first, struct str second)
 {
 	enum users_result result;
@@ -55,8 +61,7 @@ insert_domain(struct users *users, struct str name)
 	enum users_result result;
 	sqlite3_stmt *statement;
 
-	result = expect(users_exists(users, "SELECT 1 FROM domains WHERE name = ?", name),
-		USERS_EXISTS, USERS_OK);
+	result = expect_domain(users, name, USERS_EXISTS, USERS_OK);
 	if (result != USERS_OK)
 		return result;
 	statement = users_prepare(users, "INSERT INTO domains (name, created) VALUES (?, ?)",
@@ -73,8 +78,7 @@ delete_domain(struct users *users, struct str name)
 {
 	enum users_result result;
 
-	result = expect(users_exists(users, "SELECT 1 FROM domains WHERE name = ?", name),
-		USERS_OK, USERS_NOT_OURS);
+	result = expect_domain(users, name, USERS_OK, USERS_NOT_OURS);
 	if (result == USERS_OK)
 		result = expect(users_exists(users, "SELECT 1 FROM accounts WHERE domain = ?1"
 			" UNION ALL SELECT 1 FROM aliases WHERE domain = ?1", name),
@@ -129,8 +133,7 @@ update_domain(struct users *users, struct str name, const struct users_quota *qu
 	enum users_result result;
 	sqlite3_stmt *statement;
 
-	result = expect(users_exists(users, "SELECT 1 FROM domains WHERE name = ?", name),
-		USERS_OK, USERS_NOT_OURS);
+	result = expect_domain(users, name, USERS_OK, USERS_NOT_OURS);
 	if (result != USERS_OK)
 		return result;
 	/* The bits are those of enum account_field. */
@@ -179,8 +182,7 @@ insert_account(struct users *users, const struct account *account, struct user_a
 	enum users_result result;
 	sqlite3_stmt *statement;
 
-	result = expect(users_exists(users, "SELECT 1 FROM domains WHERE name = ?",
-		address.domain), USERS_OK, USERS_NOT_OURS);
+	result = expect_domain(users, address.domain, USERS_OK, USERS_NOT_OURS);
 	if (result == USERS_OK)
 		result = expect(users_exists(users, "SELECT 1 FROM accounts WHERE address = ?",
 			address.whole), USERS_EXISTS, USERS_OK);
@@ -343,8 +345,7 @@ insert_alias(struct users *users, struct user_address address, struct str target
 	enum users_result result;
 	sqlite3_stmt *statement;
 
-	result = expect(users_exists(users, "SELECT 1 FROM domains WHERE name = ?",
-		address.domain), USERS_OK, USERS_NOT_OURS);
+	result = expect_domain(users, address.domain, USERS_OK, USERS_NOT_OURS);
 	if (result != USERS_OK)
 		return result;
 	statement = users_prepare(users, "INSERT OR IGNORE INTO aliases"

@@ -21,18 +21,6 @@ base64_encode(struct buf *out, struct str s)
 	}
 }
 
-static int
-value_of(char c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (ascii_is_digit(c))
-		return c - '0' + 52;
-	return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
 bool
 base64_decode(struct buf *out, struct str s)
 {
@@ -48,7 +36,7 @@ base64_decode(struct buf *out, struct str s)
 		uint32_t group = 0;
 
 		for (size_t k = 0; k < 4; k++) {
-			int value = k < want ? value_of(s.p[i + k]) : 0;
+			int value = k < want ? base64_digit(s.p[i + k]) : 0;
 
 			if (value < 0) {
 				buf_cut(out, before);

@@ -61,6 +61,15 @@ str_has_char(struct str s, char c)
 	return str_index(s, c) < s.n;
 }
 
+bool
+str_is_ascii(struct str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if ((unsigned char)s.p[i] > 127)
+			return false;
+	return true;
+}
+
 size_t
 str_index(struct str s, char c)
 {

@@ -34,6 +34,8 @@ bool str_ends_nocase(struct str s, struct str suffix);
 /* Order by bytes, as memcmp; the shorter comes first. */
 int str_cmp(struct str a, struct str b);
 bool str_has_char(struct str s, char c);
+/* No octet above 127. */
+bool str_is_ascii(struct str s);
 /* Index of the first c (or needle), or s.n where there is none. */
 size_t str_index(struct str s, char c);
 size_t str_last_index(struct str s, char c);

@@ -77,37 +77,46 @@ struct master {
 /* service.c: how many of each role these settings ask for. */
 void master_count_roles(struct master *);
 
-/* master.c */
+/* master_children.c */
 struct child *master_fork(struct master *, enum role, const char *label,
     void (*start)(struct process *, void *), void *context);
-/* What a child of any role but keeper begins with; context: the master. */
-void master_start_role(struct process *, void *context);
-/* master_escapes.c: --escape-attempts. */
-_Noreturn void master_try_escapes(struct master *);
 void master_free_child(struct child *);
 /* Takes a process on, and its end of the channel to it; joins it with nobody. label is copied. */
 struct child *master_adopt(struct master *, enum role, unsigned index, pid_t, int fd,
     const char *label);
-/* A child whose process is not there (any more): whatever waited for it is told. Frees it. */
-void master_bury(struct child *, int status);
 /* A child of the nursery is known by its number from here on. */
 void master_note_pid(struct child *, pid_t);
+void master_send(struct child *, struct buf *message, int fd);
+/* Gives both a channel to each other. */
+void master_join(struct child *, struct child *);
+struct child *master_find(struct master *, enum role, unsigned index);
+/* The first of a role that is not draining. */
+struct child *master_first(struct master *, enum role);
+/* By its number; NULL: there is none. */
+struct child *master_child_of(const struct master *, pid_t);
+/* The children as master knows them, and all that the loop turns for. */
+void master_free_loop(struct master *);
+
+/* master.c */
+/* What master hears from its children. */
+extern const struct ipc_handlers master_child_handlers;
+/* What a child of any role but keeper begins with; context: the master. */
+void master_start_role(struct process *, void *context);
+/* A child whose process is not there (any more): whatever waited for it is told. Frees it. */
+void master_bury(struct child *, int status);
+/* Is it dead, though nobody noticed? Then it has been buried (and freed). */
+bool master_bury_dead(struct child *);
 /* Forks what there are too few of, now or when its back-off is over; context: the master. */
 void master_start_missing(void *context);
 /* A message without fields; fd >= 0: owned. */
 void master_send_word(struct child *, enum message_type, int fd);
+void master_kill(struct child *);
+_Noreturn void master_run(struct master *);
+
+/* master_escapes.c: --escape-attempts. */
+_Noreturn void master_try_escapes(struct master *);
 /* master_reload.c: SIGHUP; context: the master. */
 void master_reload(void *context);
-void master_send(struct child *, struct buf *message, int fd);
-void master_kill(struct child *);
-/* Gives both a channel to each other. */
-void master_join(struct child *, struct child *);
-struct child *master_find(struct master *, enum role, unsigned index);
-/* Is it dead, though nobody noticed? Then it has been buried (and freed). */
-bool master_bury_dead(struct child *);
-/* The first of a role that is not draining. */
-struct child *master_first(struct master *, enum role);
-_Noreturn void master_run(struct master *);
 
 /* owners.c: all do nothing where nobody becomes anybody. */
 /* After uid, gid and the counts of roles are known; user: the name of uid. */

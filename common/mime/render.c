@@ -25,8 +25,8 @@ fits_quotes(struct str s)
 	return true;
 }
 
-static void
-put_quoted(struct buf *out, struct str s)
+void
+render_quoted(struct buf *out, struct str s)
 {
 	buf_put_c(out, '"');
 	for (size_t i = 0; i < s.n; i++) {
@@ -47,7 +47,7 @@ render_string(struct buf *out, struct str s)
 		return;
 	}
 	if (fits_quotes(s)) {
-		put_quoted(out, s);
+		render_quoted(out, s);
 		return;
 	}
 	while (s.n > 0) {	/* RFC 3501 9: CHAR8 is not NUL */

@@ -28,3 +28,5 @@ void render_bodystructure(struct buf *out, const struct part *root, struct str m
  * above 126 and no CR or LF.
  */
 void render_string(struct buf *out, struct str s);
+/* A quoted string of IMAP; the caller has seen that quotes can hold it. */
+void render_quoted(struct buf *out, struct str s);

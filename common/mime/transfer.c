@@ -25,18 +25,6 @@ transfer_of(struct str name)
 	return TRANSFER_UNKNOWN;
 }
 
-static int
-digit_of(char c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (ascii_is_digit(c))
-		return c - '0' + 52;
-	return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
 static void
 end_group(struct transfer *t, char **to)
 {
@@ -53,7 +41,7 @@ feed_base64(struct transfer *t, struct buf *out, struct str bytes)
 	char *start = buf_room(out, bytes.n + 3), *to = start;
 
 	for (size_t i = 0; i < bytes.n; i++) {
-		int digit = digit_of(bytes.p[i]);
+		int digit = base64_digit(bytes.p[i]);
 
 		if (digit < 0) {
 			if (bytes.p[i] == '=')

@@ -473,15 +473,6 @@ look_up(struct dns_question *q, size_t slot, int type, const char *name)
 	}
 }
 
-static bool
-is_ascii(struct str name)
-{
-	for (size_t i = 0; i < name.n; i++)
-		if ((unsigned char)name.p[i] >= 0x80)
-			return false;
-	return true;
-}
-
 /* The name as the DNS has it, or false: there can be no such name. RFC 5890 2.3.2.1 (A-labels). */
 static bool
 put_dns_name(struct buf *out, struct str name)
@@ -489,7 +480,7 @@ put_dns_name(struct buf *out, struct str name)
 	char *text, *ascii = NULL;
 	bool valid;
 
-	if (is_ascii(name)) {
+	if (str_is_ascii(name)) {
 		buf_put(out, name);
 		return dns_name_valid(name);
 	}

@@ -15,8 +15,8 @@
 #include <unistd.h>
 
 #include "common/base/clock.h"
+#include "common/net/ranges.h"
 #include "common/net/tls.h"
-#include "common/net/wire.h"
 
 enum {
 	CHUNK_LEAST = 2 * 1024,		/* one read asks for this; more where more came */
@@ -48,7 +48,9 @@ struct stream {
 	struct timer *deadline;		/* of the handshake, then of the finish */
 	stream_handler *handler;	/* NULL: nobody is told any more */
 	void *context;
-	struct buf in, out, info;
+	struct buf in, info;
+	struct ranges files;		/* to be sent before out */
+	struct buf out;
 	size_t input_limit, chunk, lingered;
 	int64_t idle_ms, active_at;
 	unsigned news;			/* bits: 1 << enum stream_event */
@@ -83,6 +85,20 @@ forget_input(struct stream *s)
 	buf_wipe(&s->in);
 }
 
+static void
+drop_output(struct stream *s)
+{
+	ranges_free(&s->files);
+	buf_free(&s->out);
+}
+
+/* Octets that wait to be sent. */
+static uint64_t
+unsent(const struct stream *s)
+{
+	return s->files.octets + s->out.n;
+}
+
 static void on_ready(void *context, unsigned ready);
 static void on_later(void *context);
 static void step_handshake(struct stream *);
@@ -102,6 +118,7 @@ stream_new(struct loop *loop, int fd, stream_handler *handler, void *context)
 	s->context = context;
 	s->input_limit = STREAM_INPUT_LIMIT;
 	s->chunk = CHUNK_LEAST;
+	ranges_begin(&s->files);
 	s->later = timer_new(loop, on_later, s);
 	s->watch = watch_new(loop, fd, WATCH_READ, on_ready, s);
 	return s;
@@ -122,7 +139,7 @@ stream_free(struct stream *s)
 	timer_free(s->deadline);
 	wire_close(&s->wire);
 	forget_input(s);
-	buf_free(&s->out);
+	drop_output(s);
 	buf_free(&s->info);
 	buf_free(&spare);
 	free(s);
@@ -220,7 +237,7 @@ broke(struct stream *s)
 {
 	s->broken = true;
 	s->sending = s->held_inside = false;
-	buf_free(&s->out);
+	drop_output(s);
 	s->news &= 1u << STREAM_INPUT | 1u << STREAM_SECURE;
 	note(s, STREAM_BROKEN);
 	if (s->idle != NULL)
@@ -352,23 +369,34 @@ give_back_output(struct stream *s)
 		timer_set(s->later, 0);
 }
 
-static void
-write_rest(struct stream *s)
+/* DONE: all of it. */
+static enum wire_result
+write_bytes(struct stream *s)
 {
+	enum wire_result result = WIRE_DONE;
 	size_t taken;
 
-	while (s->out.n > 0) {
-		s->write_needs = wire_write(&s->wire, s->out.p, s->out.n, &taken);
-		if (s->write_needs == WIRE_WANTS_READ || s->write_needs == WIRE_WANTS_WRITE)
-			return;
-		if (s->write_needs != WIRE_DONE) {
-			broke(s);
-			return;
-		}
+	while (s->out.n > 0 && (result = wire_write(&s->wire, buf_str(&s->out), false, &taken)) == WIRE_DONE) {
 		buf_take(&s->out, taken);
 		touch(s);
 	}
-	give_back_output(s);
+	return result;
+}
+
+static void
+write_rest(struct stream *s)
+{
+	bool taken = false;
+
+	s->write_needs = ranges_send(&s->files, &s->wire, &taken);
+	if (taken)
+		touch(s);
+	if (s->write_needs == WIRE_DONE)
+		s->write_needs = write_bytes(s);
+	if (s->write_needs == WIRE_DONE)
+		give_back_output(s);
+	else if (s->write_needs != WIRE_WANTS_READ && s->write_needs != WIRE_WANTS_WRITE)
+		broke(s);
 }
 
 /* The other side shall see the end. False: again when writable. */
@@ -399,12 +427,12 @@ send_output(struct stream *s)
 	write_rest(s);
 	if (s->broken)
 		return;
-	s->sending = s->out.n > 0;
-	if (s->was_full ? s->out.n < STREAM_LOW_WATER : waited && s->out.n == 0) {
+	s->sending = unsent(s) > 0;
+	if (s->was_full ? unsent(s) < STREAM_LOW_WATER && !stream_is_full(s) : waited && !s->sending) {
 		s->was_full = false;
 		note(s, STREAM_DRAINED);
 	}
-	if (s->out.n > 0)
+	if (s->sending)
 		return;
 	if (s->shut_wanted && !s->shut && !shut_now(s)) {
 		s->write_needs = WIRE_WANTS_WRITE;
@@ -427,14 +455,29 @@ stream_output(struct stream *s)
 bool
 stream_is_full(const struct stream *s)
 {
-	return s->out.n >= STREAM_HIGH_WATER;
+	return unsent(s) >= STREAM_HIGH_WATER || s->files.count >= STREAM_FILES_MAX;
+}
+
+void
+stream_put_file(struct stream *s, int fd, uint64_t from, uint64_t n)
+{
+	if (s->broken || n == 0)
+		close_fd(&fd);
+	else
+		ranges_add(&s->files, &s->out, fd, from, n);
+}
+
+bool
+stream_lacks_file(const struct stream *s)
+{
+	return s->wire.lacks_file;
 }
 
 void
 stream_flush(struct stream *s)
 {
 	if (s->broken) {
-		buf_free(&s->out);
+		drop_output(s);
 		return;
 	}
 	if (stream_is_full(s))
@@ -469,7 +512,7 @@ step_handshake(struct stream *s)
 	/* The first request may have come with the end of the handshake. */
 	s->held_inside = wire_holds_bytes(&s->wire);
 	note(s, STREAM_SECURE);
-	if (s->out.n > 0)
+	if (unsent(s) > 0)
 		send_output(s);
 }
 
@@ -635,7 +678,7 @@ stream_detach(struct stream *s, struct buf *input)
 {
 	int fd = s->wire.fd;
 
-	if (s->tls != TLS_NONE || s->out.n > 0)
+	if (s->tls != TLS_NONE || unsent(s) > 0)
 		fatal("only a plain connection with nothing left to send can be given away");
 	s->wire.fd = -1;
 	buf_free(input);

@@ -28,6 +28,7 @@ enum {
 	STREAM_INPUT_LIMIT = 64 * 1024,		/* default: stops reading at this many bytes unread */
 	STREAM_HIGH_WATER = 256 * 1024,		/* stream_is_full from here */
 	STREAM_LOW_WATER = 64 * 1024,
+	STREAM_FILES_MAX = 8,			/* and so many files waiting make it full as well */
 };
 
 /* fd is owned from here on, and is made non-blocking. */
@@ -58,6 +59,14 @@ void stream_resume(struct stream *);
  */
 struct buf *stream_output(struct stream *);
 void stream_flush(struct stream *);
+/*
+ * Puts n octets of a file there, behind what is put already: they go to a plain connection without being read, else they are
+ * read in pieces when their turn comes. fd is owned from here on. A file that has less by then breaks the stream:
+ * they were promised, and nothing can stand for them.
+ */
+void stream_put_file(struct stream *, int fd, uint64_t from, uint64_t n);
+/* Is that why it broke? */
+bool stream_lacks_file(const struct stream *);
 /* Above the high-water mark: produce no more until STREAM_DRAINED. */
 bool stream_is_full(const struct stream *);
 /* Half close: the other side sees the end after the output. */

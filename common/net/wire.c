@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <openssl/err.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -98,12 +99,12 @@ wire_read(struct wire *w, char *p, size_t n, size_t *got)
 }
 
 static ssize_t
-write_plain(struct wire *w, const char *p, size_t n)
+write_plain(struct wire *w, const char *p, size_t n, bool more)
 {
 	ssize_t r;
 
 	if (!w->is_pipe) {
-		r = send(w->fd, p, n, MSG_NOSIGNAL);
+		r = send(w->fd, p, n, MSG_NOSIGNAL | (more ? MSG_MORE : 0));
 		if (r >= 0 || errno != ENOTSOCK)
 			return r;
 		w->is_pipe = true;
@@ -112,7 +113,7 @@ write_plain(struct wire *w, const char *p, size_t n)
 }
 
 enum wire_result
-wire_write(struct wire *w, const char *p, size_t n, size_t *taken)
+wire_write(struct wire *w, struct str bytes, bool more, size_t *taken)
 {
 	ssize_t r;
 	int result;
@@ -120,10 +121,10 @@ wire_write(struct wire *w, const char *p, size_t n, size_t *taken)
 	errno = 0;
 	if (w->ssl != NULL) {
 		ERR_clear_error();
-		result = SSL_write_ex(w->ssl, p, at_most(n), taken);
+		result = SSL_write_ex(w->ssl, bytes.p, at_most(bytes.n), taken);
 		return result == 1 ? WIRE_DONE : tls_result(w, result, errno, "write");
 	}
-	r = write_plain(w, p, at_most(n));
+	r = write_plain(w, bytes.p, at_most(bytes.n), more);
 	if (r < 0 && would_block(errno))
 		return WIRE_WANTS_WRITE;
 	if (r < 0) {
@@ -131,6 +132,29 @@ wire_write(struct wire *w, const char *p, size_t n, size_t *taken)
 		return WIRE_FAILED;
 	}
 	*taken = (size_t)r;
+	return WIRE_DONE;
+}
+
+bool
+wire_takes_files(const struct wire *w)
+{
+	return w->ssl == NULL && w->next == NULL && !w->no_files;
+}
+
+enum wire_result
+wire_send_file(struct wire *w, int fd, uint64_t from, uint64_t n, uint64_t *taken)
+{
+	off_t at = (off_t)from;
+	ssize_t r = sendfile(w->fd, fd, &at, n < MOST_AT_ONCE ? (size_t)n : MOST_AT_ONCE);
+
+	*taken = 0;
+	if (r < 0 && would_block(errno))
+		return WIRE_WANTS_WRITE;
+	/* It may be the file, its file system or the connection. */
+	if (r < 0)
+		w->no_files = true;
+	else
+		*taken = (uint64_t)r;
 	return WIRE_DONE;
 }
 

@@ -23,12 +23,24 @@ struct wire {
 	struct ssl_st *ssl;	/* NULL: plain */
 	struct ssl_st *next;	/* TLS that was made, but not yet begun */
 	bool is_pipe;		/* not a socket: found out at the first write */
+	bool no_files;		/* octets do not go from a file to it: found out likewise */
+	bool lacks_file;	/* FAILED for want of a file's octets; the connection is well */
 	struct buf error;	/* what failed, or how the end was irregular; a NUL follows */
 };
 
 enum wire_result wire_read(struct wire *, char *p, size_t n, size_t *got);
-/* May take less than n. Until it is DONE it must be asked again with at least the same bytes. */
-enum wire_result wire_write(struct wire *, const char *p, size_t n, size_t *taken);
+/*
+ * May take less than all. Until it is DONE it must be asked again with at least the same bytes. more: others follow at
+ * once, and may go in the same packet.
+ */
+enum wire_result wire_write(struct wire *, struct str bytes, bool more, size_t *taken);
+/* May octets go from a file to it, past us? */
+bool wire_takes_files(const struct wire *);
+/*
+ * Sends up to n octets of a file. DONE with none taken: the file ends there, or wire_takes_files has become false, and
+ * reading and writing will do, or tell what is wrong. May raise SIGPIPE, which whoever has a loop ignores.
+ */
+enum wire_result wire_send_file(struct wire *, int fd, uint64_t from, uint64_t n, uint64_t *taken);
 /* Holds bytes that came off the descriptor already: it may not become readable for them. */
 bool wire_holds_bytes(const struct wire *);
 /* Makes TLS ready; it is spoken from the first wire_handshake on. False: it cannot be made. */

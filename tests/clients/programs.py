@@ -20,6 +20,14 @@ from trivet import equal, imap, need, ok, pop3, run_program, slow_build
 HOST = "localhost"      # a name of the certificate
 
 
+def made_test(name, work, *words):
+    """One of more_tests(): work does it, with the site, the folder and these words."""
+    def test(site, folder):
+        work(site, folder, *words)
+    test.__name__ = f"test_{name}"
+    return test
+
+
 def environment(folder):
     env = {**os.environ, "HOME": folder, "LC_ALL": "C.UTF-8", "TERM": "xterm", "FETCHMAILHOME": folder}
     env.pop("LD_PRELOAD", None)

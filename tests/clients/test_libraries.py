@@ -8,7 +8,7 @@ import sys
 from packages import imapflow_folder
 from runner import skip
 from work import Refusals, check, do, other_ca, prepare
-from programs import need
+from programs import made_test, need
 from trivet import equal, run_program
 
 DAEMONS = ("imapd", "smtpd")
@@ -76,14 +76,8 @@ def is_refused(site, folder, library):
 def more_tests():
     tests = []
     for library in LIBRARIES:
-        for mode in ("starttls", "tls"):
-            def work(site, folder, library=library, mode=mode):
-                does_its_work(site, folder, library, mode)
-            work.__name__ = f"test_a_program_with_{library}_does_its_work_over_{mode}"
-            tests.append(work)
-
-        def refused(site, folder, library=library):
-            is_refused(site, folder, library)
-        refused.__name__ = f"test_a_program_with_{library}_ends_at_a_wrong_password_and_a_strangers_certificate"
-        tests.append(refused)
+        tests += [made_test(f"a_program_with_{library}_does_its_work_over_{mode}", does_its_work, library, mode)
+                  for mode in ("starttls", "tls")]
+        tests.append(made_test(f"a_program_with_{library}_ends_at_a_wrong_password_and_a_strangers_certificate",
+                               is_refused, library))
     return tests

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: ISC
 """Mail sent with swaks, curl and msmtp is read, octet for octet, by each of the programs of programs.py."""
 
-from programs import READERS, SENDERS
+from programs import READERS, SENDERS, made_test
 from trivet import equal, header_of, wait_until, message_files
 
 USERS = 1 + sum(len(modes) for _, modes in READERS.values())
@@ -42,7 +42,7 @@ def compare(got, sent):
             raise AssertionError(f"{line!r} is missing, or not in its place, in {header!r}")
 
 
-def exchange(site, reader, mode, user, folder):
+def exchange(site, folder, reader, mode, user):
     sent = {}
     for sender, send in SENDERS.items():
         by = "tls" if mode == "tls" else "starttls"
@@ -67,9 +67,6 @@ def more_tests():
     for reader, (_, modes) in READERS.items():
         for mode in modes:
             user += 1
-
-            def test(site, folder, reader=reader, mode=mode, user=user):
-                exchange(site, reader, mode, user, folder)
-            test.__name__ = f"test_mail_from_swaks_curl_and_msmtp_is_read_by_{reader}_with_{mode}"
-            tests.append(test)
+            tests.append(made_test(f"mail_from_swaks_curl_and_msmtp_is_read_by_{reader}_with_{mode}", exchange, reader,
+                                   mode, user))
     return tests

@@ -7,7 +7,7 @@ import itertools
 import os
 import re
 
-from programs import HOST, Background, environment, run, write
+from programs import HOST, Background, environment, made_test, run, write
 from runner import need, run_program
 from trivet import drop, equal, imap, message, ok, wait_until
 from work import FOLDER, Refusals, idles, large_message, modified_utf7, other_ca
@@ -342,14 +342,8 @@ def more_tests():
     tests = []
     for kind in (Mbsync, Offlineimap):
         name = kind.__name__.lower()
-        for mode in kind.modes:
-            def same(site, folder, kind=kind, mode=mode):
-                converges(site, folder, kind, mode)
-            same.__name__ = f"test_two_computers_with_{name}_over_{mode}_and_the_server_come_to_the_same"
-            tests.append(same)
-
-        def harmless(site, folder, kind=kind):
-            harms_nothing(site, folder, kind)
-        harmless.__name__ = f"test_{name}_harms_nothing_with_a_wrong_password_or_a_strangers_certificate"
-        tests.append(harmless)
+        tests += [made_test(f"two_computers_with_{name}_over_{mode}_and_the_server_come_to_the_same", converges, kind,
+                            mode) for mode in kind.modes]
+        tests.append(made_test(f"{name}_harms_nothing_with_a_wrong_password_or_a_strangers_certificate", harms_nothing,
+                               kind))
     return tests

@@ -3,6 +3,7 @@
 
 import contextlib
 import ctypes
+import glob
 import os
 import shutil
 import subprocess
@@ -10,7 +11,7 @@ import tempfile
 import time
 from unittest import mock
 
-from sites import DAEMONS, Site, Trouble, build_dir, title_of
+from sites import DAEMONS, TOP, Site, Trouble, build_dir, title_of
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROLES = 16
@@ -19,12 +20,13 @@ MEMORY = "/dev/shm"         # where syncs cost nothing, and no inode number come
 
 
 def compile_library():
-    """Next to the build, made anew when its source is newer."""
-    source, made = f"{HERE}/faults.c", f"{build_dir()}/tests/faults/faults.so"
-    if not os.path.exists(made) or os.path.getmtime(made) < os.path.getmtime(source):
+    """Next to the build, made anew when its sources are newer."""
+    sources, made = sorted(glob.glob(f"{HERE}/faults*.c")), f"{build_dir()}/tests/faults/faults.so"
+    newest = max(os.path.getmtime(path) for path in [*sources, f"{HERE}/faults.h"])
+    if not os.path.exists(made) or os.path.getmtime(made) < newest:
         os.makedirs(os.path.dirname(made), exist_ok=True)
         subprocess.run([os.environ.get("CC", "cc"), "-std=gnu17", "-O2", "-Wall", "-Wno-missing-attributes", "-shared",
-                        "-fPIC", "-o", f"{made}.{os.getpid()}", source, "-ldl"], check=True)
+                        "-fPIC", f"-I{TOP}", "-o", f"{made}.{os.getpid()}", *sources, "-ldl"], check=True)
         os.rename(f"{made}.{os.getpid()}", made)
     return made
 

@@ -9,8 +9,9 @@ import time
 from dataclasses import dataclass
 
 import sites
+from lines import Broken, Line
 from machine import FAIL, KILL_AFTER, KILL_BEFORE, Stand, wait_for
-from script import Broken, Line, Round
+from script import Round
 
 KILLS = [("killed before", KILL_BEFORE, 0, 1), ("killed after", KILL_AFTER, 0, 1)]
 EVER = 2 ** 63

@@ -151,10 +151,16 @@ remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
 	return remove(path);
 }
 
+bool
+role_remove(const char *path)
+{
+	return nftw(path, remove_one, FOLDER_DEPTH, FTW_DEPTH | FTW_PHYS) == 0;
+}
+
 static void
 remove_folder(void)
 {
-	(void)nftw(folder_made, remove_one, FOLDER_DEPTH, FTW_DEPTH | FTW_PHYS);
+	(void)role_remove(folder_made);
 }
 
 const char *

@@ -37,5 +37,7 @@ struct role_kind {
 struct process *role_process(enum role, const struct service *, const char *more);
 /* The folder; removed at exit. */
 const char *role_folder(void);
+/* Removes a folder with all that is in it; false: errno says why. */
+bool role_remove(const char *path);
 /* Plays the script, then takes all peers away and turns the loop. */
 void role_play(struct process *, const struct role_kind *kinds, size_t count, struct str script);

@@ -8,7 +8,9 @@ import email.utils
 import imaplib
 import os
 import poplib
+import random
 import re
+import signal
 import smtplib
 import socket
 import ssl
@@ -357,6 +359,21 @@ def memory_of(pid):
 def pids_of(site, daemon, role):
     """Processes by their title: "imapd: front"."""
     return [p for p, title in site.processes(daemon).items() if title.startswith(f"{daemon}: {role}")]
+
+
+def keepers_of(site, user, daemon=None):
+    """Those of user N: one daemon's, or all."""
+    return [p for p, title in site.processes(daemon).items() if title.endswith(f"keeper {site.address(user)}")]
+
+
+def kill_keepers(site, user, daemon=None, most=None):
+    """kill -9 for user N's keepers, or for so many of them by chance; how many it hit."""
+    keepers, killed = keepers_of(site, user, daemon), 0
+    for pid in keepers if most is None else random.sample(keepers, min(len(keepers), most)):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+            killed += 1
+    return killed
 
 
 def temporary_folder():

@@ -15,12 +15,11 @@ import os
 import random
 import re
 import select
-import signal
 import time
 
 from imap_session import Plus, Session
 from resyncing import CONDSTORE, PLAIN, QRESYNC, Client, flags_of, modified_of, set_of, uids_of
-from trivet import drop, equal, only_long, pop3, seconds, slow_build, wait_until
+from trivet import drop, equal, kill_keepers, only_long, pop3, seconds, slow_build, wait_until
 
 DAEMONS = ("imapd", "pop3d")
 SYSTEM = ("\\Seen", "\\Flagged", "\\Answered", "\\Draft")
@@ -514,9 +513,7 @@ class Script:
         if chosen != [0]:
             client.begin(f"UID STORE {set_of(chosen)} +FLAGS ({word})")
         time.sleep(self.random.random() * 0.003)
-        for pid, title in self.site.processes("imapd").items():
-            if title.endswith(f"keeper {self.site.address(self.user)}"):
-                os.kill(pid, signal.SIGKILL)
+        kill_keepers(self.site, self.user, "imapd")
         self.all_gone()
         self.told["kills"] += 1
         wait_until("there is a keeper again", self.can_log_in)

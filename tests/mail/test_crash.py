@@ -10,8 +10,8 @@ import smtplib
 import time
 
 from storm import BACK_SECONDS, KINDS, Broken, Driver, Reader, Services, Taker, check_whole, id_of, run_rounds
-from trivet import (equal, fetch_all, imap, message_files, ok, only_long, pids_of, seconds, send, slow_build, two_sites,
-                    wait_until)
+from trivet import (equal, fetch_all, imap, kill_keepers, message_files, ok, only_long, pids_of, seconds, send,
+                    slow_build, two_sites, wait_until)
 
 DRIVERS = 4
 PAUSE = 0.03            # seconds between a driver's messages, so that others get to run too
@@ -225,10 +225,7 @@ def test_what_power_takes_from_mailboxes_comes_back_from_the_journal(fresh):
 
 def test_a_keepers_death_ends_only_its_accounts_sessions(site):
     one, other = imap(site, 1, select="INBOX"), imap(site, 2, select="INBOX")
-    victims = [p for p, title in site.processes("imapd").items() if title.endswith(f"keeper {site.address(1)}")]
-    if len(victims) != 1:
-        raise AssertionError(f"keepers of user1: {victims} of {site.processes('imapd')}")
-    os.kill(victims[0], signal.SIGKILL)
+    equal(kill_keepers(site, 1, "imapd"), 1, "the keepers of user1")
     ok(other.noop())
 
     def is_dead():

@@ -2,14 +2,12 @@
 """A full account refuses, each protocol in its words; sums are exact whatever is killed when."""
 
 import json
-import os
 import random
-import signal
 import smtplib
 import subprocess
 import threading
 
-from trivet import equal, imap, message, ok, pop3, program, seconds, send, wait_until
+from trivet import equal, imap, kill_keepers, message, ok, pop3, program, seconds, send, wait_until
 
 USERS = 6
 LIMIT = 1024 * 1024
@@ -183,13 +181,7 @@ def test_kill_minus_9_of_keepers_never_leaves_a_sum_wrong(site):
     killed = 0
     for n in range(60):
         closing.wait(random.uniform(0.02, 0.25))
-        keepers = [pid for pid, title in site.processes().items() if title.endswith(f"keeper {site.address(6)}")]
-        for pid in random.sample(keepers, min(len(keepers), 1 + n % 2)):
-            try:
-                os.kill(pid, signal.SIGKILL)
-                killed += 1
-            except ProcessLookupError:
-                pass
+        killed += kill_keepers(site, 6, most=1 + n % 2)
     closing.set()
     for t in threads:
         t.join(30)

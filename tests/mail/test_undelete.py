@@ -6,11 +6,10 @@ import json
 import os
 import random
 import re
-import signal
 import subprocess
 import threading
 
-from trivet import Idle, equal, imap, message, ok, pop3, program, seconds, wait_until
+from trivet import Idle, equal, imap, kill_keepers, message, ok, pop3, program, seconds, wait_until
 
 USERS = 6
 SETTINGS = {"undelete_days": 3}
@@ -180,13 +179,7 @@ def test_kill_minus_9_loses_and_doubles_nothing_that_is_deleted_and_put_back(sit
     killed = 0
     for _ in range(50):
         closing.wait(random.uniform(0.02, 0.4))
-        for pid, title in site.processes("imapd").items():
-            if title.endswith(f"keeper {site.address(6)}"):
-                try:
-                    os.kill(pid, signal.SIGKILL)
-                    killed += 1
-                except ProcessLookupError:
-                    pass
+        killed += kill_keepers(site, 6, "imapd")
     closing.set()
     for t in threads:
         t.join(60)

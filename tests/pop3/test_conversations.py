@@ -7,17 +7,15 @@
     NAME: M: status           a line that matches `status`, then as many lines as stand up to END, then "."
 """
 
-import glob
 import os
 
-from conversation import Conversation, Failure, settings_of
-from trivet import Site, drop
+from conversation import USERS_EACH, Conversation, Failure, tests_of
+from trivet import drop
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 DOORS = {"pop3": ("pop3_port", False), "pop3s": ("pop3s_port", True)}
-FILES = sorted(glob.glob(f"{HERE}/*.conv"))
 DAEMONS = ("pop3d",)
-USERS = 2 * len(FILES)
+USERS = USERS_EACH * sum(name.endswith(".conv") for name in os.listdir(HERE))
 
 
 class Pop3Conversation(Conversation):
@@ -67,35 +65,11 @@ class Pop3Conversation(Conversation):
                     self.one_line(line)
             return None
         except (Failure, OSError, KeyError) as why:
-            said = "\n      ".join(self.log[-12:])
-            return f"{os.path.relpath(self.path)}:{number}: {why}\n    {line!r}\n      {said}"
+            return f"{os.path.relpath(self.path)}:{number}: {why}\n    {line!r}"
         finally:
             for connection in self.connections.values():
                 connection.socket.close()
 
 
-def held_by(path, number):
-    settings = settings_of(path)
-
-    def hold(site):
-        users = [site.address(number * 2 + 1), site.address(number * 2 + 2)]
-        why = Pop3Conversation(path, site, users, DOORS).hold()
-        if why:
-            raise AssertionError(why)
-
-    def hold_alone(folder):
-        site = Site(f"{folder}/site", users=USERS, settings=settings, daemons=DAEMONS)
-        try:
-            hold(site.start())
-        finally:
-            site.stop()
-            site.kill()
-
-    chosen = hold_alone if settings else hold
-    chosen.__name__ = "test_" + os.path.basename(path).removesuffix(".conv")
-    chosen.made_from = path
-    return chosen
-
-
 def more_tests():
-    return [held_by(path, number) for number, path in enumerate(FILES)]
+    return tests_of(HERE, DOORS, DAEMONS, Pop3Conversation)

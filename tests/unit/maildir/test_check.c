@@ -323,7 +323,7 @@ rows_that_belong_to_nothing_go(void **state)
 	struct site *s = furnished();
 
 	(void)state;
-	index_sql(s, "insert into files values (99 * 4294967296 + 1, \\\"x\\\", null);"
+	index_sql(s, "insert into files (key, base, saved) values (99 * 4294967296 + 1, \\\"x\\\", null);"
 	    "insert into messages values (98 * 4294967296 + 1, 98, 1, 0, 0, 1, 1, \\\"\\\", 0);"
 	    "insert into expunged (mailbox, modseq, uid, base) values (97, 1, 1, \\\"y\\\")");
 	see_and_repair(s, FOUND_INDEX_ROWS, 1);

@@ -2,13 +2,12 @@
 /*
  * search.db in a real account: whatever state it is in, a search finds what reading the messages finds.
  */
-#include <iconv.h>
 #include <sys/wait.h>
 
-#include "common/mime/transfer.h"
 #include "common/mime/word.h"
 #include "maildir/private.h"
 #include "maildir/search_db.h"
+#include "tests/unit/maildir/sentences.h"
 #include "tests/unit/maildir/test.h"
 
 enum { MESSAGES = 600, KEYS = 100 };
@@ -46,47 +45,7 @@ tear_down(void **state)
 	return 0;
 }
 
-/* Not random, so that a failure comes back. */
-static size_t
-below(size_t n)
-{
-	static uint64_t state = 88172645463325252;
-
-	state ^= state << 13;
-	state ^= state >> 7;
-	state ^= state << 17;
-	return (size_t)(state % n);
-}
-
 /* ---- messages ---- */
-
-static void
-put_words(struct buf *out, const char *words, size_t count)
-{
-	struct str all[16], rest = str_of(words);
-	size_t n = 0;
-
-	while (n < countof(all) && str_word(&rest, &all[n]))
-		n++;
-	for (size_t i = 0; i < count; i++) {
-		buf_put(out, all[below(n)]);
-		buf_put_z(out, below(12) == 0 ? "\r\n" : below(4) == 0 ? "" : " ");
-	}
-}
-
-static void
-put_in_charset(struct buf *out, const char *charset, struct str utf8)
-{
-	iconv_t cd = iconv_open(charset, "UTF-8");
-	size_t room = utf8.n * 4 + 64, space = room;
-	char *to = buf_room(out, room), *from = (char *)utf8.p;
-
-	assert_true(cd != (iconv_t)-1);
-	assert_true(iconv(cd, &from, &utf8.n, &to, &room) != (size_t)-1);
-	iconv(cd, NULL, NULL, &to, &room);
-	buf_added(out, space - room);
-	iconv_close(cd);
-}
 
 static void
 put_part(struct buf *out, size_t language, size_t words, struct buf *utf8)
@@ -100,12 +59,7 @@ put_part(struct buf *out, size_t language, size_t words, struct buf *utf8)
 	buf_put(utf8, buf_str(&text));
 	buf_printf(out, "Content-Type: text/plain; charset=%s\r\nContent-Transfer-Encoding: %s\r\n\r\n",
 	    languages[language].label, names[encoding]);
-	if (encoding == TRANSFER_BASE64)
-		transfer_put_base64(out, buf_str(&bytes));
-	else if (encoding == TRANSFER_QUOTED_PRINTABLE)
-		transfer_put_quoted_printable(out, buf_str(&bytes));
-	else
-		buf_put(out, buf_str(&bytes));
+	put_encoded(out, encoding, buf_str(&bytes));
 	buf_put_z(out, "\r\n");
 }
 

@@ -238,6 +238,86 @@ a_row_that_left_no_trace_is_noticed(void **state)
 	}
 }
 
+/* ---- mapped, or read ---- */
+
+static struct mailbox *
+open_again(struct site *s, bool mapped)
+{
+	struct mailbox *m;
+
+	site_reopen(s);
+	m = open_box(s->account, "INBOX");
+	assert_true(m->folder->filed);
+	assert_int_equal(m->folder->map != NULL, mapped);
+	return m;
+}
+
+static void
+rows_that_nobody_touched_are_mapped_and_others_read_and_written_again(void **state)
+{
+	struct site *s = furnished();
+	uint64_t boot = 1;
+
+	(void)state;
+	mailbox_close(open_again(s, true));
+	shell(s, "touch .trivet/snapshot.1");
+	mailbox_close(open_again(s, false));
+	mailbox_close(open_again(s, true));
+	/* As one that was written before the machine went down, though the index was closed by then. */
+	s->account->boot ^= 1;
+	mailbox_close(open_box(s->account, "Archive"));
+	shell(s, "rm .trivet/snapshot.1");
+	mailbox_close(open_box(s->account, "INBOX"));
+	mailbox_close(open_again(s, false));
+	mailbox_close(open_again(s, true));
+	/* Where the kernel does not say, none is ever believed unread. */
+	site_reopen(s);
+	boot = (uint64_t)s->account->boot;
+	s->account->boot = 0;
+	shell(s, "cp -p .trivet/snapshot.1 before");
+	for (int i = 0; i < 2; i++) {
+		struct mailbox *m = open_box(s->account, "INBOX");
+
+		assert_true(m->folder->filed && m->folder->map == NULL);
+		mailbox_close(m);
+	}
+	shell(s, "cmp before .trivet/snapshot.1");
+	s->account->boot = (int64_t)boot;
+	look_twice(s, "INBOX", true);
+	site_free(s);
+}
+
+static void
+what_changes_while_it_is_mapped_does_not_reach_the_file(void **state)
+{
+	struct site *s = furnished();
+	struct mailbox *m;
+
+	(void)state;
+	m = open_again(s, true);
+	shell(s, "cp .trivet/snapshot.1 before");
+	set_flags(s, m, 2, FLAGS_ADD, FLAG_DELETED, NULL);
+	assert_ok(mailbox_expunge(m, NULL));
+	assert_true(m->folder->map != NULL);
+	/* Gone as a name, and on the disk with what was mapped of it. */
+	assert_true(snapshot_files_release(s->account));
+	assert_null(m->folder->map);
+	shell(s, "cp before .trivet/snapshot.1");
+	assert_int_equal(message_of(m, 1).uid, 1);
+	put_mail(s->account, "INBOX");
+	assert_ok(mailbox_refresh(m));
+	mailbox_close(m);
+	look_twice(s, "INBOX", true);
+	m = open_again(s, true);
+	put_mail(s->account, "INBOX");
+	assert_ok(mailbox_refresh(m));
+	assert_null(m->folder->map);	/* no room for one more */
+	assert_int_equal(m->folder->count, MESSAGES + 1);
+	mailbox_close(m);
+	look_twice(s, "INBOX", true);
+	site_free(s);
+}
+
 /* ---- damaged ---- */
 
 static size_t
@@ -418,6 +498,8 @@ main(void)
 		cmocka_unit_test(an_index_from_a_backup_and_a_file_do_not_mislead_each_other),
 		cmocka_unit_test(after_an_unclean_boot_the_file_is_not_used),
 		cmocka_unit_test(a_row_that_left_no_trace_is_noticed),
+		cmocka_unit_test(rows_that_nobody_touched_are_mapped_and_others_read_and_written_again),
+		cmocka_unit_test(what_changes_while_it_is_mapped_does_not_reach_the_file),
 		cmocka_unit_test(a_file_with_one_bit_flipped_or_cut_off_is_not_taken),
 		cmocka_unit_test(what_lies_in_its_place_is_not_read),
 		cmocka_unit_test(a_writer_that_dies_or_finds_no_room_leaves_the_mailbox_as_it_is),

@@ -24,7 +24,7 @@ static struct tls_context *server, *client;
 static struct tls_key *keys[32];
 static size_t key_count;
 
-static char
+char
 pattern(size_t at)
 {
 	return (char)(at * 7 + at / 251);

@@ -36,6 +36,8 @@ void say(struct peer *, const char *text);
 /* Sends to_send bytes of a pattern, as the other side takes them. */
 void produce(struct peer *);
 void take_all(struct peer *);
+/* That pattern. */
+char pattern(size_t at);
 /* One turn of the loop, of at most a millisecond. */
 void run_ms(struct pair *, int64_t ms);
 void fail_after(int64_t begun);

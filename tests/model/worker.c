@@ -586,8 +586,8 @@ reopen(void)
 static void
 obey(const struct op *op)
 {
-	/* Nobody has asked for a while. */
-	if (one_in(RESTS_BEFORE))
+	/* Nobody has asked for a while, and nothing is left to be done. */
+	if (one_in(RESTS_BEFORE) && w.account->rename_due == 0)
 		(void)let_rest(w.account);
 	switch (op->kind) {
 	case DO_APPEND: case DO_DELIVER: case DO_SEVERAL: case DO_REPLACE:

@@ -266,18 +266,16 @@ json_account(struct ctl *ctl, const struct account *account)
 int
 cmd_user_list(struct ctl *ctl)
 {
-	struct str domain = STR_EMPTY;
+	struct str domain;
 	enum users_result result;
 	struct account *accounts;
 	json_t *list;
 	size_t count;
+	int code;
 
-	if (!ctl_take_options(ctl, NULL, 0, 0, 1))
-		return CTL_USAGE;
-	if (!ctl_open_users(ctl, USERS_READ))
-		return CTL_FAILED;
-	if (ctl->word_count > 0)
-		domain = str_of(ctl->words[0]);
+	code = ctl_begin_list(ctl, &domain);
+	if (code != CTL_OK)
+		return code;
 	result = users_list_accounts(ctl->users, domain, ctl->arena, &accounts, &count);
 	if (result != USERS_OK)
 		return ctl_users_fail(result, ctl->word_count > 0 ? ctl->words[0] : "accounts");

@@ -86,6 +86,8 @@ must_check bool ctl_find_daemon_user(struct ctl *, uid_t *, gid_t *);
 must_check bool ctl_make_folders(struct ctl *);
 /* For writing, the folders and the file are made where they are missing. */
 must_check bool ctl_open_users(struct ctl *, enum users_mode);
+/* For "list [DOMAIN]": CTL_OK, users.db being open and *domain empty where none was named; or what to return. */
+int ctl_begin_list(struct ctl *, struct str *domain);
 /* Tells what a result other than USERS_OK means for this name; returns CTL_FAILED. */
 int ctl_users_fail(enum users_result, const char *name);
 /* A name without a domain gets default_domain. In ctl->arena. */

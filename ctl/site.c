@@ -118,6 +118,17 @@ ctl_open_users(struct ctl *ctl, enum users_mode mode)
 }
 
 int
+ctl_begin_list(struct ctl *ctl, struct str *domain)
+{
+	if (!ctl_take_options(ctl, NULL, 0, 0, 1))
+		return CTL_USAGE;
+	if (!ctl_open_users(ctl, USERS_READ))
+		return CTL_FAILED;
+	*domain = ctl->word_count > 0 ? str_of(ctl->words[0]) : STR_EMPTY;
+	return CTL_OK;
+}
+
+int
 ctl_users_fail(enum users_result result, const char *name)
 {
 	switch (result) {

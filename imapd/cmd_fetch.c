@@ -646,13 +646,13 @@ put_binary(struct session *s)
 	struct fetch *f = s->work.own;
 	enum next next;
 
-	s->work.in_literal = true;
+	s->work.mid_response = true;
 	next = binary_put(s, &f->binary[f->next]);
 	if (next == END)
 		log_error(&s->log, "body_unreadable", KV("uid", f->message.uid), KV("at", f->binary[f->next].raw_at));
 	if (next != GO)
 		return next;
-	s->work.in_literal = false;
+	s->work.mid_response = false;
 	f->next++;
 	s->step = put_bodies;
 	return GO;

@@ -292,7 +292,7 @@ put_found(struct session *s)
 	struct answer *answer = s->work.own;
 	struct buf *out = out_of(s);
 
-	s->work.in_literal = true;	/* in the middle of a line no BYE can be said */
+	s->work.mid_response = true;
 	for (; answer->next < answer->count; answer->next++) {
 		uint32_t number = answer->uids[answer->next];
 
@@ -307,7 +307,7 @@ put_found(struct session *s)
 	}
 	put_found_modseq(s, answer);
 	buf_put_z(out, "\r\n");
-	s->work.in_literal = false;
+	s->work.mid_response = false;
 	return finish_done(s);
 }
 
@@ -363,7 +363,7 @@ put_threads(struct session *s)
 	struct answer *answer = s->work.own;
 	bool more = true;
 
-	s->work.in_literal = true;
+	s->work.mid_response = true;
 	while (more) {
 		if (session_must_wait(s))
 			return WAIT;
@@ -373,6 +373,6 @@ put_threads(struct session *s)
 			more = open_thread(s, answer);
 	}
 	buf_put_z(out_of(s), "\r\n");
-	s->work.in_literal = false;
+	s->work.mid_response = false;
 	return finish_done(s);
 }

@@ -188,7 +188,7 @@ esearch_answer(struct session *s, unsigned results, const uint32_t *uids, size_t
 	put_head(s, e);
 	begin_set(s, e);
 	s->work.own = e;
-	s->work.in_literal = true;	/* in the middle of a line no BYE can be said */
+	s->work.mid_response = true;
 	s->step = put_set;
 	return GO;
 }
@@ -242,6 +242,6 @@ put_set(struct session *s)
 		buf_put_z(out, e->begun ? ")" : "NIL)");
 	put_modseq_told(s, e);
 	buf_put_z(out, "\r\n");
-	s->work.in_literal = false;
+	s->work.mid_response = false;
 	return finish_done(s);
 }

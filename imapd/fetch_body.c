@@ -45,7 +45,7 @@ body_put(struct session *s, struct body_octets *b, bool last)
 {
 	bool by_file = goes_by_file(s, b);
 
-	s->work.in_literal = true;
+	s->work.mid_response = true;
 	while (b->left > 0) {
 		if (session_must_wait(s))
 			return WAIT;
@@ -55,6 +55,6 @@ body_put(struct session *s, struct body_octets *b, bool last)
 			return END;
 		}
 	}
-	s->work.in_literal = false;
+	s->work.mid_response = false;
 	return GO;
 }

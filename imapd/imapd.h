@@ -105,7 +105,7 @@ struct work {
 	int64_t progress_due;		/* no word of it before the command is PROGRESS_MS old */
 	bool refreshed;			/* the mailbox was looked at since the command began */
 	bool told_expunge;		/* since the command began */
-	bool in_literal;		/* nothing else may be said now */
+	bool mid_response;		/* one is begun and not at its end: nothing else may be said, no BYE either */
 };
 
 struct session {

@@ -486,7 +486,7 @@ session_bye(struct session *s, const char *text)
 {
 	s->unsent = out_of(s)->n;
 	/* In the middle of a literal it would be read as a part of that. */
-	if (!s->work.in_literal)
+	if (!s->work.mid_response)
 		untagged(s, "BYE %s", text);
 	log_debug(&s->log, "bye", KV("why", text));
 	s->on_end(s);

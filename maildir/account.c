@@ -131,9 +131,9 @@ look_at_boot(struct account *a)
 static void
 forget_answers(struct account *a)
 {
+	texts_rest(a);
 	texts_free(&a->texts);
-	buf_free(&a->ahead.bytes);
-	a->ahead = (struct texts_ahead){ 0 };
+	buf_free(&a->body);
 	rows_ahead_forget(a);
 	for (size_t i = 0; i < FACT_COUNT; i++)
 		buf_free(&a->facts[i]);

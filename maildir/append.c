@@ -205,7 +205,7 @@ keep_texts(struct append *p, struct append_message *one)
 {
 	size_t n = 0;
 
-	for (size_t t = 0; t < TEXT_COUNT; t++)
+	for (size_t t = 0; t < TEXTS_KEPT; t++)
 		n += one->texts.text[t].n;
 	one->has_texts = p->count == 1 || p->texts_bytes + n <= APPEND_TEXTS_MAX;
 	if (one->has_texts) {
@@ -213,7 +213,6 @@ keep_texts(struct append *p, struct append_message *one)
 		return;
 	}
 	texts_free(&one->texts);
-	one->texts = (struct texts){ 0 };
 }
 
 enum store_result
@@ -237,7 +236,7 @@ append_prepare(struct append *p)
 		texts_render(&one->texts, buf_str(&p->memory));
 	if (r == STORE_OK)
 		r = flush(p);
-	if (r == STORE_OK && one->texts.text[TEXT_BODY].n == 0) {
+	if (r == STORE_OK && one->texts.text[TEXT_ENVELOPE].n == 0) {
 		r = message_read(p->account, one->fd, &p->memory);
 		if (r == STORE_OK)
 			texts_render(&one->texts, buf_str(&p->memory));

@@ -20,7 +20,8 @@ static const struct {
 	STRAY("messages", "key >> 32 NOT IN (SELECT number FROM mailboxes) OR mailbox != key >> 32"),
 	STRAY("messages", "key NOT IN (SELECT key FROM files)"),
 	STRAY("files", "key NOT IN (SELECT key FROM messages)"),
-	STRAY("cache", "key NOT IN (SELECT key FROM messages)"),
+	STRAY("texts", "key NOT IN (SELECT key FROM messages)"),
+	STRAY("headers", "key NOT IN (SELECT key FROM messages)"),
 	STRAY("made", "key NOT IN (SELECT key FROM messages)"),
 	STRAY("expunged", "mailbox NOT IN (SELECT number FROM mailboxes)"),
 #undef STRAY

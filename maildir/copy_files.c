@@ -175,8 +175,8 @@ copy_message(struct copy_job *job, struct copy_one *one)
 	box_count(job->target, 1, one->size, one->flags);
 	r = message_add(a, job->target->number, row_of(job, one, true));
 	if (r == STORE_OK)
-		r = index_do(a, Q_CACHE_COPY, BIND(V(message_key(job->target->number, one->to_uid)),
-		    V(message_key(job->source.number, one->from_uid))));
+		r = texts_copy(a, message_key(job->target->number, one->to_uid),
+		    message_key(job->source.number, one->from_uid));
 	if (r == STORE_OK && job->has_made)
 		r = made_copy(a, message_key(job->target->number, one->to_uid),
 		    message_key(job->source.number, one->from_uid));

@@ -11,10 +11,12 @@
 
 #define MADE_TABLE \
 	"CREATE TABLE made (key INTEGER PRIMARY KEY, email TEXT, thread TEXT, preview TEXT) STRICT;"
+#define TEXTS_TABLE \
+	"CREATE TABLE texts (key INTEGER PRIMARY KEY, envelope TEXT, bodystructure TEXT);"
 
 /*
- * messages is narrow, because a whole mailbox of it is loaded at once; names and texts are
- * apart, because a scan reads only names and FETCH only texts.
+ * messages is narrow, because a whole mailbox of it is loaded at once; names, texts and headers are
+ * apart, because a scan reads only names and FETCH only texts, and those are short beside headers.
  */
 static const char schema[] =
 	"CREATE TABLE state (key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
@@ -33,8 +35,8 @@ static const char schema[] =
 	"CREATE INDEX messages_modseq ON messages (mailbox, modseq);"
 	"CREATE INDEX messages_pending ON messages (key) WHERE pending = 1;"
 	"CREATE TABLE files (key INTEGER PRIMARY KEY, base TEXT NOT NULL, saved INTEGER, no_nul INTEGER) STRICT;"
-	"CREATE TABLE cache (key INTEGER PRIMARY KEY, envelope TEXT, body TEXT, bodystructure TEXT,"
-	" header TEXT);"
+	TEXTS_TABLE
+	"CREATE TABLE headers (key INTEGER PRIMARY KEY, header TEXT);"
 	MADE_TABLE
 	"CREATE TABLE expunged (mailbox INTEGER NOT NULL, modseq INTEGER NOT NULL,"
 	" uid INTEGER NOT NULL, base TEXT NOT NULL,"
@@ -44,7 +46,7 @@ static const char schema[] =
 	"CREATE TABLE deliveries (trace TEXT, recipient TEXT, id TEXT NOT NULL, uid INTEGER NOT NULL,"
 	" uidvalidity INTEGER NOT NULL, seconds INTEGER NOT NULL, PRIMARY KEY (trace, recipient))"
 	" WITHOUT ROWID;"
-	"PRAGMA user_version = 4;";
+	"PRAGMA user_version = 5;";
 
 /* Of the versions that are brought up to date as they are: what only an index knows is not lost for a column. */
 static const struct {
@@ -53,6 +55,9 @@ static const struct {
 } upgrades[] = {
 	{ 2, "ALTER TABLE files ADD COLUMN saved INTEGER;" MADE_TABLE "PRAGMA user_version = 3;" },
 	{ 3, "ALTER TABLE files ADD COLUMN no_nul INTEGER; PRAGMA user_version = 4;" },
+	/* Headers stay where they are: to write them all once more would take seconds and twice the room. */
+	{ 4, TEXTS_TABLE "INSERT INTO texts SELECT key, envelope, bodystructure FROM cache;"
+	    "ALTER TABLE cache RENAME TO headers; PRAGMA user_version = 5;" },
 };
 
 #define BOX_COLUMNS "number, name, id, uidvalidity, uid_next, uid_reserve, modseq," \
@@ -135,16 +140,18 @@ static const char *const queries[] = {
 		" SELECT ?, email, thread, preview FROM made WHERE key = ?",
 	[Q_MADE_DROP] = "DELETE FROM made WHERE key = ?",
 	[Q_MADE_CLEAR] = "DELETE FROM made WHERE key BETWEEN ? AND ?",
-	[Q_CACHE_ADD] = "INSERT OR REPLACE INTO cache (key, envelope, body, bodystructure, header)"
-		" VALUES (?, ?, ?, ?, ?)",
-	[Q_CACHE_GET] = "SELECT envelope, body, bodystructure FROM cache WHERE key = ?",
-	[Q_CACHE_RANGE] = "SELECT key, envelope, body, bodystructure, header FROM cache"
-		" WHERE key BETWEEN ? AND ? ORDER BY key LIMIT ?",
-	[Q_CACHE_HEADER] = "SELECT header FROM cache WHERE key = ?",
-	[Q_CACHE_DROP] = "DELETE FROM cache WHERE key = ?",
-	[Q_CACHE_COPY] = "INSERT INTO cache (key, envelope, body, bodystructure, header)"
-		" SELECT ?, envelope, body, bodystructure, header FROM cache WHERE key = ?",
-	[Q_CACHE_CLEAR] = "DELETE FROM cache WHERE key BETWEEN ? AND ?",
+	[Q_TEXTS_ADD] = "INSERT OR REPLACE INTO texts (key, envelope, bodystructure) VALUES (?, ?, ?)",
+	[Q_TEXTS_DROP] = "DELETE FROM texts WHERE key = ?",
+	[Q_TEXTS_COPY] = "INSERT INTO texts (key, envelope, bodystructure)"
+		" SELECT ?, envelope, bodystructure FROM texts WHERE key = ?",
+	[Q_TEXTS_CLEAR] = "DELETE FROM texts WHERE key BETWEEN ? AND ?",
+	[Q_HEADER_ADD] = "INSERT OR REPLACE INTO headers (key, header) VALUES (?, ?)",
+	[Q_HEADER_DROP] = "DELETE FROM headers WHERE key = ?",
+	[Q_HEADER_COPY] = "INSERT INTO headers (key, header) SELECT ?, header FROM headers WHERE key = ?",
+	[Q_HEADERS_CLEAR] = "DELETE FROM headers WHERE key BETWEEN ? AND ?",
+	[Q_ENVELOPES] = "SELECT key, envelope FROM texts WHERE key >= ? ORDER BY key",
+	[Q_STRUCTURES] = "SELECT key, bodystructure FROM texts WHERE key >= ? ORDER BY key",
+	[Q_HEADERS] = "SELECT key, header FROM headers WHERE key >= ? ORDER BY key",
 	[Q_EXPUNGED_ADD] = "INSERT OR REPLACE INTO expunged (mailbox, modseq, uid, base)"
 		" VALUES (?, ?, ?, ?)",
 	[Q_EXPUNGED_RANGE] = "INSERT OR REPLACE INTO expunged (mailbox, modseq, uid, base)"

@@ -63,8 +63,7 @@ mailbox_close(struct mailbox *m)
 	for (size_t i = 0; i < f->log_count; i++)
 		if (f->log[i].by == m)
 			f->log[i].by = NULL;
-	buf_free(&f->account->ahead.bytes);
-	f->account->ahead = (struct texts_ahead){ 0 };
+	texts_rest(f->account);
 	rows_ahead_forget(f->account);
 	TAILQ_REMOVE(&f->views, m, link);
 	if (TAILQ_EMPTY(&f->views))

@@ -355,30 +355,26 @@ must_check enum store_result made_any(struct account *, int64_t box, bool *has);
 must_check enum store_result made_copy(struct account *, int64_t to, int64_t from);
 void making_free(struct making *);
 
+/* The texts that are kept; others are made of them. */
+enum { TEXTS_KEPT = TEXT_BODY };
+
 /* What FETCH copies, rendered from a message. */
 struct texts {
-	struct buf text[TEXT_COUNT];
+	struct buf text[TEXTS_KEPT];
 	bool no_nul;		/* of the message they are made from */
 };
 
 /*
- * Who asks for the texts of one message after the other is given them from here. A message never changes, so what
- * was read once stays true.
+ * Who asks for a text of one message after the other is given it from here. A message never changes, so what was read
+ * once stays true.
  */
-enum { AHEAD_MESSAGES = 32, AHEAD_BYTES = 32 * 1024 };
+enum { AHEAD_MESSAGES = 32, AHEAD_TEXTS = 64, AHEAD_BYTES = 32 * 1024 };
 
-struct texts_ahead {
-	int64_t box;
+struct text_ahead {
 	unsigned generation;
-	unsigned which;		/* bits 1 << TEXT_x */
-	uint32_t asked;		/* the uid before */
-	size_t count;
-	size_t next;
-	struct {
-		uint32_t uid;
-		struct { size_t at, n; } text[TEXT_COUNT];
-	} messages[AHEAD_MESSAGES];
-	struct buf bytes;
+	int64_t asked;		/* the key before */
+	struct buf texts;	/* of each its key, its length, itself */
+	size_t next;		/* in there */
 };
 
 /*
@@ -448,8 +444,9 @@ struct account {
 	struct folder_list folders;
 	struct folder *loading;	/* whose rows take_row() takes */
 	struct inbox *inbox;	/* NULL: not known */
-	struct texts texts;	/* behind the views of message_texts */
-	struct texts_ahead ahead;	/* and so is this */
+	struct text_ahead ahead[TEXTS_KEPT];	/* behind the views of message_texts */
+	struct texts texts;	/* and so is this, where it was made anew, */
+	struct buf body;	/* and this */
 	struct rows_ahead rows_ahead;
 	struct buf facts[FACT_COUNT];	/* behind those of message_facts */
 	struct known_dir known[KNOWN_DIRS];
@@ -627,10 +624,15 @@ int64_t content_internal_date(const struct content *);
 must_check bool message_find_name(int dir, struct str prefix, struct buf *name);
 
 /* texts.c */
+/* Gives back what it holds; it is empty then. */
 void texts_free(struct texts *);
-#define scoped_texts __attribute__((cleanup(texts_free))) struct texts
+/* Into what is empty. */
 void texts_render(struct texts *out, struct str message);
 must_check enum store_result texts_save(struct account *, int64_t key, const struct texts *);
+must_check enum store_result texts_copy(struct account *, int64_t to, int64_t from);
+must_check enum store_result texts_drop(struct account *, int64_t key);
+/* Gives back what was read ahead. */
+void texts_rest(struct account *);
 
 /* flags.c: names of files follow the flags in their rows. */
 void flags_rename_later(struct account *);

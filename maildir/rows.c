@@ -443,7 +443,7 @@ message_drop(struct account *a, struct box *b, const struct message_row *m, uint
 	if (r == STORE_OK)
 		r = index_do(a, Q_FILE_DROP, BIND(V(key)));
 	if (r == STORE_OK)
-		r = index_do(a, Q_CACHE_DROP, BIND(V(key)));
+		r = texts_drop(a, key);
 	if (r == STORE_OK)
 		r = index_do(a, Q_MADE_DROP, BIND(V(key)));
 	if (r == STORE_OK)
@@ -457,7 +457,8 @@ message_drop(struct account *a, struct box *b, const struct message_row *m, uint
 enum store_result
 messages_drop(struct account *a, int64_t box, uint32_t first, uint32_t last, uint64_t modseq)
 {
-	static const enum query clear[] = { Q_MESSAGES_CLEAR, Q_FILES_CLEAR, Q_CACHE_CLEAR, Q_MADE_CLEAR };
+	static const enum query clear[] = { Q_MESSAGES_CLEAR, Q_FILES_CLEAR, Q_TEXTS_CLEAR, Q_HEADERS_CLEAR,
+	    Q_MADE_CLEAR };
 	int64_t from = message_key(box, first), to = message_key(box, last);
 	enum store_result r = index_do(a, Q_EXPUNGED_RANGE, BIND(V(box), V((int64_t)modseq), V(from),
 	    V(to)));

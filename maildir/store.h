@@ -334,8 +334,8 @@ must_check enum store_result mailbox_expunge(struct mailbox *, const struct uid_
 
 /* ---- content ---- */
 
-/* The texts made when the message arrived; IMAP's own notation, ready to send. */
-enum message_text { TEXT_ENVELOPE, TEXT_BODY, TEXT_BODYSTRUCTURE, TEXT_HEADER, TEXT_COUNT };
+/* The texts made when the message arrived; IMAP's own notation, ready to send. TEXT_BODY is made of BODYSTRUCTURE. */
+enum message_text { TEXT_ENVELOPE, TEXT_BODYSTRUCTURE, TEXT_HEADER, TEXT_BODY, TEXT_COUNT };
 
 /*
  * Points out[t] at each text of `which` (bits 1 << TEXT_x); made anew and kept if

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The texts that FETCH copies: rendered when a message arrives, kept in the index's cache,
- * and made anew from the file where they are missing (after a rebuild, say).
+ * The texts that FETCH copies: rendered when a message arrives, kept in the index's texts and headers,
+ * and made anew from the file where they are missing (after a rebuild, say). BODY is made of BODYSTRUCTURE each time.
  */
 #include <unistd.h>
 
@@ -12,13 +12,14 @@
 
 enum { HEADER_PIECE = 256 * 1024 };
 
-static enum store_result render_file(struct folder *f, uint32_t uid, unsigned missing);
+static enum store_result render_file(struct folder *, uint32_t uid, unsigned missing, struct str out[TEXT_COUNT]);
 
 void
 texts_free(struct texts *t)
 {
-	for (size_t i = 0; i < TEXT_COUNT; i++)
+	for (size_t i = 0; i < TEXTS_KEPT; i++)
 		buf_free(&t->text[i]);
+	*t = (struct texts){ 0 };
 }
 
 void
@@ -27,10 +28,7 @@ texts_render(struct texts *out, struct str message)
 	struct arena *arena = arena_new();
 	struct part *root = part_parse(arena, message);
 
-	texts_free(out);
-	*out = (struct texts){ 0 };
 	render_envelope(&out->text[TEXT_ENVELOPE], message);
-	render_body(&out->text[TEXT_BODY], root, message);
 	render_bodystructure(&out->text[TEXT_BODYSTRUCTURE], root, message);
 	buf_put(&out->text[TEXT_HEADER], str_sub(message, 0, header_end(message)));
 	out->no_nul = !str_has_char(message, '\0');
@@ -41,112 +39,127 @@ enum store_result
 texts_save(struct account *a, int64_t key, const struct texts *t)
 {
 	const struct buf *header = &t->text[TEXT_HEADER];
+	enum store_result r = index_do(a, Q_TEXTS_ADD, BIND(V(key), V(buf_str(&t->text[TEXT_ENVELOPE])),
+	    V(buf_str(&t->text[TEXT_BODYSTRUCTURE]))));
 
-	return index_do(a, Q_CACHE_ADD, BIND(V(key), V(buf_str(&t->text[TEXT_ENVELOPE])),
-	    V(buf_str(&t->text[TEXT_BODY])), V(buf_str(&t->text[TEXT_BODYSTRUCTURE])),
-	    header->n <= HEADER_CACHE_MAX ? V(buf_str(header)) : V_NULL));
+	if (r == STORE_OK && header->n <= HEADER_CACHE_MAX)
+		r = index_do(a, Q_HEADER_ADD, BIND(V(key), V(buf_str(header))));
+	return r;
 }
 
-/* Fills t with what the cache has of `which`; *found says what that is. */
-static enum store_result
-read_cache(struct account *a, enum query query, int64_t key, unsigned which, unsigned *found)
+enum store_result
+texts_copy(struct account *a, int64_t to, int64_t from)
 {
-	unsigned first = query == Q_CACHE_HEADER ? TEXT_HEADER : TEXT_ENVELOPE;
-	unsigned last = query == Q_CACHE_HEADER ? TEXT_HEADER : TEXT_BODYSTRUCTURE;
-	sqlite3_stmt *q;
+	enum store_result r = index_do(a, Q_TEXTS_COPY, BIND(V(to), V(from)));
 
-	for (; first <= last && (which >> first & 1) == 0; first++)
-		continue;
-	if (first > last)
-		return STORE_OK;
-	q = index_ask(a, query, BIND(V(key)));
-	if (index_row(a, q))
-		for (unsigned t = first; t <= last; t++) {
-			int column = query == Q_CACHE_HEADER ? 0 : (int)t;
+	return r == STORE_OK ? index_do(a, Q_HEADER_COPY, BIND(V(to), V(from))) : r;
+}
 
-			if ((which >> t & 1) == 0 || sqlite3_column_type(q, column) == SQLITE_NULL)
-				continue;
-			buf_put(&a->texts.text[t], index_text(q, column));
-			*found |= 1u << t;
-		}
-	return index_end(a, q);
+enum store_result
+texts_drop(struct account *a, int64_t key)
+{
+	enum store_result r = index_do(a, Q_TEXTS_DROP, BIND(V(key)));
+
+	return r == STORE_OK ? index_do(a, Q_HEADER_DROP, BIND(V(key))) : r;
 }
 
 /* ---- one message after the other ---- */
 
-static bool
-read_ahead_row(struct texts_ahead *ahead, sqlite3_stmt *q)
-{
-	struct str text;
+struct kept {
+	int64_t key;
+	size_t n;
+};
 
-	ahead->messages[ahead->count].uid = key_uid(sqlite3_column_int64(q, 0));
-	for (unsigned t = 0; t < TEXT_COUNT; t++) {
-		if ((ahead->which >> t & 1) == 0)
-			continue;
-		/* Some are not kept: who asks for this one gets it the long way. */
-		if (sqlite3_column_type(q, (int)t + 1) == SQLITE_NULL)
-			return false;
-		text = index_text(q, (int)t + 1);
-		ahead->messages[ahead->count].text[t].at = ahead->bytes.n;
-		ahead->messages[ahead->count].text[t].n = text.n;
-		buf_put(&ahead->bytes, text);
-	}
-	return true;
-}
-
+/* What is not kept has no row or no text: who asks for it gets it the long way. */
 static enum store_result
-read_ahead(struct account *a, int64_t key)
+read_texts(struct account *a, enum message_text text, int64_t first, int64_t last)
 {
-	struct texts_ahead *ahead = &a->ahead;
-	sqlite3_stmt *q = index_ask(a, Q_CACHE_RANGE, BIND(V(key),
-	    V(message_key(ahead->box, UINT32_MAX)), V(AHEAD_MESSAGES)));
+	static const enum query queries[] = {
+		[TEXT_ENVELOPE] = Q_ENVELOPES, [TEXT_BODYSTRUCTURE] = Q_STRUCTURES, [TEXT_HEADER] = Q_HEADERS,
+	};
+	struct text_ahead *ahead = &a->ahead[text];
+	sqlite3_stmt *q = index_ask(a, queries[text], BIND(V(first)));
+	size_t left = AHEAD_TEXTS;
+	struct kept kept;
+	const char *p;
 
-	ahead->count = ahead->next = 0;
-	buf_clear(&ahead->bytes);
-	while (ahead->count < AHEAD_MESSAGES && ahead->bytes.n < AHEAD_BYTES && index_row(a, q))
-		if (read_ahead_row(ahead, q))
-			ahead->count++;
+	_Static_assert(countof(queries) == TEXTS_KEPT, "each text that is kept has its query");
+	ahead->next = 0;
+	buf_clear(&ahead->texts);
+	while (left-- > 0 && ahead->texts.n < AHEAD_BYTES && index_row(a, q)) {
+		kept.key = sqlite3_column_int64(q, 0);
+		if (kept.key > last)
+			break;
+		p = (const char *)sqlite3_column_text(q, 1);
+		if (p == NULL)
+			continue;
+		kept.n = (size_t)sqlite3_column_bytes(q, 1);
+		buf_put(&ahead->texts, (struct str){ (const char *)&kept, sizeof(kept) });
+		buf_put(&ahead->texts, (struct str){ p, kept.n });
+	}
 	return index_end(a, q);
 }
 
 static bool
-take_ahead(struct texts_ahead *ahead, uint32_t uid, struct str out[TEXT_COUNT])
+take_text(struct text_ahead *ahead, int64_t key, struct str *out)
 {
-	while (ahead->next < ahead->count && ahead->messages[ahead->next].uid < uid)
-		ahead->next++;
-	if (ahead->next == ahead->count || ahead->messages[ahead->next].uid != uid)
-		return false;
-	for (unsigned t = 0; t < TEXT_COUNT; t++)
-		if ((ahead->which >> t & 1) != 0)
-			out[t] = str_sub(buf_str(&ahead->bytes), ahead->messages[ahead->next].text[t].at,
-			    ahead->messages[ahead->next].text[t].n);
-	return true;
+	struct kept kept = { 0 };
+
+	while (ahead->next < ahead->texts.n) {
+		memcpy(&kept, ahead->texts.p + ahead->next, sizeof(kept));
+		if (kept.key >= key)
+			break;
+		ahead->next += sizeof(kept) + kept.n;
+	}
+	*out = str_sub(buf_str(&ahead->texts), ahead->next + sizeof(kept), kept.n);
+	return kept.key == key;
 }
 
-/* True: it was read before, or the one asked for last was the one before it and it has been read now. */
-static bool
-find_ahead(struct account *a, int64_t box, uint32_t uid, unsigned which,
-    struct str out[TEXT_COUNT])
+/* Where the one asked for last was shortly before it, those that follow are read along. */
+static enum store_result
+find_text(struct account *a, enum message_text text, int64_t key, struct str *out, bool *found)
 {
-	struct texts_ahead *ahead = &a->ahead;
-	bool same = ahead->box == box && ahead->generation == a->generation && ahead->which == which;
-	bool walks = same && uid > ahead->asked && uid - ahead->asked <= AHEAD_MESSAGES;
+	struct text_ahead *ahead = &a->ahead[text];
+	bool walks = ahead->generation == a->generation && key > ahead->asked &&
+	    key - ahead->asked <= AHEAD_TEXTS;
+	enum store_result r = STORE_OK;
 
-	if (!same) {
-		ahead->count = ahead->next = 0;
-		ahead->box = box;
-		ahead->generation = a->generation;
-		ahead->which = which;
+	ahead->generation = a->generation;
+	ahead->asked = key;
+	*found = walks && take_text(ahead, key, out);
+	if (*found || (walks && ahead->next < ahead->texts.n))
+		return STORE_OK;
+	r = read_texts(a, text, key, walks ? message_key(key_box(key), UINT32_MAX) : key);
+	*found = r == STORE_OK && take_text(ahead, key, out);
+	return r;
+}
+
+void
+texts_rest(struct account *a)
+{
+	for (size_t i = 0; i < TEXTS_KEPT; i++) {
+		buf_free(&a->ahead[i].texts);
+		a->ahead[i] = (struct text_ahead){ 0 };
 	}
-	ahead->asked = uid;
-	if (!walks) {
-		ahead->count = ahead->next = 0;
-		return false;
+}
+
+static enum store_result
+put_body(struct folder *f, uint32_t uid, struct str out[TEXT_COUNT])
+{
+	struct account *a = f->account;
+	enum store_result r;
+
+	buf_clear(&a->body);
+	/* No such text is in an index by itself: somebody has written there. */
+	if (!render_body(&a->body, out[TEXT_BODYSTRUCTURE])) {
+		r = render_file(f, uid, 1u << TEXT_BODYSTRUCTURE, out);
+		if (r == STORE_OK && !render_body(&a->body, out[TEXT_BODYSTRUCTURE]))
+			r = STORE_BROKEN;
+		if (r != STORE_OK)
+			return r;
 	}
-	if (take_ahead(ahead, uid, out))
-		return true;
-	return ahead->next == ahead->count && read_ahead(a, message_key(box, uid)) == STORE_OK &&
-	    take_ahead(ahead, uid, out);
+	out[TEXT_BODY] = buf_str(&a->body);
+	return STORE_OK;
 }
 
 enum store_result
@@ -154,25 +167,20 @@ message_texts(struct mailbox *m, uint32_t uid, unsigned which, struct str out[TE
 {
 	struct account *a = m->folder->account;
 	enum store_result r = folder_ready(m->folder);
-	unsigned found = 0;
-	int64_t key;
+	unsigned missing = 0;
+	bool found;
 
-	which &= (1u << TEXT_COUNT) - 1;
-	if (r == STORE_OK && find_ahead(a, m->folder->box.number, uid, which, out))
-		return STORE_OK;
-	for (unsigned t = 0; t < TEXT_COUNT; t++)
-		buf_clear(&a->texts.text[t]);
-	key = message_key(m->folder->box.number, uid);
-	if (r == STORE_OK)
-		r = read_cache(a, Q_CACHE_GET, key, which, &found);
-	if (r == STORE_OK)
-		r = read_cache(a, Q_CACHE_HEADER, key, which, &found);
-	if (r == STORE_OK && found != which)
-		r = render_file(m->folder, uid, which & ~found);
-	for (unsigned t = 0; t < TEXT_COUNT && r == STORE_OK; t++)
-		if ((which >> t & 1) != 0)
-			out[t] = buf_str(&a->texts.text[t]);
-	return r;
+	if (which & 1u << TEXT_BODY)
+		which |= 1u << TEXT_BODYSTRUCTURE;
+	for (unsigned t = 0; r == STORE_OK && t < TEXTS_KEPT; t++) {
+		if ((which >> t & 1) == 0)
+			continue;
+		r = find_text(a, (enum message_text)t, message_key(m->folder->box.number, uid), &out[t], &found);
+		missing |= (unsigned)!found << t;
+	}
+	if (r == STORE_OK && missing != 0)
+		r = render_file(m->folder, uid, missing, out);
+	return r == STORE_OK && which & 1u << TEXT_BODY ? put_body(m->folder, uid, out) : r;
 }
 
 /* The header alone, without reading a large message whole. */
@@ -207,11 +215,10 @@ keep_made(struct account *a, int64_t key, const struct texts *made)
 
 /* The message is read; all its texts are kept, so that this happens once. */
 static enum store_result
-render_file(struct folder *f, uint32_t uid, unsigned missing)
+render_file(struct folder *f, uint32_t uid, unsigned missing, struct str out[TEXT_COUNT])
 {
 	struct account *a = f->account;
 	scoped_message row = MESSAGE_NONE;
-	scoped_texts made = { 0 };
 	scoped_buf message = BUF_INIT;
 	scoped_fd fd = -1;
 	enum store_result r = message_get(a, f->box.number, uid, &row);
@@ -222,16 +229,19 @@ render_file(struct folder *f, uint32_t uid, unsigned missing)
 		f->look |= r == STORE_GONE;
 		return r;
 	}
-	if (missing == 1u << TEXT_HEADER && read_header(fd, &a->texts.text[TEXT_HEADER]))
+	texts_free(&a->texts);
+	if (missing == 1u << TEXT_HEADER && read_header(fd, &a->texts.text[TEXT_HEADER])) {
+		out[TEXT_HEADER] = buf_str(&a->texts.text[TEXT_HEADER]);
 		return STORE_OK;
+	}
 	r = message_read(a, fd, &message);
 	if (r != STORE_OK)
 		return r;
-	texts_render(&made, buf_str(&message));
-	for (unsigned t = 0; t < TEXT_COUNT; t++)
+	texts_render(&a->texts, buf_str(&message));
+	for (unsigned t = 0; t < TEXTS_KEPT; t++)
 		if ((missing >> t & 1) != 0)
-			buf_put(&a->texts.text[t], buf_str(&made.text[t]));
+			out[t] = buf_str(&a->texts.text[t]);
 	/* Not kept is no fault: the next one renders it again. */
-	(void)!keep_made(a, message_key(f->box.number, uid), &made);
+	(void)!keep_made(a, message_key(f->box.number, uid), &a->texts);
 	return STORE_OK;
 }

@@ -278,7 +278,8 @@ adopt_folder(struct tree *t, struct str name)
 enum store_result
 tree_drop_box(struct account *a, int64_t box)
 {
-	static const enum query clear[] = { Q_MESSAGES_CLEAR, Q_FILES_CLEAR, Q_CACHE_CLEAR, Q_MADE_CLEAR };
+	static const enum query clear[] = { Q_MESSAGES_CLEAR, Q_FILES_CLEAR, Q_TEXTS_CLEAR, Q_HEADERS_CLEAR,
+	    Q_MADE_CLEAR };
 	enum store_result r = STORE_OK;
 
 	for (size_t i = 0; r == STORE_OK && i < countof(clear); i++)

@@ -125,16 +125,19 @@ void journal_file_name(const char trace[ID_LENGTH], char name[ID_LENGTH + 1]);
 
 /* ---- journal.c ---- */
 
-struct kept *kept_new(struct journal *, const struct frame *, struct segment *, uint64_t offset);
-void kept_free(struct journal *, struct kept *);
-/* Takes it out of the list of those done. */
-void journal_reopen(struct journal *, struct kept *);
-struct str kept_trace(const struct kept *);
 void entry_free(struct journal_entry *);
 /* Puts (the rest of) its octets into the segments. */
 void entry_wait(struct journal_entry *);
 /* The round's frames went to this segment, which has failed: once more, or not kept. */
 void round_failed(struct journal *);
+
+/* ---- journal_kept.c ---- */
+
+struct kept *kept_new(struct journal *, const struct frame *, struct segment *, uint64_t offset);
+void kept_free(struct journal *, struct kept *);
+/* Takes it out of the list of those done. */
+void journal_reopen(struct journal *, struct kept *);
+struct str kept_trace(const struct kept *);
 /* Places the mark of one that is done; where there is no room, the next segment gets it. */
 void journal_mark(struct journal *, struct kept *);
 

@@ -2,7 +2,7 @@
 /*
  * submit(envelope, credential, options, body): the one door for everything that hands in mail. A front
  * uses the functions below, which stream the body to the queue as it comes; inside the queue
- * the same door takes a body in memory (smtpd/intake.h). Accepted means: in the journal and the
+ * the same door takes a body in memory (intake_submit of smtpd/queue.h). Accepted means: in the journal and the
  * journal on disk; local copies are visible already where their keepers were quick.
  */
 #pragma once

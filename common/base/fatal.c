@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+/* The last word of a process whose invariant is broken; allocations that cannot fail; and close_fd: see defs.h. */
 #include "common/base/defs.h"
 
 #include <stdarg.h>

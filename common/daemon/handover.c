@@ -20,12 +20,8 @@ handover_send(int fd, const struct handover_words *w)
 {
 	scoped_buf bytes = BUF_INIT;
 	struct iovec part;
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(int))];
-	} control = { .bytes = { 0 } };
+	union ipc_fd_room fd_room;
 	struct msghdr packet = { .msg_iov = &part, .msg_iovlen = 1 };
-	struct cmsghdr *c;
 	int room = HANDOVER_MAX * 2;
 
 	if (w->hello.n + w->early.n > HANDOVER_MAX)
@@ -37,15 +33,8 @@ handover_send(int fd, const struct handover_words *w)
 	part = (struct iovec){ .iov_base = bytes.p, .iov_len = bytes.n };
 	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room)) != 0)
 		log_debug(NULL, "handover.buffer", KV("errno", errno));
-	if (w->client_fd >= 0) {
-		packet.msg_control = &control;
-		packet.msg_controllen = sizeof(control.bytes);
-		c = CMSG_FIRSTHDR(&packet);
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(c), &w->client_fd, sizeof(int));
-	}
+	if (w->client_fd >= 0)
+		ipc_put_fd(&packet, &fd_room, w->client_fd);
 	return sendmsg(fd, &packet, MSG_NOSIGNAL) == (ssize_t)bytes.n;
 }
 
@@ -106,10 +95,7 @@ take_descriptors(struct cmsghdr *c, int *fd)
 static bool
 receive_part(int fd, struct buf *storage, size_t n, int *client_fd)
 {
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(int))];
-	} control;
+	union ipc_fd_room control;
 	struct iovec part = { .iov_base = buf_room(storage, n), .iov_len = n };
 	struct msghdr packet = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control,
 	    .msg_controllen = sizeof(control.bytes) };

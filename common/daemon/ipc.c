@@ -363,26 +363,30 @@ on_ready(void *context, unsigned ready)
 		free(ipc);
 }
 
+void
+ipc_put_fd(struct msghdr *packet, union ipc_fd_room *room, int fd)
+{
+	struct cmsghdr *c;
+
+	*room = (union ipc_fd_room){ .bytes = { 0 } };
+	packet->msg_control = room;
+	packet->msg_controllen = sizeof(room->bytes);
+	c = CMSG_FIRSTHDR(packet);
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(c), &fd, sizeof(int));
+}
+
 static enum sent
 send_now(struct ipc *ipc, struct str bytes, int fd)
 {
 	struct iovec part = { .iov_base = (void *)(uintptr_t)bytes.p, .iov_len = bytes.n };
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(int))];
-	} control = { .bytes = { 0 } };
+	union ipc_fd_room room;
 	struct msghdr packet = { .msg_iov = &part, .msg_iovlen = 1 };
-	struct cmsghdr *c;
 
-	if (fd >= 0) {
-		packet.msg_control = &control;
-		packet.msg_controllen = sizeof(control.bytes);
-		c = CMSG_FIRSTHDR(&packet);
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(c), &fd, sizeof(int));
-	}
+	if (fd >= 0)
+		ipc_put_fd(&packet, &room, fd);
 	for (;;) {
 		if (sendmsg(ipc->fd, &packet, MSG_NOSIGNAL) >= 0)
 			return SENT;

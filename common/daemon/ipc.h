@@ -7,6 +7,8 @@
  */
 #pragma once
 
+#include <sys/socket.h>
+
 #include "common/base/buf.h"
 #include "common/net/loop.h"
 
@@ -25,6 +27,17 @@ void msg_put_u32(struct buf *, uint32_t);
 void msg_put_u64(struct buf *, uint64_t);
 void msg_put_bool(struct buf *, bool);
 void msg_put_str(struct buf *, struct str);
+
+/* ---- a descriptor beside a packet ---- */
+
+/* Room for it; until the packet is sent. */
+union ipc_fd_room {
+	struct cmsghdr align;
+	char bytes[CMSG_SPACE(sizeof(int))];
+};
+
+/* The packet takes the descriptor along, which stays the caller's. */
+void ipc_put_fd(struct msghdr *packet, union ipc_fd_room *, int fd);
 
 /* ---- reading ---- */
 

@@ -10,7 +10,6 @@ struct render {
 	struct str message;
 	size_t start;		/* of this text in out */
 	size_t addresses;
-	enum { BASIC, EXTENDED } form;
 };
 
 static bool
@@ -246,8 +245,7 @@ put_multipart(struct render *r, const struct part *part)
 	STAILQ_FOREACH(child, &part->children, link)
 		put_part(r, child);
 	put_spaced(r, part->subtype);
-	if (r->form == EXTENDED)
-		put_params(r, &part->params);
+	put_params(r, &part->params);
 }
 
 static void
@@ -270,8 +268,7 @@ put_single(struct render *r, const struct part *part)
 	}
 	if (part->kind == PART_MESSAGE || str_eq(part->type, STR("text")))
 		put_number(r, part->body_lines);
-	if (r->form == EXTENDED)
-		put_spaced(r, part->md5);
+	put_spaced(r, part->md5);
 }
 
 static void
@@ -282,8 +279,7 @@ put_part(struct render *r, const struct part *part)
 		put_multipart(r, part);
 	else
 		put_single(r, part);
-	if (r->form == EXTENDED)
-		put_extension(r, part);
+	put_extension(r, part);
 	buf_put_c(r->out, ')');
 }
 
@@ -297,20 +293,10 @@ render_envelope(struct buf *out, struct str header)
 }
 
 void
-render_body(struct buf *out, const struct part *root, struct str message)
-{
-	struct render r = { .out = out, .scratch = arena_new(), .message = message,
-	    .start = out->n, .form = BASIC };
-
-	put_part(&r, root);
-	arena_free(r.scratch);
-}
-
-void
 render_bodystructure(struct buf *out, const struct part *root, struct str message)
 {
 	struct render r = { .out = out, .scratch = arena_new(), .message = message,
-	    .start = out->n, .form = EXTENDED };
+	    .start = out->n };
 
 	put_part(&r, root);
 	arena_free(r.scratch);

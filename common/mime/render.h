@@ -21,8 +21,9 @@ enum {
  */
 void render_envelope(struct buf *out, struct str header);
 /* The root of part_parse, and the message it was made of. */
-void render_body(struct buf *out, const struct part *root, struct str message);
 void render_bodystructure(struct buf *out, const struct part *root, struct str message);
+/* Of that text; false, and nothing put, where it is no such text. */
+must_check bool render_body(struct buf *out, struct str bodystructure);
 /*
  * A string of IMAP, quoted or literal; NIL where p is NULL. A quoted one holds no byte
  * above 126 and no CR or LF.

@@ -79,6 +79,16 @@ def by_index(account):
     return found
 
 
+def texts_of(account):
+    """(mailbox's name, uid): (envelope, bodystructure, header), as the index keeps them."""
+    db = sqlite3.connect(f"file:{account}/.trivet/index.db?mode=ro", uri=True)
+    names = dict(db.execute("SELECT number, name FROM mailboxes"))
+    found = {(names[key >> 32], key & 0xffffffff): tuple(text.encode() for text in texts)
+             for key, *texts in db.execute("SELECT key, envelope, bodystructure, header FROM texts JOIN headers USING (key)")}
+    db.close()
+    return found
+
+
 def by_imap(site, user):
     c = imap(site, user)
     found = {}
@@ -126,6 +136,17 @@ def test_a_reader_of_the_files_and_one_of_the_index_see_what_imap_shows(site):
     equal(by_index(account), {m: (v, {u: (f, d) for u, (f, d, _) in rows.items()}) for m, (v, rows) in files.items()},
           "index and files")
     equal(len(files), 8)
+    texts = texts_of(account)
+    equal(set(texts), {(mailbox, uid) for mailbox, (_, rows) in files.items() for uid in rows}, "messages with texts")
+    c = imap(site, 1)
+    ok(c.select("INBOX", readonly=True))
+    for (mailbox, uid), (envelope, structure, header) in texts.items():
+        octets = files[mailbox][1][uid][2]
+        equal(header, re.sub(rb"\r?\n", b"\r\n", octets).partition(b"\r\n\r\n")[0] + b"\r\n\r\n")
+        if mailbox == "INBOX":
+            equal(ok(c.uid("FETCH", str(uid), "(ENVELOPE BODYSTRUCTURE)"))[0].partition(b" (")[2],
+                  b"UID %d ENVELOPE %s BODYSTRUCTURE %s)" % (uid, envelope, structure))
+    c.logout()
     if "a.b/日本語" not in files:
         raise AssertionError(f"mailboxes: {sorted(files)}")
 

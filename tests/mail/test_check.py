@@ -4,6 +4,7 @@
 import glob
 import json
 import os
+import poplib
 import signal
 import subprocess
 import threading
@@ -80,7 +81,12 @@ def by_smtp(site, user):
 def by_pop3(site, user):
     p = pop3(site, user)
     for n in range(1, min(len(p.list()[1]), 3) + 1):
-        p.retr(n)
+        try:
+            p.retr(n)
+        except poplib.error_proto as e:     # others take some away meanwhile
+            if b"gone" not in e.args[0]:
+                raise
+            continue
         p.dele(n)
     p.quit()
 

@@ -103,29 +103,25 @@ def test_quickstart_removes_only_what_it_made(folder):
     equal(os.listdir(f"{folder}/trial"), ["mine"])
 
 
+def runs_smoothly(name, timeout, rows):
+    """A benchmark's --smoke: so many of its figures match each pattern."""
+    run_program("make", "-s", "tests/bench/load", cwd=build_dir(), timeout=100)
+    done = run_program(f"{TOP}/tests/bench/{name}", "--smoke", text=True, timeout=timeout)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for pattern, count in rows.items():
+        equal(len(re.findall(pattern, done.stdout)), count, pattern)
+
+
 @seconds(120)
 def test_the_benchmark_runs():
-    run_program("make", "-s", "tests/bench/load", cwd=build_dir(), timeout=100)
-    done = run_program(f"{TOP}/tests/bench/run", "--smoke", text=True, timeout=100)
-    assert done.returncode == 0, done.stdout + done.stderr
-    equal(len(re.findall("ms CPU each", done.stdout)), 7)
-    equal(len(re.findall("KB each", done.stdout)), 6)
-    equal(len(re.findall("ms beside them|ms without", done.stdout)), 2)
+    runs_smoothly("run", 100, {"ms CPU each": 7, "KB each": 6, "ms beside them|ms without": 2})
 
 
 @seconds(120)
 def test_the_benchmark_of_the_store_runs():
-    run_program("make", "-s", "tests/bench/load", cwd=build_dir(), timeout=100)
-    done = run_program(f"{TOP}/tests/bench/store", "--smoke", text=True, timeout=100)
-    assert done.returncode == 0, done.stdout + done.stderr
-    equal(len(re.findall("us CPU each", done.stdout)), 9)
-    equal(len(re.findall("octets a message|for a second of CPU", done.stdout)), 2)
+    runs_smoothly("store", 100, {"us CPU each": 9, "octets a message|for a second of CPU": 2})
 
 
 @seconds(240)
 def test_the_benchmark_of_imap_runs():
-    run_program("make", "-s", "tests/bench/load", cwd=build_dir(), timeout=100)
-    done = run_program(f"{TOP}/tests/bench/imap", "--smoke", text=True, timeout=200)
-    assert done.returncode == 0, done.stdout + done.stderr
-    equal(len(re.findall(" CPU a ", done.stdout)), 10)
-    equal(len(re.findall(" wanted", done.stdout)), 2)
+    runs_smoothly("imap", 200, {" CPU a ": 10, " wanted": 2})

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+/* The table that fronts share: connections of one address are counted over all of them, and a dead front's no more. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+/* Messages between processes, with descriptors; questions and their answers; and a session that is handed over. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * What is made of a message when it is asked for: EMAILID and THREADID (RFC 8474 5.1, 5.2), previews (RFC 8970 3.2); and
- * when it came (RFC 8514 3). They outlive the index, and an index of an earlier version is carried over with what only it knows.
+ * when it came (RFC 8514 3). They outlive the index.
  */
 #include "tests/unit/maildir/test.h"
 
@@ -61,7 +61,7 @@ on_index(struct site *s, const char *sql)
 
 	snprintf(path, sizeof(path), "%s/.trivet/index.db", s->path);
 	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-	if (strncmp(sql, "SELECT", 6) == 0 || strncmp(sql, "PRAGMA user_version;", 20) == 0) {
+	if (strncmp(sql, "SELECT", 6) == 0) {
 		assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &q, NULL), SQLITE_OK);
 		assert_int_equal(sqlite3_step(q), SQLITE_ROW);
 		out = sqlite3_column_int64(q, 0);
@@ -350,66 +350,6 @@ names_tell_when_it_was_saved_and_else_their_last_change(void **state)
 	site_free(s);
 }
 
-/* ---- an index of before ---- */
-
-static void
-an_index_of_an_earlier_version_is_carried_over(void **state)
-{
-	struct site *s = site_new();
-	struct mailbox *m;
-	struct uid_set gone;
-	uint64_t modseq, since;
-	uint32_t next;
-	char id[24] = "";
-	const char *word[] = { "k00", "k01" };
-
-	(void)state;
-	for (int i = 0; i < 5; i++)
-		put_mail(s->account, "INBOX");
-	m = open_box(s->account, "INBOX");
-	/* Keywords beyond the letters, modseqs and what was expunged are known to it alone. */
-	for (int i = 0; i < 30; i++) {
-		char name[8];
-
-		snprintf(name, sizeof(name), "k%02d", i);
-		set_flags(s, m, 1, FLAGS_ADD, 0, name);
-	}
-	since = mailbox_highest_modseq(m);
-	set_flags(s, m, 3, FLAGS_ADD, FLAG_DELETED, NULL);
-	assert_ok(mailbox_expunge(m, NULL));
-	modseq = mailbox_highest_modseq(m);
-	next = mailbox_uid_next(m);
-	copy(id, sizeof(id), mailbox_id(m));
-	mailbox_close(m);
-	account_close(s->account);
-	on_index(s, "DROP TABLE made; ALTER TABLE files DROP COLUMN saved; ALTER TABLE files DROP COLUMN no_nul;"
-	    " PRAGMA user_version = 2;");
-	s->account = open_account(s->path, "imapd", 0);
-	m = open_box(s->account, "INBOX");
-	assert_int_equal(mailbox_exists(m), 4);
-	assert_int_equal(mailbox_highest_modseq(m), modseq);
-	assert_int_equal(mailbox_uid_next(m), next);
-	assert_str(mailbox_id(m), str_of(id));
-	assert_int_equal(message_of(m, 1).keywords, (UINT64_C(1) << 30) - 1);
-	assert_str(mailbox_keyword(m, 1), str_of(word[1]));
-	assert_ok(mailbox_vanished(m, since, s->arena, &gone));
-	assert_int_equal(gone.count, 1);
-	assert_int_equal(gone.ranges[0].first, 3);
-	assert_int_equal(gone.ranges[0].last, 3);
-	assert_string_equal(facts_of(m, 1).preview, "Hi Bob");
-	assert_true(saved_of(m, 1) > 1700000000);
-	mailbox_close(m);
-	account_close(s->account);
-	assert_int_equal(on_index(s, "PRAGMA user_version;"), 4);
-	/* One that is older than that, or newer, is made anew. */
-	on_index(s, "PRAGMA user_version = 1");
-	s->account = open_account(s->path, "imapd", 0);
-	m = open_box(s->account, "INBOX");
-	assert_int_equal(mailbox_exists(m), 4);
-	mailbox_close(m);
-	site_free(s);
-}
-
 /* ---- sums, and what was made ---- */
 
 static void
@@ -469,7 +409,6 @@ main(void)
 		cmocka_unit_test(what_is_kept_goes_with_its_message),
 		cmocka_unit_test(a_message_is_saved_when_it_comes_into_its_mailbox),
 		cmocka_unit_test(names_tell_when_it_was_saved_and_else_their_last_change),
-		cmocka_unit_test(an_index_of_an_earlier_version_is_carried_over),
 		cmocka_unit_test(deleted_messages_are_summed_up),
 		cmocka_unit_test(a_new_mailbox_is_told_with_its_identity),
 	};

@@ -125,13 +125,47 @@ body_structures_follow_the_grammar(void **state)
 		const struct part *root = part_parse(arena, bodies[i].message);
 		scoped_buf out = BUF_INIT;
 
-		render_body(&out, root, bodies[i].message);
-		check_str(buf_str(&out), str_of(bodies[i].body), bodies[i].what);
-		buf_clear(&out);
 		render_bodystructure(&out, root, bodies[i].message);
 		check_str(buf_str(&out), str_of(bodies[i].structure), bodies[i].what);
 		arena_free(arena);
 	}
+}
+
+static void
+a_body_is_its_structure_without_extension_data(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < countof(bodies); i++) {
+		scoped_buf out = BUF_INIT;
+
+		assert_true(render_body(&out, str_of(bodies[i].structure)));
+		check_str(buf_str(&out), str_of(bodies[i].body), bodies[i].what);
+	}
+}
+
+/* Whatever lies in an index: cut anywhere it is no structure, and nothing comes of it. */
+static void
+what_is_no_structure_has_no_body(void **state)
+{
+	static const char *const wrong[] = {
+		"", "NIL", "()", "(())", ")", " ", "(\"a\"", "((\"a\" \"b\")", "(\"a\" \"b\" NIL NIL NIL \"7bit\" 0 NIL",
+		"(\"a\" \"b\" NIL NIL NIL \"7bit\" 0 NIL NIL NIL NIL) ", "(\"a\" \"b\" NIL NIL NIL \"7bit\" 0  NIL)",
+		"(\"a\" \"b\" NIL NIL NIL {5}\r\n7bit", "(\"a\" \"b\" NIL NIL NIL {4294967295}\r\n7bit 0)",
+		"(\"a\" \"b\" NIL NIL NIL {}\r\n 0)", "(\"a\" \"b\" NIL NIL NIL {1 0)", "(\"a\" \"\\",
+		"(\"message\" \"rfc822\" NIL NIL NIL \"7bit\" 84 (NIL) 7)",
+	};
+	scoped_buf out = BUF_INIT, deep = BUF_INIT;
+
+	(void)state;
+	for (size_t i = 0; i < countof(wrong); i++)
+		assert_false(render_body(&out, str_of(wrong[i])));
+	for (size_t i = 0; i < countof(bodies); i++)
+		for (size_t n = 0; n < strlen(bodies[i].structure); n++)
+			assert_false(render_body(&out, str_sub(str_of(bodies[i].structure), 0, n)));
+	for (size_t i = 0; i < 1000000; i++)
+		buf_put_c(&deep, '(');
+	assert_false(render_body(&out, buf_str(&deep)));
+	assert_int_equal(out.n, 0);
 }
 
 static void
@@ -177,6 +211,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(envelopes_follow_the_grammar),
 		cmocka_unit_test(body_structures_follow_the_grammar),
+		cmocka_unit_test(a_body_is_its_structure_without_extension_data),
+		cmocka_unit_test(what_is_no_structure_has_no_body),
 		cmocka_unit_test(text_stays_bounded),
 		cmocka_unit_test(strings_take_the_form_they_need),
 	};

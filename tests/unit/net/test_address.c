@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+/* Addresses, ports and networks as text and as the system has them; and what one address may do in a minute. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+/* Pumps, listeners, and the faults of certificates and of old clients that TLS tells in plain words. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>

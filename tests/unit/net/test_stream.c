@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+/* Streams, plain and in TLS: octets both ways, limits, half an end, and what breaks one. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+/* POP3's command lines: where they end, and what stands in them (RFC 1939 3). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>

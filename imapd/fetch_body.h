@@ -6,7 +6,7 @@
 
 enum {
 	FILE_LEAST = 8 * 1024,		/* a body below it is read: to send it from its file would take no less */
-	FILE_SLICE = 1024 * 1024,	/* sent from its file at once: with each the client's time begins anew */
+	FILE_SLICE = STREAM_HIGH_WATER,	/* sent from its file at once: with each that is taken the client's time begins anew */
 };
 
 struct body_octets {

@@ -36,7 +36,7 @@ static const char *const words[] = {
 	"x IDLE\r\n", "x NOOP\r\n", "x CLOSE\r\n", "x EXPUNGE\r\n", "x STORE 1:* +FLAGS (\\Deleted)\r\n", "x APPEND INBOX {1+}\r\nx\r\n",
 	"x ENABLE UTF8=ACCEPT QRESYNC IMAP4rev2\r\n", "x COMPRESS DEFLATE\r\n", "x FETCH 1:* (ENVELOPE BODYSTRUCTURE PREVIEW BINARY[1])\r\n",
 	"x SEARCH RETURN (SAVE ALL) TEXT a\r\n", "x SORT (SUBJECT) UTF-8 ALL\r\n", "x LIST \"\" * RETURN (STATUS (MESSAGES SIZE))\r\n",
-	"x UNSELECT\r\n", "x RENAME INBOX y\r\n", "x REPLACE 1 INBOX {1+}\r\nx\r\n", "x COPY 1:* Trash\r\n", "x MOVE 1:2 Trash\r\n", "\\Seen", "$",
+	"x FETCH * (BODY.PEEK[]<9.20000> BODY[TEXT])\r\n", "x UNSELECT\r\n", "x RENAME INBOX y\r\n", "x REPLACE 1 INBOX {1+}\r\nx\r\n", "x COPY 1:* Trash\r\n", "x MOVE 1:2 Trash\r\n", "\\Seen", "$",
 	"BODY[1.1.1.HEADER.FIELDS (a)]<0.1>", "\xff", "\xed\x95\x9c", "&1VytbcW0-", "((((((((((((((((", "NOT NOT NOT NOT ", "OR ALL ",
 };
 

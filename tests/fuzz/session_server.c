@@ -22,6 +22,7 @@
 
 enum {
 	MESSAGES = 12,
+	LONG_LINES = 600,	/* of the last one, whose octets go from its file */
 	LAST_TURNS = 10,	/* of the loop, after all sessions were ended */
 };
 
@@ -207,6 +208,17 @@ static const char *const messages[] = {
 	"Content-Type: text/plain\r\nContent-Transfer-Encoding: base64\r\n\r\naGVsbG8gd29ybGQ=\r\n",
 };
 
+static void
+put_long_message(struct account *account)
+{
+	scoped_buf octets = BUF_INIT;
+
+	buf_put_z(&octets, "Subject: long\r\n\r\n");
+	for (int i = 0; i < LONG_LINES; i++)
+		buf_printf(&octets, "%060d\r\n", i);
+	put_message(account, buf_str(&octets));
+}
+
 static int
 open_maildir(const char *path)
 {
@@ -232,8 +244,9 @@ make_account(void)
 	buf_printf(&path, "%s/maildir", role_folder());
 	if (account_open(open_maildir(buf_z(&path)), &options, &account) != STORE_OK)
 		fatal("no account");
-	for (size_t i = 0; i < MESSAGES; i++)
+	for (size_t i = 1; i < MESSAGES; i++)
 		put_message(account, str_of(messages[i % countof(messages)]));
+	put_long_message(account);
 	account_close(account);
 	keeper_start(server.keeper, &grant, open_maildir(buf_z(&path)));
 }

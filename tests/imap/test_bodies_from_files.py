@@ -13,7 +13,7 @@ from trivet import Wire, drop, equal, imap, memory_of, message_files, name_of, o
 DAEMONS = ("imapd", "smtpd")
 USERS = 12
 MIB = 1 << 20
-LEAST, SLICE = 8 * 1024, MIB    # FILE_LEAST and FILE_SLICE of imapd/fetch_body.h
+LEAST, SLICE = 8 * 1024, 256 * 1024    # FILE_LEAST and FILE_SLICE of imapd/fetch_body.h
 
 
 def text(size):

@@ -217,19 +217,21 @@ receive_message(struct session *s)
 
 /* ---- all have come ---- */
 
-enum next
-cmd_append_end(struct session *s, struct lexer *lexer)
+static enum next
+publish_slice(struct session *s)
 {
-	struct appending *appending = s->work.own;
 	struct appended appended;
 	scoped_buf code = BUF_INIT;
 	enum store_result result;
+	bool done = false;
 
-	if (parse_append_end(lexer, &s->req) == BAD)
-		return finish_bad(s, lexer->why);
-	if (appending->refused != NULL)
-		return finish(s, "%s", appending->refused);
-	result = append_publish(s->work.append, true, &appended);
+	if (session_must_wait(s))
+		return WAIT;
+	result = append_step(s->work.append, true, &appended, &done);
+	if (!done) {
+		session_progress(s, 0, 0);
+		return GO;
+	}
 	if (result != STORE_OK)
 		return finish(s, "%s", words_for_content(result));
 	s->work.append = NULL;
@@ -242,4 +244,17 @@ cmd_append_end(struct session *s, struct lexer *lexer)
 	/* RFC 8508 4.3: before the EXPUNGE, which the end of the command tells. */
 	untagged(s, "OK %s] Replacement message ready", buf_z(&code));
 	return finish_done(s);
+}
+
+enum next
+cmd_append_end(struct session *s, struct lexer *lexer)
+{
+	struct appending *appending = s->work.own;
+
+	if (parse_append_end(lexer, &s->req) == BAD)
+		return finish_bad(s, lexer->why);
+	if (appending->refused != NULL)
+		return finish(s, "%s", appending->refused);
+	s->step = publish_slice;
+	return GO;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * SELECT EXAMINE CLOSE (RFC 3501 6.3.1, 6.3.2, 6.4.2), UNSELECT (RFC 3691), and how a client that was here before
+ * SELECT EXAMINE (RFC 3501 6.3.1, 6.3.2), UNSELECT (RFC 3691), and how a client that was here before
  * catches up in its SELECT (RFC 7162 3.2.5): first what it has to forget, then what it has to look at anew.
  */
 #include "imapd/imapd.h"
@@ -14,8 +14,8 @@ struct resync {
 
 static enum next tell_resync(struct session *);
 
-static void
-leave(struct session *s)
+void
+leave_mailbox(struct session *s)
 {
 	mailbox_close(s->mailbox);
 	s->mailbox = NULL;
@@ -170,7 +170,7 @@ select_mailbox(struct session *s, enum mailbox_access access)
 	/* RFC 3501 6.3.1: what was selected is left first, and stays so if this fails. */
 	if (s->mailbox != NULL)
 		untagged(s, "OK [CLOSED] What was selected is not any more");	/* RFC 7162 3.2.11 */
-	leave(s);
+	leave_mailbox(s);
 	if (arguments->name.state != NAME_GOOD)
 		return finish_bad_name(s);
 	result = mailbox_open(room_account(s), arguments->name.utf8, access, &s->mailbox);
@@ -181,7 +181,7 @@ select_mailbox(struct session *s, enum mailbox_access access)
 	if (arguments->qresync)
 		result = find_resync(s, resync);
 	if (result != STORE_OK) {
-		leave(s);
+		leave_mailbox(s);
 		return finish_result(s, result, ABOUT_MAILBOX);
 	}
 	s->state = SELECTED;
@@ -211,25 +211,9 @@ cmd_examine(struct session *s)
 	return select_mailbox(s, MAILBOX_READ_ONLY);
 }
 
-/* RFC 3501 6.4.2: expunges, and tells nothing of it; RFC 7162 3.2.8: nor the modseq it has now. */
-enum next
-cmd_close(struct session *s)
-{
-	enum store_result result = STORE_OK;
-
-	if (!mailbox_is_read_only(s->mailbox)) {
-		result = mailbox_expunge(s->mailbox, NULL);
-		room_changed(s);
-	}
-	leave(s);
-	if (result != STORE_OK && result != STORE_GONE)
-		return finish_result(s, result, ABOUT_MAILBOX);
-	return finish_done(s);
-}
-
 enum next
 cmd_unselect(struct session *s)
 {
-	leave(s);
+	leave_mailbox(s);
 	return finish_done(s);
 }

@@ -99,6 +99,8 @@ struct work {
 	struct search *search;
 	struct order *order;
 	struct append *append;
+	struct copying *copying;
+	struct expunging *expunging;
 	struct arena *arena;		/* emptied with each message */
 	struct binary_reader *binary;	/* FETCH */
 	struct buf found;		/* SEARCH: uids */
@@ -417,14 +419,17 @@ session_step cmd_capability, cmd_noop, cmd_logout, cmd_id, cmd_enable, cmd_compr
 session_step cmd_starttls, cmd_authenticate, cmd_login;
 session_step cmd_create, cmd_delete, cmd_rename, cmd_subscribe, cmd_unsubscribe, cmd_status;
 session_step cmd_list, cmd_lsub, cmd_namespace;
-session_step cmd_select, cmd_examine, cmd_close, cmd_unselect;
+session_step cmd_select, cmd_examine, cmd_unselect;
+/* Nothing is selected any more. */
+void leave_mailbox(struct session *);
 session_step cmd_append;		/* and REPLACE */
 /* What stands behind a message announces another one, or ends the command. */
 enum next cmd_append_next(struct session *, struct lexer *);
 enum next cmd_append_end(struct session *, struct lexer *);
 /* Octets of the largest message that is taken. */
 uint64_t append_limit(const struct session *);
-session_step cmd_fetch, cmd_store, cmd_copy, cmd_move, cmd_expunge, cmd_search;
+session_step cmd_fetch, cmd_store, cmd_copy, cmd_move, cmd_search;
+session_step cmd_expunge, cmd_close;
 /* RFC 7162 3.1.6, 3.1.10: the largest modseq of these messages; 0: none is there. */
 uint64_t search_modseq(const struct session *, const uint32_t *uids, size_t count);
 session_step cmd_idle;

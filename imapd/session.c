@@ -469,6 +469,8 @@ session_drop_work(struct session *s)
 	search_free(s->work.search);
 	order_free(s->work.order);
 	append_abandon(s->work.append);
+	copying_free(s->work.copying);
+	expunging_free(s->work.expunging);
 	arena_free(s->work.arena);
 	buf_free(&s->work.found);
 	s->work = (struct work){ 0 };

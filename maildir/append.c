@@ -15,6 +15,8 @@
 #include "maildir/kept.h"
 
 enum {
+	SLICE_MS = 10,
+	NAMES_PER_LOOK = 64,		/* messages between looks at the clock */
 	MEMORY_MAX = 64 * 1024,		/* a larger message waits in its file */
 	DELIVERY_MAX = 2 * 1024 * 1024,	/* deliveries come whole, one at a time: these are not read again to be parsed */
 };
@@ -25,7 +27,7 @@ static enum store_result flush(struct append *p);
 static enum store_result encode_binary(struct append *p);
 static enum store_result same_box(struct append *p);
 static enum store_result add_rows(struct append *p, struct box *box, struct appended *out);
-static enum store_result name_files(struct append *p);
+static enum store_result name_some(struct append *p);
 static enum store_result sync_files(struct append *p);
 static enum store_result undo(struct append *p, enum store_result why);
 
@@ -308,47 +310,69 @@ commit(struct append *p, struct box *box, struct appended *out)
 	return r;
 }
 
+/* An earlier attempt's; box: where it went, if that is still there. */
 static enum store_result
-finish(struct append *p, const struct box *box, bool sync)
+publish_rows(struct append *p, bool sync)
 {
-	struct account *a = p->account;
-	struct touch touch;
-	enum store_result r;
+	enum store_result r = append_prepare(p);
 
-	touch_begin_with(a, box, &p->place, &touch);
-	r = name_files(p);
-	touch_end(a, &p->place, &touch);
-	if (r == STORE_OK && sync)
-		r = sync_files(p);
+	if (r == STORE_OK)
+		r = commit(p, &p->published, &p->done);
 	if (r != STORE_OK)
-		return undo(p, r);
+		return r;
+	p->committed = !p->done.was_there;
+	return p->committed || p->published.number == 0 ? STORE_OK :
+	    append_finish_earlier(p->account, &p->published, p->done.uid, sync);
+}
+
+static void
+end_publishing(struct append *p)
+{
 	/* Not before: until here all can be undone. */
 	if (p->replaced != NULL)
 		expunge_one_finish(p->replaced);
-	watch_notify(a);
+	watch_notify(p->account);
 	for (size_t i = 0; i < p->count; i++)
 		p->ones[i].in_tmp = false;
+	p->committed = false;
+}
+
+enum store_result
+append_step(struct append *p, bool sync, struct appended *out, bool *done)
+{
+	int64_t until = clock_monotonic_ms() + SLICE_MS;
+	struct appended all;
+	enum store_result r = p->committed ? STORE_OK : publish_rows(p, sync);
+
+	while (r == STORE_OK && p->committed && p->named < p->count) {
+		r = name_some(p);
+		*done = r != STORE_OK || p->named == p->count;
+		if (!*done && clock_monotonic_ms() >= until)
+			return STORE_OK;
+	}
+	*done = true;
+	if (r == STORE_OK && p->committed && sync)
+		r = sync_files(p);
+	if (r != STORE_OK)
+		return p->committed ? undo(p, r) : r;
+	if (p->committed)
+		end_publishing(p);
+	all = p->done;
+	append_abandon(p);
+	*out = all;
 	return STORE_OK;
 }
 
 enum store_result
 append_publish(struct append *p, bool sync, struct appended *out)
 {
-	struct appended done = { 0 };
-	scoped_box box = BOX_NONE;
-	enum store_result r = append_prepare(p);
+	enum store_result r;
+	bool done;
 
-	if (r == STORE_OK)
-		r = commit(p, &box, &done);
-	if (r == STORE_OK && !done.was_there)
-		r = finish(p, &box, sync);
-	else if (r == STORE_OK && box.number != 0)
-		r = append_finish_earlier(p->account, &box, done.uid, sync);
-	if (r != STORE_OK)
-		return r;
-	append_abandon(p);
-	*out = done;
-	return STORE_OK;
+	do
+		r = append_step(p, sync, out, &done);
+	while (!done);
+	return r;
 }
 
 /* The index may have been rebuilt since append_begin. */
@@ -466,18 +490,25 @@ look_again(struct append *p, const struct append_message *one)
 }
 
 static enum store_result
-name_files(struct append *p)
+name_some(struct append *p)
 {
+	struct account *a = p->account;
+	const size_t end = p->count - p->named > NAMES_PER_LOOK ? p->named + NAMES_PER_LOOK : p->count;
 	enum store_result r = STORE_OK;
+	struct touch touch;
 
-	for (size_t i = 0; r == STORE_OK && i < p->count; i++) {
-		struct append_message *one = &p->ones[i];
+	if (p->named == 0)
+		touch_begin_with(a, &p->published, &p->place, &touch);
+	else
+		touch_begin(a, p->box, &p->place, &touch);
+	for (; r == STORE_OK && p->named < end; p->named++) {
+		const struct append_message *one = &p->ones[p->named];
 
-		r = publish_file(p->account, &p->place, buf_str(&one->row.base),
-		    buf_str(&one->row.letters));
+		r = publish_file(a, &p->place, buf_str(&one->row.base), buf_str(&one->row.letters));
 		if (r == STORE_GONE)
 			r = look_again(p, one);
 	}
+	touch_end(a, &p->place, &touch);
 	return r;
 }
 
@@ -544,6 +575,7 @@ undo(struct append *p, enum store_result why)
 	enum store_result r = txn_begin(a);
 
 	p->failed = true;
+	p->committed = false;
 	if (r != STORE_OK)
 		return why;
 	if (txn_end(a, undo_rows(p)) == STORE_OK)
@@ -573,6 +605,12 @@ append_abandon(struct append *p)
 {
 	if (p == NULL)
 		return;
+	/* Others know of them: what has no name yet would get it from whoever looks next. */
+	while (p->committed && p->named < p->count)
+		if (name_some(p) != STORE_OK)
+			break;
+	if (p->committed)
+		end_publishing(p);
 	for (size_t i = 0; i < p->count; i++)
 		free_message(p, &p->ones[i]);
 	free(p->ones);
@@ -581,6 +619,7 @@ append_abandon(struct append *p)
 	else
 		place_close(&p->place);
 	expunge_one_free(p->replaced);
+	box_free(&p->published);
 	keywords_free(&p->keywords);
 	buf_free(&p->trace);
 	buf_free(&p->recipient);

@@ -49,6 +49,11 @@ struct append {
 	struct keywords keywords;	/* all that any of them has */
 	uint64_t wire;		/* octets of those before the last one */
 	size_t texts_bytes;
+	/* From the commit to the end. */
+	bool committed;
+	struct box published;	/* the mailbox, as it was then */
+	struct appended done;
+	size_t named;		/* files that are called as their rows say */
 	/* The last one, which is being written. */
 	struct buf memory;	/* what the file does not have yet, or the whole */
 	size_t memory_max;

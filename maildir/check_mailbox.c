@@ -375,6 +375,16 @@ was_expunged(struct look *l, const struct file_name *name)
 	return same;
 }
 
+/* A COPY or MOVE is at work, or died there: the one ends and the other is undone by itself. */
+static bool
+is_claimed(struct look *l, const struct file_name *name)
+{
+	scoped_buf claims = BUF_INIT;
+
+	return name->has_uid && claims_get(l->c->a, l->box.number, &claims) == STORE_OK &&
+	    claims_find(&claims, name->uid) != NULL;
+}
+
 static void
 check_file(struct look *l, const struct entry *e)
 {
@@ -392,6 +402,8 @@ check_file(struct look *l, const struct entry *e)
 	if (!file_name_parse(e->text, &name)) {
 		one.kind = FOUND_FILE_FOREIGN;
 		one.detail = STR("no message has such a name");
+	} else if (!e->in_new && is_claimed(l, &name)) {
+		return;
 	} else if (was_expunged(l, &name)) {
 		one.kind = FOUND_FILE_LEFT;
 	} else if (name.has_size && name.has_wire && name.size != size) {

@@ -1,10 +1,58 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * UIDs that a COPY or MOVE of many has taken: committed before the first name with one of them exists, and gone in the
- * transaction that adds the rows. So a name with a claimed UID and no row is what one left that died, and nobody
- * was told of it. Kept among the index's own numbers as "claim MAILBOX FIRST": LAST.
+ * UIDs that a COPY or MOVE of many has taken: on the disk before the first name with one of them exists, and gone in the
+ * transaction that adds the (last) rows. So a name with a claimed UID and no row is what one left that died - or is about to
+ * get its row. What this process is about is known as live, and its files are left alone. Of another process nobody knows:
+ * a scan first breaks the claim, and then removes the files; who finds its claim broken begins anew. It goes with
+ * a later scan that finds no file of it. Kept among the index's own numbers as "claim MAILBOX FIRST": LAST, or -LAST where
+ * it is broken.
  */
 #include "maildir/private.h"
+
+void
+claim_hold(struct account *a, struct live_claim *claim, int64_t box)
+{
+	claim->box = box;
+	claim->generation = a->generation;
+	SLIST_INSERT_HEAD(&a->claims, claim, link);
+}
+
+void
+claim_release(struct account *a, struct live_claim *claim)
+{
+	if (claim->box != 0)
+		SLIST_REMOVE(&a->claims, claim, live_claim, link);
+	claim->box = 0;
+}
+
+/* A rebuild gives other numbers to mailboxes, and knows of none. */
+static bool
+is_of(const struct account *a, const struct live_claim *claim, int64_t box)
+{
+	return claim->box == box && claim->generation == a->generation && !a->rebuilding;
+}
+
+bool
+claims_are_live(const struct account *a, int64_t box)
+{
+	const struct live_claim *claim;
+
+	SLIST_FOREACH(claim, &a->claims, link)
+		if (is_of(a, claim, box))
+			return true;
+	return false;
+}
+
+bool
+claim_is_live(const struct account *a, int64_t box, uint32_t uid)
+{
+	const struct live_claim *claim;
+
+	SLIST_FOREACH(claim, &a->claims, link)
+		if (is_of(a, claim, box) && uid >= claim->first && uid <= claim->last)
+			return true;
+	return false;
+}
 
 static void
 put_key(struct buf *out, int64_t box)
@@ -31,7 +79,7 @@ claim_make(struct account *a, int64_t box, uint32_t first, uint32_t last)
 }
 
 enum store_result
-claim_check(struct account *a, int64_t box, uint32_t first, bool *there)
+claim_check(struct account *a, int64_t box, uint32_t first, bool *good)
 {
 	scoped_buf key = BUF_INIT;
 	int64_t last;
@@ -39,7 +87,7 @@ claim_check(struct account *a, int64_t box, uint32_t first, bool *there)
 
 	put_claim(&key, box, first);
 	r = state_get(a, buf_z(&key), &last);
-	*there = r == STORE_OK && last != 0;
+	*good = r == STORE_OK && last > 0;
 	return r;
 }
 
@@ -66,8 +114,9 @@ enum store_result
 claims_get(struct account *a, int64_t box, struct buf *out)
 {
 	scoped_buf from = BUF_INIT, to = BUF_INIT;
-	struct uid_range range;
+	struct claim claim;
 	struct str key;
+	int64_t last;
 	sqlite3_stmt *q;
 
 	buf_clear(out);
@@ -75,24 +124,54 @@ claims_get(struct account *a, int64_t box, struct buf *out)
 	q = index_ask(a, Q_STATE_RANGE, BIND(V(buf_str(&from)), V(buf_str(&to))));
 	while (index_row(a, q)) {
 		key = index_text(q, 0);
-		range.last = (uint32_t)sqlite3_column_int64(q, 1);
-		if (str_to_u32(str_from(key, from.n), &range.first))
-			buf_put(out, (struct str){ (const char *)&range, sizeof(range) });
+		last = sqlite3_column_int64(q, 1);
+		claim = (struct claim){ .last = (uint32_t)(last < 0 ? -last : last), .broken = last < 0 };
+		if (str_to_u32(str_from(key, from.n), &claim.first) && !claim_is_live(a, box, claim.first))
+			buf_put(out, (struct str){ (const char *)&claim, sizeof(claim) });
 	}
 	return index_end(a, q);
 }
 
-bool
-claims_have(const struct buf *claims, uint32_t uid)
+struct claim *
+claims_find(struct buf *claims, uint32_t uid)
 {
-	struct uid_range range;
+	struct claim *all = (struct claim *)(void *)claims->p;
 
-	for (size_t i = 0; i < claims->n; i += sizeof(range)) {
-		memcpy(&range, claims->p + i, sizeof(range));
-		if (uid >= range.first && uid <= range.last)
-			return true;
+	for (size_t i = 0; i < claims->n / sizeof(*all); i++)
+		if (uid >= all[i].first && uid <= all[i].last)
+			return &all[i];
+	return NULL;
+}
+
+enum store_result
+claims_break(struct account *a, int64_t box, const struct buf *claims)
+{
+	enum store_result r = STORE_OK;
+	struct claim claim;
+
+	for (size_t i = 0; r == STORE_OK && i < claims->n; i += sizeof(claim)) {
+		scoped_buf key = BUF_INIT;
+
+		memcpy(&claim, claims->p + i, sizeof(claim));
+		put_claim(&key, box, claim.first);
+		if (!claim.broken)
+			r = state_put(a, buf_z(&key), -(int64_t)claim.last);
 	}
-	return false;
+	return r;
+}
+
+enum store_result
+claims_drop_broken(struct account *a, int64_t box, const struct buf *claims)
+{
+	enum store_result r = STORE_OK;
+	struct claim claim;
+
+	for (size_t i = 0; r == STORE_OK && i < claims->n; i += sizeof(claim)) {
+		memcpy(&claim, claims->p + i, sizeof(claim));
+		if (claim.broken && !claim.seen)
+			r = claim_drop(a, box, claim.first);
+	}
+	return r;
 }
 
 enum store_result

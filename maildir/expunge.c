@@ -1,16 +1,36 @@
 /* SPDX-License-Identifier: ISC */
-/* Messages go: the rows in one transaction, then the files. At the end, one that another takes the place of. */
+/*
+ * Messages go, in slices: the rows of some in one transaction, then their files. At the end, one that another takes the
+ * place of.
+ */
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "maildir/kept.h"
 
-enum { FULL_DISK_SLICE = 4 };	/* messages in one transaction, where there is hardly any room for it */
+enum {
+	SLICE_MS = 10,
+	ROWS_PER_LOOK = 512,		/* messages in one transaction */
+	FULL_DISK_SLICE = 4,		/* where there is hardly any room for it */
+};
+
+/* From one slice to the next. */
+struct expunging {
+	struct mailbox *m;
+	bool some;		/* the set counts */
+	struct uid_set only;
+	size_t most;		/* messages in one transaction */
+	uint32_t after;		/* the last one looked at */
+	bool full;		/* the disk is */
+	int step;		/* of what it has set aside */
+};
 
 struct expunge_job {
 	struct mailbox *m;
 	size_t most;		/* messages */
+	uint32_t after;		/* in: those above; out: all up to this one were looked at */
 	size_t count;
 	struct box box;
 	uint64_t modseq;
@@ -71,11 +91,14 @@ expunge_rows(struct expunge_job *job, const struct uid_set *only)
 	uint32_t first = 0, last = 0;	/* of the run at hand; 0: none */
 	size_t found = 0;
 
-	for (size_t at = 0; r == STORE_OK && at < f->count && found < job->most; at++) {
+	for (size_t at = folder_position(f, job->after + 1); r == STORE_OK && found < job->most; at++) {
 		const struct row *row = &f->rows[at];
 
-		if (row->uid > job->m->uid_told)
+		if (at == f->count || row->uid > job->m->uid_told) {
+			job->after = job->m->uid_told;
 			break;
+		}
+		job->after = row->uid;
 		if (row->dead)
 			continue;
 		if ((row->flags & FLAG_DELETED) != 0 &&
@@ -139,58 +162,115 @@ remove_files(struct expunge_job *job)
 	job->kept = NULL;
 }
 
+/* The next of them; job.after says how far it came. */
 static enum store_result
-expunge(struct mailbox *m, const struct uid_set *only, size_t most, size_t *count)
+expunge_some(struct expunge_job *job, const struct uid_set *only)
 {
-	struct folder *f = m->folder;
+	struct folder *f = job->m->folder;
 	struct account *a = f->account;
-	struct expunge_job job = { .m = m, .most = most };
 	enum store_result r = txn_begin(a);
 
 	if (r != STORE_OK)
 		return r;
 	r = folder_refresh(f, NULL);
 	if (r == STORE_OK)
-		r = box_get(a, f->box.number, &job.box);
+		r = box_get(a, f->box.number, &job->box);
 	if (r == STORE_OK)
-		job.kept = kept_batch_new(a, &job.box);
+		job->kept = kept_batch_new(a, &job->box);
 	if (r == STORE_OK)
-		r = expunge_rows(&job, only);
-	if (r == STORE_OK && job.modseq != 0)
-		r = kept_mark(job.kept, job.box.number, job.modseq);
-	if (r == STORE_OK && job.modseq != 0) {
-		touch_begin(a, job.box.number, &f->place, &job.touch);
-		r = touch_doubt(a, job.box.number);
+		r = expunge_rows(job, only);
+	if (r == STORE_OK && job->modseq != 0)
+		r = kept_mark(job->kept, job->box.number, job->modseq);
+	if (r == STORE_OK && job->modseq != 0) {
+		touch_begin(a, job->box.number, &f->place, &job->touch);
+		r = touch_doubt(a, job->box.number);
 	}
-	if (r == STORE_OK && job.modseq != 0)
-		r = box_save_counts(a, &job.box);
+	if (r == STORE_OK && job->modseq != 0)
+		r = box_save_counts(a, &job->box);
 	r = txn_end(a, r);
-	if (r == STORE_OK && job.modseq != 0) {
-		remove_files(&job);
+	if (r == STORE_OK && job->modseq != 0) {
+		remove_files(job);
 		(void)!folder_refresh(f, NULL);
 		watch_notify(a);
 	}
-	kept_forget(job.kept);
-	buf_free(&job.names);
-	box_free(&job.box);
-	*count = job.count;
 	return r;
 }
 
 /* On a full disk a few at a time: the files of the first give room to the next. */
-enum store_result
-mailbox_expunge(struct mailbox *m, const struct uid_set *only)
+static enum store_result
+take_step(struct expunging *e)
 {
-	size_t count;
-	enum store_result r;
+	struct expunge_job job = { .m = e->m, .most = e->full ? FULL_DISK_SLICE : e->most, .after = e->after };
+	enum store_result r = expunge_some(&job, e->some ? &e->only : NULL);
+
+	if (r == STORE_OK) {
+		e->after = job.after;
+	} else if (r == STORE_FULL && reserve_release(e->m->folder->account, e->step++)) {
+		e->full = true;
+		r = STORE_OK;
+	}
+	kept_forget(job.kept);
+	buf_free(&job.names);
+	box_free(&job.box);
+	return r;
+}
+
+enum store_result
+expunging_begin(struct mailbox *m, const struct uid_set *only, struct expunging **out)
+{
+	struct expunging *e;
 
 	if (m->read_only)
 		return STORE_READ_ONLY;
-	r = expunge(m, only, SIZE_MAX, &count);
-	for (int step = 0; r == STORE_FULL && reserve_release(m->folder->account, step); step++)
-		do
-			r = expunge(m, only, FULL_DISK_SLICE, &count);
-		while (r == STORE_OK && count > 0);
+	e = xcalloc(1, sizeof(*e));
+	e->m = m;
+	e->most = ROWS_PER_LOOK;
+	e->some = only != NULL;
+	if (e->some)
+		e->only = *only;
+	*out = e;
+	return STORE_OK;
+}
+
+enum store_result
+expunging_step(struct expunging *e, bool *done)
+{
+	int64_t until = clock_monotonic_ms() + SLICE_MS;
+	enum store_result r;
+
+	do
+		r = take_step(e);
+	while (r == STORE_OK && e->after < e->m->uid_told && clock_monotonic_ms() < until);
+	*done = r != STORE_OK || e->after >= e->m->uid_told;
+	return r;
+}
+
+void
+expunging_progress(const struct expunging *e, uint32_t *done, uint32_t *all)
+{
+	*all = mailbox_exists(e->m);
+	*done = mailbox_seq_from_uid(e->m, e->after + 1) - 1;
+}
+
+void
+expunging_free(struct expunging *e)
+{
+	free(e);
+}
+
+enum store_result
+mailbox_expunge(struct mailbox *m, const struct uid_set *only)
+{
+	struct expunging *e;
+	bool done = false;
+	enum store_result r = expunging_begin(m, only, &e);
+
+	if (r != STORE_OK)
+		return r;
+	e->most = SIZE_MAX;
+	while (!done)
+		r = expunging_step(e, &done);
+	expunging_free(e);
 	return r;
 }
 

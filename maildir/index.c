@@ -136,18 +136,21 @@ static const char *const queries[] = {
 		" preview = coalesce(excluded.preview, preview)",
 	[Q_MADE_GET] = "SELECT email, thread, preview FROM made WHERE key = ?",
 	[Q_MADE_ANY] = "SELECT 1 FROM made WHERE key BETWEEN ? AND ? LIMIT 1",
-	[Q_MADE_COPY] = "INSERT INTO made (key, email, thread, preview)"
-		" SELECT ?, email, thread, preview FROM made WHERE key = ?",
+	[Q_MADE_COPY] = "INSERT OR IGNORE INTO made (key, email, thread, preview)"
+		" SELECT ?1, email, thread, preview FROM made WHERE key = ?2"
+		" AND EXISTS (SELECT 1 FROM files WHERE key = ?1)",
 	[Q_MADE_DROP] = "DELETE FROM made WHERE key = ?",
 	[Q_MADE_CLEAR] = "DELETE FROM made WHERE key BETWEEN ? AND ?",
 	[Q_TEXTS_ADD] = "INSERT OR REPLACE INTO texts (key, envelope, bodystructure) VALUES (?, ?, ?)",
 	[Q_TEXTS_DROP] = "DELETE FROM texts WHERE key = ?",
-	[Q_TEXTS_COPY] = "INSERT INTO texts (key, envelope, bodystructure)"
-		" SELECT ?, envelope, bodystructure FROM texts WHERE key = ?",
+	[Q_TEXTS_COPY] = "INSERT OR IGNORE INTO texts (key, envelope, bodystructure)"
+		" SELECT ?1, envelope, bodystructure FROM texts WHERE key = ?2"
+		" AND EXISTS (SELECT 1 FROM files WHERE key = ?1)",
 	[Q_TEXTS_CLEAR] = "DELETE FROM texts WHERE key BETWEEN ? AND ?",
 	[Q_HEADER_ADD] = "INSERT OR REPLACE INTO headers (key, header) VALUES (?, ?)",
 	[Q_HEADER_DROP] = "DELETE FROM headers WHERE key = ?",
-	[Q_HEADER_COPY] = "INSERT INTO headers (key, header) SELECT ?, header FROM headers WHERE key = ?",
+	[Q_HEADER_COPY] = "INSERT OR IGNORE INTO headers (key, header) SELECT ?1, header FROM headers WHERE key = ?2"
+		" AND EXISTS (SELECT 1 FROM files WHERE key = ?1)",
 	[Q_HEADERS_CLEAR] = "DELETE FROM headers WHERE key BETWEEN ? AND ?",
 	[Q_ENVELOPES] = "SELECT key, envelope FROM texts WHERE key >= ? ORDER BY key",
 	[Q_STRUCTURES] = "SELECT key, bodystructure FROM texts WHERE key >= ? ORDER BY key",
@@ -650,6 +653,39 @@ txn_begin(struct account *a)
 	return r == STORE_OK ? index_do(a, Q_BEGIN, BIND()) : r;
 }
 
+/* Not in a transaction. SQLite does this when the statement is made, so it cannot be kept. */
+static enum store_result
+set_syncs(struct account *a, bool on)
+{
+	int code = sqlite3_exec(a->db, on ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL", NULL,
+	    NULL, NULL);
+
+	a->syncs = on && code == SQLITE_OK;
+	return code == SQLITE_OK ? STORE_OK : failed(a, code, "synchronous");
+}
+
+static void
+stop_syncs(struct account *a)
+{
+	if (a->syncs && a->db != NULL)
+		(void)!set_syncs(a, false);
+	a->syncs = false;
+}
+
+enum store_result
+txn_begin_durable(struct account *a)
+{
+	enum store_result r = index_alive(a);
+
+	if (r == STORE_OK && !a->rebuilding)
+		r = set_syncs(a, true);
+	if (r == STORE_OK)
+		r = txn_begin(a);
+	if (r != STORE_OK)
+		stop_syncs(a);
+	return r;
+}
+
 enum store_result
 txn_commit(struct account *a)
 {
@@ -658,22 +694,28 @@ txn_commit(struct account *a)
 	if (a->rebuilding)
 		return STORE_OK;
 	r = index_do(a, Q_COMMIT, BIND());
-	if (r != STORE_OK)
+	if (r != STORE_OK) {
 		txn_rollback(a);
-	else
-		a->unreadable_since = 0;
-	return r;
+		return r;
+	}
+	a->unreadable_since = 0;
+	stop_syncs(a);
+	return STORE_OK;
 }
 
 void
 txn_rollback(struct account *a)
 {
-	/* Some failures have ended the transaction already. */
-	if (a->rebuilding || a->db == NULL || sqlite3_get_autocommit(a->db))
+	if (a->rebuilding || a->db == NULL)
 		return;
-	/* One that stayed open would keep everybody else out, and show us what never was. */
-	if (index_do(a, Q_ROLLBACK, BIND()) != STORE_OK && !sqlite3_get_autocommit(a->db))
+	/*
+	 * Some failures have ended the transaction already. One that stayed open would keep everybody else out, and
+	 * show us what never was.
+	 */
+	if (!sqlite3_get_autocommit(a->db) && index_do(a, Q_ROLLBACK, BIND()) != STORE_OK &&
+	    !sqlite3_get_autocommit(a->db))
 		index_close(a);
+	stop_syncs(a);
 }
 
 enum store_result

@@ -116,6 +116,8 @@ must_check enum store_result index_wake(struct account *);
 
 /* BEGIN IMMEDIATE; nothing to undo unless STORE_OK. */
 must_check enum store_result txn_begin(struct account *);
+/* The same, and what it commits is on the disk then. */
+must_check enum store_result txn_begin_durable(struct account *);
 /* Undone already where it fails. */
 must_check enum store_result txn_commit(struct account *);
 void txn_rollback(struct account *);

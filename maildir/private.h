@@ -12,14 +12,15 @@
  *   row, no file                removed outside, or lost            row expunged
  *   expunged row, file          expunged, not yet unlinked          unlinked, or, where the row has
  *                                                                     a mark, moved to trivet-deleted/
- *   no row, a claimed UID       a COPY of many that died            unlinked (claims.c)
+ *   no row, a claimed UID       a COPY or MOVE of many is at work,  left alone, or unlinked
+ *                                 or died                             (claims.c)
  *   no row at all, cur/ or new/ foreign                             adopted: row, then renamed
  *
  * So the index always commits first and the directory follows. A UID is committed before
  * a name with it exists. A move is a link in the target's tmp/, one transaction that adds
  * the target's row and expunges the source's, a rename and an unlink: each crash in between is
- * one of the states above. Of many messages the UIDs are claimed first, and the links, made in the
- * transaction, have their last name at once.
+ * one of the states above. Of many messages the UIDs are claimed first, and the links have their last name at once; they
+ * are made slice by slice before the rows are (copy.c).
  */
 #pragma once
 
@@ -434,6 +435,7 @@ struct account {
 	bool reserve_kept;
 	bool index_lost;	/* SQLite says it is corrupt */
 	int64_t unreadable_since;	/* since then no transaction has ended well; 0: it can be read */
+	bool syncs;	/* the transaction under way */
 	bool index_doubt;	/* a call of SQLite failed: it is opened anew before the next */
 	bool news;		/* account_take_news */
 	bool index_asked;	/* since rest_due was set */
@@ -453,6 +455,7 @@ struct account {
 	unsigned known_next;	/* the one that is given up next */
 	struct synced synced[KNOWN_DIRS];
 	unsigned synced_next;
+	SLIST_HEAD(live_claims, live_claim) claims;
 	/* watch.c */
 	int events;		/* epoll */
 	int inotify;
@@ -527,13 +530,41 @@ must_check enum store_result scan_mailbox(struct account *, int64_t box, const s
 /* A directory's time that is still this one: what comes in the same tick of the clock would never be seen. 0: look again. */
 int64_t scan_settled(int64_t mtime);
 
-/* claims.c; all but claims_get in a transaction. */
+/*
+ * claims.c; what is stored in a transaction, but for claims_get. A live one is of this process, and in its owner's memory; until
+ * it is released the mailbox's row says nothing of when cur/ changed. The files of what is moved away are held likewise.
+ */
+struct live_claim {
+	SLIST_ENTRY(live_claim) link;
+	int64_t box;		/* 0: it is not held */
+	unsigned generation;
+	uint32_t first;
+	uint32_t last;
+};
+
+void claim_hold(struct account *, struct live_claim *, int64_t box);
+/* Nothing where it is not held. */
+void claim_release(struct account *, struct live_claim *);
+bool claims_are_live(const struct account *, int64_t box);
+bool claim_is_live(const struct account *, int64_t box, uint32_t uid);
 must_check enum store_result claim_make(struct account *, int64_t box, uint32_t first, uint32_t last);
-must_check enum store_result claim_check(struct account *, int64_t box, uint32_t first, bool *there);
+must_check enum store_result claim_check(struct account *, int64_t box, uint32_t first, bool *good);
 must_check enum store_result claim_drop(struct account *, int64_t box, uint32_t first);
-/* Of one mailbox, an array of struct uid_range. */
+/* As the index has it. */
+struct claim {
+	uint32_t first;
+	uint32_t last;
+	bool broken;	/* whoever made it begins anew, and its files go */
+	bool seen;	/* there was one of them */
+};
+
+/* Of one mailbox, an array of struct claim; not those that are live. */
 must_check enum store_result claims_get(struct account *, int64_t box, struct buf *out);
-bool claims_have(const struct buf *claims, uint32_t uid);
+/* NULL: it is not claimed. */
+struct claim *claims_find(struct buf *claims, uint32_t uid);
+must_check enum store_result claims_break(struct account *, int64_t box, const struct buf *claims);
+/* Those that were broken, and of which no file was seen. */
+must_check enum store_result claims_drop_broken(struct account *, int64_t box, const struct buf *claims);
 must_check enum store_result claims_drop(struct account *, int64_t box);
 
 /* durable.c: the files of these messages are on the disk afterwards. */
@@ -629,6 +660,7 @@ void texts_free(struct texts *);
 /* Into what is empty. */
 void texts_render(struct texts *out, struct str message);
 must_check enum store_result texts_save(struct account *, int64_t key, const struct texts *);
+/* Of one that is still there; what it has already stays. */
 must_check enum store_result texts_copy(struct account *, int64_t to, int64_t from);
 must_check enum store_result texts_drop(struct account *, int64_t key);
 /* Gives back what was read ahead. */

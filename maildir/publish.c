@@ -170,7 +170,14 @@ touch_flush(struct account *a)
 	for (size_t i = 0; i < KNOWN_DIRS; i++) {
 		struct known_dir *k = &a->known[i];
 
-		if (k->dirty && txn_begin(a) == STORE_OK)
+		if (!k->dirty)
+			continue;
+		/* If who holds it dies, the next opening looks at the directory. */
+		if (claims_are_live(a, k->box)) {
+			a->touch_due = clock_monotonic_ms() + TOUCH_DELAY_MS;
+			continue;
+		}
+		if (txn_begin(a) == STORE_OK)
 			(void)!txn_end(a, index_do(a, Q_BOX_CUR_MTIME,
 			    BIND(V(k->mtime), V(k->box))));
 		k->dirty = false;

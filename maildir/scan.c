@@ -44,6 +44,13 @@ scan_settled(int64_t mtime)
 	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec - mtime < TICK_NS ? 0 : mtime;
 }
 
+/* While links are made there, or were left there, whoever opens it looks again. */
+static int64_t
+settled_cur(const struct scan *s, int64_t mtime)
+{
+	return s->claims.n > 0 || claims_are_live(s->a, s->number) ? 0 : scan_settled(mtime);
+}
+
 static enum store_result
 settle(struct scan *s, int64_t cur, int64_t new)
 {
@@ -64,22 +71,40 @@ settle(struct scan *s, int64_t cur, int64_t new)
 	if (r == STORE_OK && s->modseq != 0)
 		r = box_save_counts(a, &s->box);
 	if (r == STORE_OK)
-		r = index_do(a, Q_BOX_MTIMES, BIND(V(scan_settled(cur)), V(scan_settled(new)), V(box)));
+		r = index_do(a, Q_BOX_MTIMES, BIND(V(settled_cur(s, cur)), V(scan_settled(new)), V(box)));
 	return r;
+}
+
+/* In a transaction of its own: no file is removed before its owner can know. */
+static enum store_result
+break_claims(struct scan *s, bool *any)
+{
+	struct account *a = s->a;
+	enum store_result r = claims_get(a, s->number, &s->claims);
+
+	*any = r == STORE_OK && s->claims.n > 0;
+	if (!*any)
+		return r;
+	r = txn_begin(a);
+	if (r == STORE_OK)
+		r = claims_get(a, s->number, &s->claims);
+	if (r == STORE_OK)
+		r = claims_break(a, s->number, &s->claims);
+	return txn_end(a, r);
 }
 
 /*
  * Claims are done away with where the files were listed under the lock: then all that was left over is in the list.
- * Of one that is made later its files are known, and it stays.
+ * One that is made later stays, and so do its files.
  */
 static enum store_result
 compare(struct scan *s, int64_t cur, int64_t new)
 {
 	struct account *a = s->a;
-	enum store_result r = claims_get(a, s->number, &s->claims);
-	bool left_over = s->claims.n > 0, locked = false;
+	enum store_result r = break_claims(s, &s->listed_locked);
+	bool locked = false;
 
-	if (r == STORE_OK && left_over) {
+	if (r == STORE_OK && s->listed_locked) {
 		r = txn_begin(a);
 		locked = r == STORE_OK;
 	}
@@ -93,8 +118,8 @@ compare(struct scan *s, int64_t cur, int64_t new)
 	}
 	if (r == STORE_OK)
 		r = settle(s, cur, new);
-	if (r == STORE_OK && left_over)
-		r = claims_drop(a, s->number);
+	if (r == STORE_OK && s->listed_locked)
+		r = claims_drop_broken(a, s->number, &s->claims);
 	return locked ? txn_end(a, r) : r;
 }
 
@@ -253,7 +278,7 @@ finish(struct scan *s, int64_t cur, int64_t new)
 		r = txn_begin(s->a);
 		if (r == STORE_OK)
 			r = txn_end(s->a, index_do(s->a, Q_BOX_MTIMES,
-			    BIND(V(scan_settled(cur)), V(scan_settled(new)), V(s->box.number))));
+			    BIND(V(settled_cur(s, cur)), V(scan_settled(new)), V(s->box.number))));
 		if (r != STORE_OK)
 			return r;
 	}

@@ -37,7 +37,8 @@ struct scan {
 	struct map *by_prefix;
 	struct buf doubts;	/* struct doubt of scan_rows.c */
 	struct buf seen;	/* behind the entries: 'n' or 'c', name, NUL */
-	struct buf claims;	/* struct uid_range */
+	struct buf claims;	/* struct claim */
+	bool listed_locked;	/* all files with a claimed UID are in the list */
 	bool changed;
 };
 

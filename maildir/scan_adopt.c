@@ -36,10 +36,24 @@ uid_is_free(struct scan *s, uint32_t uid)
 static bool
 is_left_copy(struct scan *s, const struct entry *e)
 {
+	const struct claim *claim = claims_find(&s->claims, e->name.uid);
 	struct stat st;
 
-	return claims_have(&s->claims, e->name.uid) && !e->in_new &&
+	return claim != NULL && claim->broken && !e->in_new &&
 	    fstatat(s->place->cur, e->text.p, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_nlink > 1;
+}
+
+/* A copy's that is not at its end. */
+static bool
+is_claimed(struct scan *s, const struct entry *e)
+{
+	struct claim *claim = claims_find(&s->claims, e->name.uid);
+
+	if (!e->name.has_uid || e->in_new)
+		return false;
+	if (claim != NULL)
+		claim->seen = true;
+	return claim != NULL ? !claim->broken : claim_is_live(s->a, s->number, e->name.uid);
 }
 
 /* Other programs count UIDs of their own, and write them alike: but not the rest as we do. */
@@ -218,6 +232,8 @@ scan_adopt_all(struct scan *s)
 		struct entry *e = &s->entries[i];
 
 		if (e->matched || (!e->measured && !(e->name.has_size && e->name.has_wire)))
+			continue;
+		if (is_claimed(s, e))
 			continue;
 		if (kept_take_leftover(s->a, &s->box, s->place, &e->name, e->in_new))
 			continue;

@@ -323,13 +323,45 @@ struct copied {
 	size_t count;
 };
 
-/* All or nothing. STORE_NO_SUCH: no such target (TRYCREATE). Synced when it returns. */
+/* COPY or MOVE under way. */
+struct copying;
+
+/*
+ * The set's ranges and the arena, in which the result will be, live until copying_free; the mailbox stays open. Many are read
+ * from the disk here to be sure that they are there.
+ */
+must_check enum store_result copying_begin(struct mailbox *, const struct uid_set *, struct str to, bool move,
+    struct arena *, struct copying **out);
+/*
+ * One slice (about 10 ms; the rows of a COPY are one of them, 4 microseconds for each message, and so is each sync of the
+ * disk). *done: it is over, with this result. A COPY is all or nothing, and nobody sees a part of it. Of a MOVE each
+ * message is moved or not, also where it fails: the sources are expunged (told by next_change). All that is told by
+ * copying_result is on the disk. STORE_NO_SUCH: no such target (TRYCREATE).
+ */
+must_check enum store_result copying_step(struct copying *, bool *done);
+/* It has done so much of so much. */
+void copying_progress(const struct copying *, uint32_t *done, uint32_t *all);
+/* When it is over; what has been moved also where it failed. */
+void copying_result(const struct copying *, struct copied *out);
+/* What is not at its end is undone, or, where others may know of it, done. Takes NULL. */
+void copying_free(struct copying *);
+
+/* All of it at once, and a MOVE too is all or nothing. */
 must_check enum store_result mailbox_copy(struct mailbox *, const struct uid_set *,
     struct str to, struct arena *, struct copied *out);
-/* One transaction; the sources are expunged (told by next_change). */
 must_check enum store_result mailbox_move(struct mailbox *, const struct uid_set *,
     struct str to, struct arena *, struct copied *out);
-/* Removes messages with \Deleted; of the set only, if one is given. */
+
+/* Removal of messages with \Deleted, of the set only, if one is given: it lives until expunging_free. */
+struct expunging;
+must_check enum store_result expunging_begin(struct mailbox *, const struct uid_set *only, struct expunging **out);
+/* One slice (about 10 ms). What went is gone, whatever comes after it. */
+must_check enum store_result expunging_step(struct expunging *, bool *done);
+/* It has looked at so many of so many messages. */
+void expunging_progress(const struct expunging *, uint32_t *done, uint32_t *all);
+/* Takes NULL. */
+void expunging_free(struct expunging *);
+/* All at once. */
 must_check enum store_result mailbox_expunge(struct mailbox *, const struct uid_set *only);
 
 /* ---- content ---- */
@@ -431,7 +463,12 @@ must_check enum store_result append_prepare(struct append *);
  * to be replaced went.
  */
 must_check enum store_result append_publish(struct append *, bool sync, struct appended *out);
-/* Removes what was written. Takes NULL. */
+/*
+ * One slice of that (about 10 ms; the rows of all are one of them, and so is the sync). *done: it is over, with this result, of
+ * which *out and the freeing are as above.
+ */
+must_check enum store_result append_step(struct append *, bool sync, struct appended *out, bool *done);
+/* Removes what was written; where others may know of it it stays. Takes NULL. */
 void append_abandon(struct append *);
 /*
  * A delivery with both was published before, as far as the index knows; one that was cut off is finished, not

@@ -208,6 +208,16 @@ is_explained(struct folder *f, struct str text, bool appeared)
 	return index_end(a, q) == STORE_OK && same == appeared;
 }
 
+/* Made or removed by a COPY or MOVE of ours that is at work: many, and none has to be looked up. */
+static bool
+is_claimed(const struct folder *f, struct str text)
+{
+	struct file_name name;
+
+	return claims_are_live(f->account, f->box.number) && file_name_parse(text, &name) && name.has_uid &&
+	    claim_is_live(f->account, f->box.number, name.uid);
+}
+
 static void
 see_event(struct account *a, const struct inotify_event *e, size_t *looked_up)
 {
@@ -218,7 +228,8 @@ see_event(struct account *a, const struct inotify_event *e, size_t *looked_up)
 		if ((e->mask & IN_Q_OVERFLOW) != 0)
 			f->look = true;
 		if (f->look || f->gone || e->wd < 0 || e->len == 0 ||
-		    (e->wd != f->watch_cur && e->wd != f->watch_new))
+		    (e->wd != f->watch_cur && e->wd != f->watch_new) ||
+		    (e->wd == f->watch_cur && f->generation == a->generation && is_claimed(f, str_of(e->name))))
 			continue;
 		f->look = e->wd == f->watch_new || ++*looked_up > NAMES_MAX ||
 		    f->generation != a->generation ||
@@ -270,8 +281,8 @@ look_at_times(struct folder *f)
 	    box_get(a, f->box.number, &box) != STORE_OK)
 		return;
 	f->look = new != box.new_mtime || (cur != box.cur_mtime && !touch_knows(a, f->box.number, cur));
-	f->seen_cur = scan_settled(cur);
-	f->seen_new = scan_settled(new);
+	f->seen_cur = f->look ? 0 : scan_settled(cur);
+	f->seen_new = f->look ? 0 : scan_settled(new);
 }
 
 void

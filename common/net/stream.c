@@ -1,72 +1,23 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * A connection's two buffers and what moves them. Invariants: the handler runs only from
- * deliver(), which only the loop calls; everything else notes its news and sets the timer
+ * stream_deliver(), which only the loop calls; everything else notes its news and sets the timer
  * `later`. What we wait for is computed in one place, wanted(). After a failure nothing
  * is read or written any more.
  */
-#include "common/net/stream.h"
+#include "common/net/stream_inside.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <sys/queue.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "common/base/clock.h"
-#include "common/net/ranges.h"
-#include "common/net/tls.h"
 
 enum {
 	CHUNK_LEAST = 2 * 1024,		/* one read asks for this; more where more came */
 	CHUNK_MOST = 64 * 1024,
-	HANDSHAKE_MS = 10 * 1000,
-	FINISH_MS = 10 * 1000,		/* to send what is left */
-	LINGER_MS = 1000,		/* then to hear the other side's end */
-	LINGER_MOST = 256 * 1024,	/* bytes listened to meanwhile */
 	SPARE_LEAST = 16 * 1024,
 	SPARE_MOST = 1024 * 1024,
-};
-
-enum tls_state {
-	TLS_NONE,
-	TLS_AFTER_OUTPUT,	/* begins when the plain output ("220 Ready") is gone */
-	TLS_HANDSHAKE,
-	TLS_ON,
-};
-
-enum closing { NOT_CLOSING, SENDING_REST, LINGERING };
-
-struct stream {
-	TAILQ_ENTRY(stream) entry;	/* of those being finished */
-	struct loop *loop;
-	struct wire wire;
-	struct watch *watch;
-	struct timer *later;		/* 0 ms: tells the news from the loop */
-	struct timer *idle;		/* these two are made when first set */
-	struct timer *deadline;		/* of the handshake, then of the finish */
-	stream_handler *handler;	/* NULL: nobody is told any more */
-	void *context;
-	struct buf in, info;
-	struct ranges files;		/* to be sent before out */
-	struct buf out;
-	size_t input_limit, chunk, lingered;
-	int64_t idle_ms, active_at;
-	unsigned news;			/* bits: 1 << enum stream_event */
-	enum tls_state tls;
-	enum closing closing;
-	/* What the last read, write and handshake waited for: TLS may cross them. */
-	enum wire_result read_needs, write_needs, handshake_needs;
-	bool tls_server;
-	bool paused;
-	bool eof;
-	bool broken;
-	bool held_inside;		/* reading stopped at the limit while TLS held more */
-	bool sending;			/* the rest goes when the other side takes it */
-	bool was_full;
-	bool shut_wanted, shut;
-	bool *gone;			/* set when the handler freed us */
 };
 
 /*
@@ -75,12 +26,8 @@ struct stream {
  */
 static struct buf spare;
 
-/* Nobody's any more; only the loop knows them. */
-static TAILQ_HEAD(, stream) finishing = TAILQ_HEAD_INITIALIZER(finishing);
-
-/* What a client says may be a password: nothing of it stays behind in memory that is given back. */
-static void
-forget_input(struct stream *s)
+void
+stream_forget_input(struct stream *s)
 {
 	buf_wipe(&s->in);
 }
@@ -92,17 +39,14 @@ drop_output(struct stream *s)
 	buf_free(&s->out);
 }
 
-/* Octets that wait to be sent. */
-static uint64_t
-unsent(const struct stream *s)
+uint64_t
+stream_unsent(const struct stream *s)
 {
 	return s->files.octets + s->out.n;
 }
 
 static void on_ready(void *context, unsigned ready);
 static void on_later(void *context);
-static void step_handshake(struct stream *);
-static void step_closing(struct stream *);
 
 struct stream *
 stream_new(struct loop *loop, int fd, stream_handler *handler, void *context)
@@ -131,14 +75,13 @@ stream_free(struct stream *s)
 		return;
 	if (s->gone != NULL)
 		*s->gone = true;
-	if (s->closing != NOT_CLOSING)
-		TAILQ_REMOVE(&finishing, s, entry);
+	stream_forget_finish(s);
 	watch_free(s->watch);
 	timer_free(s->later);
 	timer_free(s->idle);
 	timer_free(s->deadline);
 	wire_close(&s->wire);
-	forget_input(s);
+	stream_forget_input(s);
 	drop_output(s);
 	buf_free(&s->info);
 	buf_free(&spare);
@@ -148,15 +91,9 @@ stream_free(struct stream *s)
 /* What we wait for, and what we tell. */
 
 static bool
-is_greeting(const struct stream *s)
-{
-	return s->tls == TLS_AFTER_OUTPUT || s->tls == TLS_HANDSHAKE;
-}
-
-static bool
 wants_input(const struct stream *s)
 {
-	return !s->eof && !s->broken && !s->paused && !is_greeting(s) &&
+	return !s->eof && !s->broken && !s->paused && !stream_is_greeting(s) &&
 	    s->closing == NOT_CLOSING && s->in.n < s->input_limit;
 }
 
@@ -190,23 +127,23 @@ wanted(const struct stream *s)
 	return want;
 }
 
-static void
-update(struct stream *s)
+void
+stream_update(struct stream *s)
 {
-	/* While news is told, deliver() comes here again itself. */
+	/* While news is told, stream_deliver() comes here again itself. */
 	if (s->gone == NULL && (s->news != 0 || (s->held_inside && wants_input(s))))
 		timer_set(s->later, 0);
 	watch_change(s->watch, wanted(s));
 }
 
-static void
-note(struct stream *s, enum stream_event event)
+void
+stream_note(struct stream *s, enum stream_event event)
 {
 	s->news |= 1u << event;
 }
 
-static void
-deliver(struct stream *s)
+void
+stream_deliver(struct stream *s)
 {
 	static const enum stream_event order[] = {
 		STREAM_SECURE, STREAM_INPUT, STREAM_DRAINED, STREAM_EOF, STREAM_BROKEN, STREAM_IDLE
@@ -227,19 +164,18 @@ deliver(struct stream *s)
 	s->gone = NULL;
 	buf_free(&spare);
 	if (s->in.n == 0)
-		forget_input(s);
-	update(s);
+		stream_forget_input(s);
+	stream_update(s);
 }
 
-/* The words are in the wire's error already. What was read before stays news. */
-static void
-broke(struct stream *s)
+void
+stream_broke(struct stream *s)
 {
 	s->broken = true;
 	s->sending = s->held_inside = false;
 	drop_output(s);
 	s->news &= 1u << STREAM_INPUT | 1u << STREAM_SECURE;
-	note(s, STREAM_BROKEN);
+	stream_note(s, STREAM_BROKEN);
 	if (s->idle != NULL)
 		timer_stop(s->idle);
 	if (s->deadline != NULL)
@@ -288,17 +224,17 @@ receive_some(struct stream *s)
 	switch (s->read_needs) {
 	case WIRE_DONE:
 		buf_added(&s->in, got);
-		note(s, STREAM_INPUT);
+		stream_note(s, STREAM_INPUT);
 		touch(s);
 		if (n == s->chunk)
 			s->chunk = next_chunk(s->chunk, got);
 		return got == n || wire_holds_bytes(&s->wire);
 	case WIRE_EOF:
 		s->eof = true;
-		note(s, STREAM_EOF);
+		stream_note(s, STREAM_EOF);
 		return false;
 	case WIRE_FAILED:
-		broke(s);
+		stream_broke(s);
 		return false;
 	case WIRE_WANTS_READ:
 	case WIRE_WANTS_WRITE:
@@ -328,28 +264,28 @@ void
 stream_set_input_limit(struct stream *s, size_t bytes)
 {
 	s->input_limit = bytes;
-	update(s);
+	stream_update(s);
 }
 
 void
 stream_poke(struct stream *s)
 {
-	note(s, STREAM_INPUT);
-	update(s);
+	stream_note(s, STREAM_INPUT);
+	stream_update(s);
 }
 
 void
 stream_pause(struct stream *s)
 {
 	s->paused = true;
-	update(s);
+	stream_update(s);
 }
 
 void
 stream_resume(struct stream *s)
 {
 	s->paused = false;
-	update(s);
+	stream_update(s);
 }
 
 /* Out. */
@@ -396,7 +332,7 @@ write_rest(struct stream *s)
 	if (s->write_needs == WIRE_DONE)
 		give_back_output(s);
 	else if (s->write_needs != WIRE_WANTS_READ && s->write_needs != WIRE_WANTS_WRITE)
-		broke(s);
+		stream_broke(s);
 }
 
 /* The other side shall see the end. False: again when writable. */
@@ -410,27 +346,18 @@ shut_now(struct stream *s)
 	return true;
 }
 
-static void
-begin_handshake(struct stream *s)
-{
-	s->tls = TLS_HANDSHAKE;
-	s->handshake_needs = WIRE_WANTS_READ;
-	if (!s->tls_server)
-		step_handshake(s);
-}
-
-static void
-send_output(struct stream *s)
+void
+stream_send(struct stream *s)
 {
 	bool waited = s->sending;
 
 	write_rest(s);
 	if (s->broken)
 		return;
-	s->sending = unsent(s) > 0;
-	if (s->was_full ? unsent(s) < STREAM_LOW_WATER && !stream_is_full(s) : waited && !s->sending) {
+	s->sending = stream_unsent(s) > 0;
+	if (s->was_full ? stream_unsent(s) < STREAM_LOW_WATER && !stream_is_full(s) : waited && !s->sending) {
 		s->was_full = false;
-		note(s, STREAM_DRAINED);
+		stream_note(s, STREAM_DRAINED);
 	}
 	if (s->sending)
 		return;
@@ -439,7 +366,7 @@ send_output(struct stream *s)
 		s->sending = true;
 	}
 	if (s->tls == TLS_AFTER_OUTPUT)
-		begin_handshake(s);
+		stream_begin_handshake(s);
 }
 
 struct buf *
@@ -455,7 +382,7 @@ stream_output(struct stream *s)
 bool
 stream_is_full(const struct stream *s)
 {
-	return unsent(s) >= STREAM_HIGH_WATER || s->files.count >= STREAM_FILES_MAX;
+	return stream_unsent(s) >= STREAM_HIGH_WATER || s->files.count >= STREAM_FILES_MAX;
 }
 
 void
@@ -485,8 +412,8 @@ stream_flush(struct stream *s)
 	/* Where the other side did not take the last bytes, trying again at once is in vain. */
 	if (s->tls == TLS_HANDSHAKE || s->sending)
 		return;
-	send_output(s);
-	update(s);
+	stream_send(s);
+	stream_update(s);
 }
 
 void
@@ -494,95 +421,6 @@ stream_shut_output(struct stream *s)
 {
 	s->shut_wanted = true;
 	stream_flush(s);
-}
-
-/* TLS. */
-
-static void
-step_handshake(struct stream *s)
-{
-	s->handshake_needs = wire_handshake(&s->wire);
-	if (s->handshake_needs == WIRE_FAILED)
-		broke(s);
-	if (s->handshake_needs != WIRE_DONE)
-		return;
-	s->tls = TLS_ON;
-	timer_stop(s->deadline);
-	wire_put_info(&s->wire, &s->info);
-	/* The first request may have come with the end of the handshake. */
-	s->held_inside = wire_holds_bytes(&s->wire);
-	note(s, STREAM_SECURE);
-	if (unsent(s) > 0)
-		send_output(s);
-}
-
-static void
-on_deadline(void *context)
-{
-	struct stream *s = context;
-
-	if (s->closing != NOT_CLOSING) {
-		stream_free(s);
-		return;
-	}
-	wire_fail(&s->wire, "TLS handshake: not done in time", 0);
-	broke(s);
-	deliver(s);
-}
-
-static void
-set_deadline(struct stream *s, int64_t ms)
-{
-	if (s->deadline == NULL)
-		s->deadline = timer_new(s->loop, on_deadline, s);
-	timer_set(s->deadline, ms);
-}
-
-static void
-start_tls(struct stream *s, struct tls_context *tls, bool is_server, const char *name)
-{
-	/* RFC 3207 6, RFC 2595 4: what was said in the clear is as if never said. */
-	forget_input(s);
-	s->news &= ~(1u << STREAM_INPUT);
-	s->read_needs = WIRE_WANTS_READ;
-	if (s->broken)
-		return;
-	s->tls_server = is_server;
-	s->tls = TLS_AFTER_OUTPUT;
-	if (s->eof)
-		wire_fail(&s->wire, "TLS handshake: the other side left", 0);
-	if (s->eof || !wire_start_tls(&s->wire, tls, is_server, name)) {
-		broke(s);
-	} else {
-		set_deadline(s, HANDSHAKE_MS);
-		if (!s->sending)
-			send_output(s);
-	}
-	update(s);
-}
-
-void
-stream_accept_tls(struct stream *s, struct tls_context *tls)
-{
-	start_tls(s, tls, true, NULL);
-}
-
-void
-stream_connect_tls(struct stream *s, struct tls_context *tls, const char *name)
-{
-	start_tls(s, tls, false, name);
-}
-
-bool
-stream_is_secure(const struct stream *s)
-{
-	return s->tls == TLS_ON;
-}
-
-struct str
-stream_tls_info(const struct stream *s)
-{
-	return buf_str(&s->info);
 }
 
 const char *
@@ -599,19 +437,19 @@ on_ready(void *context, unsigned ready)
 	struct stream *s = context;
 
 	if (s->closing == NOT_CLOSING && s->tls == TLS_HANDSHAKE) {
-		step_handshake(s);
-		deliver(s);
+		stream_step_handshake(s);
+		stream_deliver(s);
 		return;
 	}
 	if (s->sending && ready == ready_for_write(s))
-		send_output(s);
+		stream_send(s);
 	if (s->closing != NOT_CLOSING) {
-		step_closing(s);
+		stream_step_closing(s);
 		return;
 	}
 	if (ready == ready_for_read(s))
 		receive(s);
-	deliver(s);
+	stream_deliver(s);
 }
 
 static void
@@ -621,7 +459,7 @@ on_later(void *context)
 
 	if (s->held_inside)
 		receive(s);
-	deliver(s);
+	stream_deliver(s);
 }
 
 static void
@@ -636,8 +474,8 @@ on_idle(void *context)
 	}
 	s->active_at = clock_monotonic_ms();
 	timer_set(s->idle, s->idle_ms);
-	note(s, STREAM_IDLE);
-	deliver(s);
+	stream_note(s, STREAM_IDLE);
+	stream_deliver(s);
 }
 
 void
@@ -661,10 +499,10 @@ stream_set_handler(struct stream *s, stream_handler *handler, void *context)
 	s->handler = handler;
 	s->context = context;
 	if (s->eof)
-		note(s, STREAM_EOF);
+		stream_note(s, STREAM_EOF);
 	if (s->broken)
-		note(s, STREAM_BROKEN);
-	update(s);
+		stream_note(s, STREAM_BROKEN);
+	stream_update(s);
 }
 
 int
@@ -678,7 +516,7 @@ stream_detach(struct stream *s, struct buf *input)
 {
 	int fd = s->wire.fd;
 
-	if (s->tls != TLS_NONE || unsent(s) > 0)
+	if (s->tls != TLS_NONE || stream_unsent(s) > 0)
 		fatal("only a plain connection with nothing left to send can be given away");
 	s->wire.fd = -1;
 	buf_free(input);
@@ -688,79 +526,3 @@ stream_detach(struct stream *s, struct buf *input)
 	return fd;
 }
 
-/* The end. */
-
-void
-stream_finish(struct stream *s)
-{
-	if (s == NULL)
-		return;
-	if (is_greeting(s) && !s->broken) {
-		stream_free(s);
-		return;
-	}
-	s->handler = NULL;
-	s->news = 0;
-	s->idle_ms = 0;
-	timer_free(s->idle);
-	s->idle = NULL;
-	timer_stop(s->later);
-	forget_input(s);
-	if (s->closing == NOT_CLOSING)
-		TAILQ_INSERT_TAIL(&finishing, s, entry);
-	s->closing = SENDING_REST;
-	s->shut_wanted = !s->broken;
-	set_deadline(s, FINISH_MS);
-	if (!s->broken && !s->sending)
-		send_output(s);
-	step_closing(s);
-}
-
-void
-stream_finish_none(void)
-{
-	while (!TAILQ_EMPTY(&finishing))
-		stream_free(TAILQ_FIRST(&finishing));
-}
-
-/* Reads past TLS: nobody looks at it, and OpenSSL takes no more after the goodbye. */
-static void
-linger(struct stream *s)
-{
-	char lost[4096];
-	ssize_t n;
-
-	while ((n = read(s->wire.fd, lost, sizeof(lost))) > 0) {
-		s->lingered += (size_t)n;
-		if (s->lingered > LINGER_MOST)
-			break;
-	}
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	stream_free(s);
-}
-
-/*
- * RFC 9293 3.10.4 (RFC 1122 4.2.2.13): closing while bytes are unread sends a reset, which can overtake our last answer;
- * so we end our half first and listen a moment.
- */
-static void
-step_closing(struct stream *s)
-{
-	if (s->closing == LINGERING) {
-		linger(s);
-		return;
-	}
-	if (s->sending) {
-		update(s);
-		return;
-	}
-	/* Not a socket, not connected any more, or the other side's end is known. */
-	if (shutdown(s->wire.fd, SHUT_WR) != 0 || (s->eof && s->wire.ssl == NULL)) {
-		stream_free(s);
-		return;
-	}
-	s->closing = LINGERING;
-	set_deadline(s, LINGER_MS);
-	update(s);
-}

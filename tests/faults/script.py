@@ -17,7 +17,7 @@ from machine import wait_for
 HEALED = 30             # seconds until the server must be in service again
 KEPT = 40               # seconds until what was promised must be there
 SMALL, MIDDLE, LARGE = 900, 70_000, 300_000
-SEEDS = 12              # copied with one command: more than what the store does one by one
+SEEDS = 34              # copied with one command: more than what the store does in one transaction
 SEVERAL = 5             # appended with one command
 
 

@@ -10,7 +10,7 @@
 
 #include "maildir/private.h"
 
-enum { FEW = 5, MANY = 20, DIES = 77 };
+enum { FEW = 5, MANY = 40, DIES = 77 };
 
 /* ---- calls that die or fail ---- */
 

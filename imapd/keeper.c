@@ -24,6 +24,7 @@ static void on_session(struct process *, const struct session_start *);
 static void on_event(struct process *);
 static bool work(struct process *);
 static int work_due_ms(struct process *);
+static bool rests(struct process *);
 static void report_usage(struct room *);
 static void on_quota(struct process *, uint64_t bytes, uint64_t messages);
 static void on_closing(struct process *);
@@ -57,6 +58,7 @@ keeper_start(struct process *process, const struct keeper_grant *grant, int mail
 		.on_event = on_event,
 		.work = work,
 		.work_due_ms = work_due_ms,
+		.rests = rests,
 		.quota = on_quota,
 		.closing = on_closing,
 	};
@@ -125,6 +127,7 @@ room_flags_changed(struct session *s)
 void
 room_settle(struct room *room)
 {
+	keeper_work_if_woken(room->process);
 	if (!room->changed || room->settling)
 		return;
 	room->settling = true;
@@ -156,8 +159,8 @@ work(struct process *process)
 	if (room->account == NULL)
 		return false;
 	more = account_work(room->account);
-	/* It may have found what another program did to the files. */
-	tell_idlers(room);
+	if (account_take_news(room->account))
+		tell_idlers(room);
 	return more;
 }
 
@@ -167,6 +170,14 @@ work_due_ms(struct process *process)
 	struct room *room = process->state;
 
 	return room->account == NULL ? -1 : account_work_due_ms(room->account);
+}
+
+static bool
+rests(struct process *process)
+{
+	struct room *room = process->state;
+
+	return room->account != NULL && account_rests(room->account);
 }
 
 /* ---- sessions ---- */

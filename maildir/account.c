@@ -2,20 +2,20 @@
 /* An account's life: opening, its idle work, closing. */
 #include <errno.h>
 #include <fcntl.h>
-#include <malloc.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
+#include "maildir/index_memory.h"
 #include "maildir/kept.h"
 #include "maildir/private.h"
 #include "maildir/search_db.h"
 
 enum {
 	SLICE_MS = 10,
-	CHECKPOINT_DELAY_MS = 5000,
-	REST_DELAY_MS = 1000,	/* after what is done when an account has been opened */
+	SWEEP_DELAY_MS = 5000,
+	REST_DELAY_MS = 5000,	/* after the index was asked last; at most twice as long */
 	CLOSE_RENAMES = 100000,	/* slices at most before a close gives up */
 };
 
@@ -88,8 +88,7 @@ prepare(struct account *a)
 		r = STORE_OK;
 	/* Flags whose names a process that died had not written yet. */
 	flags_rename_later(a);
-	a->sweep_due = clock_monotonic_ms() + CHECKPOINT_DELAY_MS;
-	a->checkpoint_due = a->sweep_due + REST_DELAY_MS;
+	a->sweep_due = clock_monotonic_ms() + SWEEP_DELAY_MS;
 	return r;
 }
 
@@ -128,6 +127,18 @@ look_at_boot(struct account *a)
 	return r == STORE_OK ? txn_end(a, state_put(a, "boot", now)) : r;
 }
 
+/* What was read for who asked last, and for who might ask next. */
+static void
+forget_answers(struct account *a)
+{
+	texts_rest(a);
+	texts_free(&a->texts);
+	buf_free(&a->body);
+	rows_ahead_forget(a);
+	for (size_t i = 0; i < FACT_COUNT; i++)
+		buf_free(&a->facts[i]);
+}
+
 void
 account_close(struct account *a)
 {
@@ -146,13 +157,8 @@ account_close(struct account *a)
 	search_db_close(a);
 	index_close(a);
 	watch_close(a);
-	texts_rest(a);
-	texts_free(&a->texts);
-	buf_free(&a->body);
+	forget_answers(a);
 	buf_free(&a->address);
-	rows_ahead_forget(a);
-	for (size_t i = 0; i < FACT_COUNT; i++)
-		buf_free(&a->facts[i]);
 	buf_free(&a->daemon);
 	log_free(&a->log);
 	close_fd(&a->lock_fd);
@@ -172,6 +178,12 @@ is_due(int64_t *due)
 	return true;
 }
 
+static bool
+is_soon(int64_t due)
+{
+	return due != 0 && due < clock_monotonic_ms() + REST_DELAY_MS;
+}
+
 static void
 sweep(struct account *a)
 {
@@ -184,13 +196,45 @@ sweep(struct account *a)
 		    BIND(V(clock_now() - DELIVERY_AGE))));
 }
 
-/* Nothing has changed for a while. Who idles needs none of the pages it was read from, and there are many who do. */
+/* Who idles needs nothing of what the index was read with, and there are many who do. */
 static void
 rest(struct account *a)
 {
-	sqlite3_wal_checkpoint_v2(a->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+	const bool busy = is_soon(a->rename_due) || is_soon(a->touch_due) || is_soon(a->sweep_due) ||
+	    is_soon(a->keep_due) || is_soon(a->search_due);
+
+	if (a->resting || a->db == NULL)
+		return;
+	if (a->index_asked || busy) {
+		a->index_asked = false;
+		account_rest_later(a);
+		return;
+	}
 	index_rest(a);
-	malloc_trim(0);
+	search_db_close(a);
+	forget_answers(a);
+	index_memory_rest();
+}
+
+void
+account_rest_later(struct account *a)
+{
+	a->rest_due = clock_monotonic_ms() + REST_DELAY_MS;
+}
+
+bool
+account_take_news(struct account *a)
+{
+	bool news = a->news;
+
+	a->news = false;
+	return (a->kept != NULL && account_take_news(a->kept)) || news;
+}
+
+bool
+account_rests(const struct account *a)
+{
+	return a->resting && (a->kept == NULL || account_rests(a->kept));
 }
 
 bool
@@ -205,20 +249,17 @@ account_work(struct account *a)
 		while (more && clock_monotonic_ms() < until);
 		if (more)
 			a->rename_due = clock_monotonic_ms();
-		a->checkpoint_due = clock_monotonic_ms() + CHECKPOINT_DELAY_MS;
 		return more;
 	}
-	if (is_due(&a->touch_due)) {
+	if (is_due(&a->touch_due))
 		touch_flush(a);
-		a->checkpoint_due = clock_monotonic_ms() + CHECKPOINT_DELAY_MS;
-	}
 	if (is_due(&a->poll_due))
 		watch_poll(a);
 	if (is_due(&a->unwatch_due))
 		watch_rest(a);
 	if (is_due(&a->sweep_due))
 		sweep(a);
-	if (is_due(&a->checkpoint_due) && a->db != NULL)
+	if (is_due(&a->rest_due))
 		rest(a);
 	if (a->kept != NULL && account_work(a->kept))
 		return true;
@@ -232,7 +273,7 @@ account_work(struct account *a)
 int
 account_work_due_ms(const struct account *a)
 {
-	const int64_t due[] = { a->rename_due, a->touch_due, a->poll_due, a->checkpoint_due, a->sweep_due,
+	const int64_t due[] = { a->rename_due, a->touch_due, a->poll_due, a->rest_due, a->sweep_due,
 	    a->unwatch_due, a->search_due, a->keep_due };
 	int64_t first = 0, now = clock_monotonic_ms();
 	int kept = a->kept != NULL ? account_work_due_ms(a->kept) : -1;

@@ -181,7 +181,6 @@ enum { CONNECT_AGAIN_MS = 10 };
 static enum store_result failed(struct account *a, int code, const char *doing);
 static enum store_result open_file(struct account *a);
 static bool note_inode(struct account *a, uint64_t *device, uint64_t *inode);
-static bool index_is_copied(struct account *a);
 static enum store_result heed_copy(struct account *a);
 
 enum store_result
@@ -192,6 +191,7 @@ index_open(struct account *a)
 	enum store_result r;
 
 	index_vfs_install();
+	account_rest_later(a);
 	if (corrupt == 0) {
 		r = open_file(a);
 		if (r != STORE_OK && !a->index_lost)
@@ -271,7 +271,7 @@ index_ctime(struct account *a)
  * A copy in the place of the index, or a backup written over it: it may be older than what clients were told. SQLite
  * writes into the file, so only its times tell of the latter.
  */
-static bool
+bool
 index_is_copied(struct account *a)
 {
 	if (!state_is(a, "index_file", files_identity(a->ours, "index.db")))
@@ -440,8 +440,8 @@ open_file(struct account *a)
 	return STORE_OK;
 }
 
-static void
-forget_statements(struct account *a)
+void
+index_forget_statements(struct account *a)
 {
 	for (size_t i = 0; i < QUERY_COUNT; i++) {
 		sqlite3_finalize(a->statements[i]);
@@ -450,16 +450,9 @@ forget_statements(struct account *a)
 }
 
 void
-index_rest(struct account *a)
-{
-	forget_statements(a);
-	sqlite3_db_release_memory(a->db);
-}
-
-void
 index_close(struct account *a)
 {
-	forget_statements(a);
+	index_forget_statements(a);
 	if (sqlite3_close(a->db) != SQLITE_OK)
 		fatal("index closed with a statement open");
 	a->db = NULL;
@@ -489,6 +482,11 @@ index_alive(struct account *a)
 
 	if (a->rebuilding)
 		return STORE_OK;
+	if (a->resting) {
+		r = index_wake(a);
+		if (r != STORE_GONE)
+			return r;
+	}
 	/* What has begun in one index is not gone on with in another. */
 	if (a->db != NULL && !sqlite3_get_autocommit(a->db))
 		return a->index_lost ? STORE_BUSY : STORE_OK;
@@ -574,11 +572,13 @@ index_ask(struct account *a, enum query query, const struct value *values)
 	sqlite3_stmt **q = &a->statements[query];
 	int code = SQLITE_OK;
 
-	a->statement_result = STORE_OK;
-	if (a->db == NULL) {
+	a->index_asked = true;
+	a->statement_result = a->resting ? index_wake(a) : STORE_OK;
+	/* Not lost: the next to begin opens another one. What has begun does not go on there. */
+	if (a->db == NULL && (a->statement_result == STORE_OK || a->statement_result == STORE_GONE))
 		a->statement_result = STORE_BUSY;
+	if (a->db == NULL)
 		return NULL;
-	}
 	if (*q == NULL)
 		code = sqlite3_prepare_v3(a->db, queries[query], -1, SQLITE_PREPARE_PERSISTENT, q,
 		    NULL);

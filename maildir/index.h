@@ -87,8 +87,10 @@ must_check enum store_result index_open(struct account *);
 /* Opens what is there, and makes nothing: STORE_GONE where there is no whole index of our version. */
 must_check enum store_result index_look(struct account *);
 void index_close(struct account *);
-/* Gives memory back that is soon there again: statements, and the pages of the file. */
-void index_rest(struct account *);
+/* They are made again when they are asked for. */
+void index_forget_statements(struct account *);
+/* Is the file there a copy of the index, or a backup written over it? It must be open. */
+bool index_is_copied(struct account *);
 /* For rebuild_index: an empty index, with a transaction begun. */
 must_check enum store_result index_create(struct account *);
 /* In a transaction: the file there is the index, whatever it was copied from. */
@@ -98,6 +100,19 @@ must_check enum store_result index_note_file(struct account *);
  * of mailboxes have changed then (account.generation says so).
  */
 must_check enum store_result index_alive(struct account *);
+
+/* ---- index_rest.c ---- */
+
+/*
+ * Nobody has asked for a while: closes the index, whose memory is most of what an idle keeper has. Whoever asks next opens
+ * it, in index_alive or index_ask. Not in a transaction.
+ */
+void index_rest(struct account *);
+/*
+ * The same file as before is open again, and nothing that was known of it has changed. STORE_GONE: it is lost, or
+ * another, which index_alive sees to; anything else may pass: the account still rests.
+ */
+must_check enum store_result index_wake(struct account *);
 
 /* BEGIN IMMEDIATE; nothing to undo unless STORE_OK. */
 must_check enum store_result txn_begin(struct account *);

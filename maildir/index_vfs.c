@@ -9,6 +9,7 @@
 
 #include "common/base/id.h"
 #include "maildir/files.h"
+#include "maildir/index_memory.h"
 #include "maildir/index_wal.h"
 
 static const char door[] = "/trivet-account";
@@ -164,6 +165,7 @@ random_bytes(sqlite3_vfs *unused, int n, char *out)
 void
 store_preload(void)
 {
+	index_memory_install();
 	/* Pages one by one: of those that SQLite takes in a block none is ever given back, and there are many keepers. */
 	(void)sqlite3_config(SQLITE_CONFIG_PAGECACHE, NULL, 0, 0);
 	(void)sqlite3_config(SQLITE_CONFIG_LOOKASIDE, 0, 0);

@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "common/base/defs.h"
+#include "common/base/buf.h"
 
 /* https://www.sqlite.org/fileformat2.html#the_write_ahead_log */
 enum { HEADER = 24, PAGE_MAX = 64 * 1024 };
@@ -15,6 +15,7 @@ struct log_file {
 	sqlite3_int64 end;	/* of what was written last */
 	bool held;		/* a header that belongs there is not written yet */
 	char header[HEADER];
+	struct buf frame;	/* a header and its page, while they are written */
 };
 
 static sqlite3_vfs *below;
@@ -38,14 +39,14 @@ write_held(struct log_file *log)
 static int
 write_frame(struct log_file *log, const void *page, int n)
 {
-	static char frame[HEADER + PAGE_MAX];
 	sqlite3_int64 at = log->end;
 
-	memcpy(frame, log->header, HEADER);
-	memcpy(frame + HEADER, page, (size_t)n);
+	buf_clear(&log->frame);
+	buf_put(&log->frame, (struct str){ log->header, HEADER });
+	buf_put(&log->frame, (struct str){ page, (size_t)n });
 	log->held = false;
 	log->end += HEADER + n;
-	return log->inner->pMethods->xWrite(log->inner, frame, HEADER + n, at);
+	return log->inner->pMethods->xWrite(log->inner, log->frame.p, HEADER + n, at);
 }
 
 static int
@@ -74,6 +75,7 @@ log_close(sqlite3_file *file)
 	struct log_file *log = log_of(file);
 	int result = write_held(log), closed = log->inner->pMethods->xClose(log->inner);
 
+	buf_free(&log->frame);
 	return result != SQLITE_OK ? result : closed;
 }
 

@@ -227,6 +227,8 @@ struct folder {
 	struct place place;
 	bool look;		/* the directory has something that the index does not say */
 	bool watch_tried;
+	int64_t seen_cur;	/* mtimes of the directories when they were compared with the index last */
+	int64_t seen_new;
 	int watch_cur;
 	int watch_new;
 	struct row *rows;	/* by uid; in map, or allocated */
@@ -435,6 +437,10 @@ struct account {
 	int64_t unreadable_since;	/* since then no transaction has ended well; 0: it can be read */
 	bool syncs;	/* the transaction under way */
 	bool index_doubt;	/* a call of SQLite failed: it is opened anew before the next */
+	bool news;		/* account_take_news */
+	bool index_asked;	/* since rest_due was set */
+	bool resting;		/* index_rest.c: closed, and opened again by the next to ask */
+	int64_t index_identity;	/* of the file that was closed then */
 	bool rebuilding;
 	int64_t root_mtime;	/* of dir, when rows and folders last agreed */
 	struct folder_list folders;
@@ -461,7 +467,7 @@ struct account {
 	int64_t touch_due;
 	int64_t poll_due;
 	int64_t unwatch_due;
-	int64_t checkpoint_due;
+	int64_t rest_due;
 	int64_t sweep_due;
 	int64_t search_due;
 	bool searches;		/* keeps search.db up to date */
@@ -476,6 +482,9 @@ struct account {
 	bool is_kept;		/* this is one of those */
 	struct account *kept_of;	/* whose */
 };
+
+/* account.c: the account rests when nobody asks for a while from now on. */
+void account_rest_later(struct account *);
 
 /* lock.c: one process at a time makes or rebuilds an index. STORE_BUSY after a while. */
 must_check enum store_result lock_take(struct account *);
@@ -518,6 +527,8 @@ enum scan_mode {
 
 must_check enum store_result scan_mailbox(struct account *, int64_t box, const struct place *,
     enum scan_mode);
+/* A directory's time that is still this one: what comes in the same tick of the clock would never be seen. 0: look again. */
+int64_t scan_settled(int64_t mtime);
 
 /*
  * claims.c; what is stored in a transaction, but for claims_get. A live one is of this process, and in its owner's memory; until

@@ -35,9 +35,8 @@ scan_free(struct scan *s)
 	box_free(&s->box);
 }
 
-/* A time that is still this one: what comes in the same tick of the clock would never be seen. 0: look again. */
-static int64_t
-settled(int64_t mtime)
+int64_t
+scan_settled(int64_t mtime)
 {
 	struct timespec now;
 
@@ -49,7 +48,7 @@ settled(int64_t mtime)
 static int64_t
 settled_cur(const struct scan *s, int64_t mtime)
 {
-	return s->claims.n > 0 || claims_are_live(s->a, s->number) ? 0 : settled(mtime);
+	return s->claims.n > 0 || claims_are_live(s->a, s->number) ? 0 : scan_settled(mtime);
 }
 
 static enum store_result
@@ -72,7 +71,7 @@ settle(struct scan *s, int64_t cur, int64_t new)
 	if (r == STORE_OK && s->modseq != 0)
 		r = box_save_counts(a, &s->box);
 	if (r == STORE_OK)
-		r = index_do(a, Q_BOX_MTIMES, BIND(V(settled_cur(s, cur)), V(settled(new)), V(box)));
+		r = index_do(a, Q_BOX_MTIMES, BIND(V(settled_cur(s, cur)), V(scan_settled(new)), V(box)));
 	return r;
 }
 
@@ -279,11 +278,11 @@ finish(struct scan *s, int64_t cur, int64_t new)
 		r = txn_begin(s->a);
 		if (r == STORE_OK)
 			r = txn_end(s->a, index_do(s->a, Q_BOX_MTIMES,
-			    BIND(V(settled_cur(s, cur)), V(settled(new)), V(s->box.number))));
+			    BIND(V(settled_cur(s, cur)), V(scan_settled(new)), V(s->box.number))));
 		if (r != STORE_OK)
 			return r;
 	}
-	touch_note(s->a, s->box.number, settled(cur));
+	touch_note(s->a, s->box.number, scan_settled(cur));
 	(void)!files_list(s->place->tmp, see_tmp, s);
 	if (!s->changed)
 		return STORE_OK;

@@ -345,8 +345,9 @@ is_worth_it(const struct folder *f)
 	const struct account *a = f->account;
 	size_t count = f->count - f->dead_count, from = a->snapshot_from > 0 ? a->snapshot_from : FILE_FROM;
 
-	return !f->gone && f->loaded && a->db != NULL && !a->index_lost && !a->index_doubt && f->generation == a->generation &&
-	    count >= from && count <= FILE_MESSAGES_MAX && (!f->filed || f->file_is_old || f->changed > count / CHANGED_SHARE);
+	return !f->gone && f->loaded && (a->db != NULL || a->resting) && !a->index_lost && !a->index_doubt &&
+	    f->generation == a->generation && count >= from && count <= FILE_MESSAGES_MAX &&
+	    (!f->filed || f->file_is_old || f->changed > count / CHANGED_SHARE);
 }
 
 void

@@ -109,6 +109,13 @@ void account_on_event(struct account *);
  * caches. True while there is more. Call when idle, and at least within a second of a change.
  */
 bool account_work(struct account *);
+/* Has account_work seen that other programs did something? Then sessions call mailbox_refresh. Says it once. */
+bool account_take_news(struct account *);
+/*
+ * Nothing has been asked for a while: the index is closed, and what was remembered is given back. Whatever is asked opens
+ * it again: account_work_due_ms then says when it may rest next.
+ */
+bool account_rests(const struct account *);
 /* How long until account_work or a poll has something to do, in ms; -1: nothing. */
 int account_work_due_ms(const struct account *);
 

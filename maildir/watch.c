@@ -275,13 +275,14 @@ look_at_times(struct folder *f)
 {
 	struct account *a = f->account;
 	scoped_box box = BOX_NONE;
-	int64_t cur = files_mtime_ns(f->place.cur);
+	int64_t cur = files_mtime_ns(f->place.cur), new = files_mtime_ns(f->place.new);
 
 	if (f->look || f->gone || f->generation != a->generation ||
 	    box_get(a, f->box.number, &box) != STORE_OK)
 		return;
-	f->look = files_mtime_ns(f->place.new) != box.new_mtime ||
-	    (cur != box.cur_mtime && !touch_knows(a, f->box.number, cur));
+	f->look = new != box.new_mtime || (cur != box.cur_mtime && !touch_knows(a, f->box.number, cur));
+	f->seen_cur = f->look ? 0 : scan_settled(cur);
+	f->seen_new = f->look ? 0 : scan_settled(new);
 }
 
 void
@@ -304,6 +305,10 @@ watch_poll(struct account *a)
 			begin_watch(f);
 		if (f->watch_cur < 0 || f->watch_new < 0)
 			a->poll_due = clock_monotonic_ms() + POLL_MS;
+		/* An index that rests is not opened where nothing has moved. */
+		if (f->seen_cur == files_mtime_ns(f->place.cur) && f->seen_new == files_mtime_ns(f->place.new))
+			continue;
+		a->news = true;
 		look_at_times(f);
 	}
 }

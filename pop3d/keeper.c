@@ -15,12 +15,13 @@ static void begin(struct process *, const struct session_start *);
 static void on_event(struct process *);
 static bool work(struct process *);
 static int work_due_ms(struct process *);
+static bool rests(struct process *);
 static void on_quota(struct process *, uint64_t bytes, uint64_t messages);
 static void closing(struct process *);
 
 static struct keeper_frame frame = {
 	.session = begin, .on_event = on_event, .work = work, .work_due_ms = work_due_ms,
-	.quota = on_quota, .closing = closing,
+	.rests = rests, .quota = on_quota, .closing = closing,
 };
 
 struct account *
@@ -102,6 +103,12 @@ static int
 work_due_ms(struct process *p)
 {
 	return pop3_account(p) != NULL ? account_work_due_ms(pop3_account(p)) : -1;
+}
+
+static bool
+rests(struct process *p)
+{
+	return pop3_account(p) != NULL && account_rests(pop3_account(p));
 }
 
 static void

@@ -51,6 +51,7 @@ static void refuse_session(struct process *, const struct session_start *);
 static void on_event(struct process *);
 static bool work(struct process *);
 static int work_due_ms(struct process *);
+static bool rests(struct process *);
 static bool on_message(struct process *, enum role from, unsigned index, struct msg *);
 static void on_peer_lost(struct process *, enum role, unsigned index);
 static void on_quota(struct process *, uint64_t bytes, uint64_t messages);
@@ -74,7 +75,7 @@ deliver_keeper_start(struct process *process, const struct keeper_grant *grant, 
 	buf_put(&d->address, grant->address);
 	d->frame = (struct keeper_frame){
 		.session = refuse_session, .event_fd = -1, .on_event = on_event, .work = work,
-		.work_due_ms = work_due_ms, .quota = on_quota, .on_message = on_message,
+		.work_due_ms = work_due_ms, .rests = rests, .quota = on_quota, .on_message = on_message,
 		.on_peer_lost = on_peer_lost, .closing = closing, .is_busy = is_busy,
 	};
 	/* Before anything is written here: so it sees every error that there will be. */
@@ -176,6 +177,14 @@ work_due_ms(struct process *process)
 	struct deliver *d = deliver_of(process);
 
 	return d->account ? account_work_due_ms(d->account) : -1;
+}
+
+static bool
+rests(struct process *process)
+{
+	struct deliver *d = deliver_of(process);
+
+	return d->account && account_rests(d->account);
 }
 
 static bool

@@ -2,7 +2,9 @@
 #include "common/daemon/keeper.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -19,6 +21,8 @@ enum {
 	ARRIVAL_AGAIN_MS = 50,		/* between looks at first words that are not all there */
 	WORK_SOON_MS = 200,
 	LEAVE_MS = 100,
+	STACK_OURS = 1024,		/* below our frame's base, for what the giving itself needs there */
+	STACK_GIVEN = 256 * 1024,
 };
 
 struct lease {
@@ -53,6 +57,7 @@ struct keeper {
 	struct watch *events;
 	struct timer *work;
 	struct timer *leave;
+	bool rests;
 	bool leaving;
 	bool unusable;
 };
@@ -136,6 +141,30 @@ on_event(void *context, unsigned ready)
 	keeper_work_soon(k->process);
 }
 
+/* The stack of what was done before is below us, and not needed again: the kernel takes its pages, and gives empty ones. */
+static void
+give_back_stack(void)
+{
+	const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	const uintptr_t end = ((uintptr_t)__builtin_frame_address(0) - STACK_OURS) & ~(page - 1);
+
+	/* Parts of it may never have been used, and are not there: ENOMEM says so, and the others go all the same. */
+	(void)!madvise((void *)(end - STACK_GIVEN), STACK_GIVEN, MADV_DONTNEED);
+}
+
+/* Once, until it is woken. */
+static void
+rest(struct keeper *k)
+{
+	bool rested = k->rests;
+
+	k->rests = k->frame->rests(k->process);
+	if (!k->rests || rested)
+		return;
+	malloc_trim(0);
+	give_back_stack();
+}
+
 static void
 do_work(void *context)
 {
@@ -146,6 +175,7 @@ do_work(void *context)
 		timer_set(k->work, 0);
 		return;
 	}
+	rest(k);
 	due = k->frame->work_due_ms(k->process);
 	if (due >= 0)
 		timer_set(k->work, due);
@@ -159,6 +189,17 @@ keeper_work_soon(struct process *p)
 
 	if (due >= 0)
 		timer_set(k->work, due > WORK_SOON_MS ? due : WORK_SOON_MS);
+}
+
+void
+keeper_work_if_woken(struct process *p)
+{
+	struct keeper *k = p->inside->frame;
+
+	if (!k->rests || k->frame->rests(p))
+		return;
+	k->rests = false;
+	keeper_work_soon(p);
 }
 
 void

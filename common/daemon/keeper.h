@@ -44,6 +44,8 @@ struct keeper_frame {
 	void (*on_event)(struct process *);
 	bool (*work)(struct process *);
 	int (*work_due_ms)(struct process *);
+	/* After work: is nothing to be done for a while? Then memory is given back: there are many keepers. */
+	bool (*rests)(struct process *);
 	/* The account's limits changed since it was opened. */
 	void (*quota)(struct process *, uint64_t bytes, uint64_t messages);
 	/* Role's own messages (from ROLE_QUEUE). May be NULL. */
@@ -61,6 +63,8 @@ void keeper_run(struct process *, const struct keeper_frame *);
 void keeper_leave(struct process *);
 /* After anything that may have changed the store: has the work done soon. */
 void keeper_work_soon(struct process *);
+/* After what may have woken an account that rested: then work is due again. */
+void keeper_work_if_woken(struct process *);
 /* Tells auth what the account holds now. */
 void keeper_report_usage(struct process *, uint64_t bytes, uint64_t messages,
     uint64_t quota_bytes, uint64_t quota_messages);

@@ -31,6 +31,7 @@ enum {
 	MEMORY_KEPT = 2 * 1024 * 1024,
 	MEMORY_KEPT_ELSE = 256 * 1024,
 	SETTINGS_CHUNK = 16 * 1024,
+	PIECE_MAX = 4096, COARSE = 256, FINE_MAX = 1024, FINE = 16,	/* malloc's sizes */
 };
 
 struct peer {
@@ -473,17 +474,40 @@ set_memory_kept(enum role role)
 	(void)mallopt(M_MMAP_THRESHOLD, kept);
 }
 
+/*
+ * Between the memory of settings and libraries lie free pieces, on pages that all keepers share. Who took one would get
+ * that page for itself: so the nursery takes them, and what keepers take lies together behind all of it. None is given
+ * back: it would be the first to be taken.
+ */
+static void
+take_free_pieces(void)
+{
+	static void **taken;
+	const char *end = (const char *)sbrk(0) - mallinfo2().keepcost;
+	void **piece;
+
+	for (size_t size = PIECE_MAX; size > 0; size -= size > FINE_MAX ? COARSE : FINE)
+		do {
+			piece = xmalloc(size);
+			*piece = taken;
+			taken = piece;
+		} while ((const char *)piece < end);
+}
+
 _Noreturn void
 process_live(const struct process_birth *birth, void (*start)(struct process *, void *),
     void *context)
 {
 	struct buf ready = BUF_INIT;
 	struct process p = {
-		.service = birth->service, .settings = birth->settings, .loop = loop_new(),
+		.service = birth->service, .settings = birth->settings,
 		.role = birth->role, .index = birth->index, .label = str_of(birth->label),
 	};
 
 	set_memory_kept(p.role);
+	if (p.role == ROLE_NURSERY)
+		take_free_pieces();
+	p.loop = loop_new();
 	title_set(p.service->name, role_name(p.role), birth->label);
 	log_set_name(p.service->name, role_name(p.role));
 	set_log_level(&p);

@@ -13,8 +13,9 @@
 #include "common/base/log.h"
 #include "maildir/private.h"
 #include "tests/model/model.h"
+#include "tests/unit/maildir/rest.h"
 
-enum { MEMORIES = 8, LOOK_INTO = 8 };
+enum { MEMORIES = 8, LOOK_INTO = 8, RESTS_BEFORE = 12 };
 
 /* As a client keeps it: by sequence number. */
 struct view {
@@ -585,6 +586,9 @@ reopen(void)
 static void
 obey(const struct op *op)
 {
+	/* Nobody has asked for a while, and nothing is left to be done. */
+	if (one_in(RESTS_BEFORE) && w.account->rename_due == 0)
+		(void)let_rest(w.account);
 	switch (op->kind) {
 	case DO_APPEND: case DO_DELIVER: case DO_SEVERAL: case DO_REPLACE:
 		add_mail(op);

@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 
 #include "maildir/control.h"
+#include "tests/unit/maildir/rest.h"
 
 /* Some file systems do not know when a file was made. */
 static bool births_unknown;
@@ -289,12 +290,15 @@ go_on(struct site *s, struct client *client)
 	assert_int_equal(known_of(client, "INBOX", client->box[0].uidvalidity)->uid_next, before);
 }
 
+enum server { AWAY, RUNS, RESTS };
+
 static void
-put_back(const char *way, bool open, bool many)
+put_back(const char *way, enum server server, bool many)
 {
 	struct client *client = calloc(1, sizeof(*client));
 	struct site *s = site_with_backup(client);
 	struct mailbox *m = NULL;
+	bool open = server != AWAY;
 
 	if (getenv("TRIVET_TEST_LOG") != NULL)
 		fprintf(stderr, "%s%s\n", way, open ? " (open)" : "");
@@ -325,6 +329,8 @@ put_back(const char *way, bool open, bool many)
 	/* A file that is there a moment after its message was expunged was not removed in time; a backup takes longer. */
 	usleep(120 * 1000);
 	m = open ? open_box(s->account, "INBOX") : NULL;
+	if (server == RESTS)
+		assert_true(let_rest(s->account));
 	if (!open) {
 		account_close(s->account);
 		s->account = NULL;
@@ -350,7 +356,7 @@ no_number_is_given_twice_however_a_backup_is_put_back(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < countof(ways); i++)
-		put_back(ways[i], false, false);
+		put_back(ways[i], AWAY, false);
 }
 
 static void
@@ -359,7 +365,7 @@ nor_where_nobody_knows_when_files_were_made(void **state)
 	(void)state;
 	births_unknown = true;
 	for (size_t i = 0; i < countof(ways); i += 3)
-		put_back(ways[i], false, false);
+		put_back(ways[i], AWAY, false);
 	births_unknown = false;
 }
 
@@ -397,9 +403,9 @@ static void
 nor_where_more_came_since_than_was_set_aside(void **state)
 {
 	(void)state;
-	put_back(ways[0], false, true);
-	put_back(ways[1], false, true);
-	put_back(ways[11], false, true);
+	put_back(ways[0], AWAY, true);
+	put_back(ways[1], AWAY, true);
+	put_back(ways[11], AWAY, true);
 }
 
 /* What replaces files, not what writes over an index that is in use. */
@@ -407,12 +413,30 @@ static void
 nor_while_the_server_runs(void **state)
 {
 	(void)state;
-	put_back("tar -C $B -cf - . | tar -xf -", true, false);
-	put_back("cp -a $B/cur .", true, false);
-	put_back("rm -r .Work; cp -a $B/.Work .", true, false);
-	put_back("cp -a $B/trivet-mailbox .", true, false);
-	put_back("rsync -a --delete $B/ .", true, false);
-	put_back("rsync -a $B/ .", true, false);
+	put_back("tar -C $B -cf - . | tar -xf -", RUNS, false);
+	put_back("cp -a $B/cur .", RUNS, false);
+	put_back("rm -r .Work; cp -a $B/.Work .", RUNS, false);
+	put_back("cp -a $B/trivet-mailbox .", RUNS, false);
+	put_back("rsync -a --delete $B/ .", RUNS, false);
+	put_back("rsync -a $B/ .", RUNS, false);
+}
+
+/* Then nobody uses the index. */
+static void
+nor_while_the_account_rests(void **state)
+{
+	(void)state;
+	put_back("cp -a $B/. .", RESTS, false);
+	put_back("tar -C $B -cf - . | tar -xf -", RESTS, false);
+	put_back("tar -C $B -cf - . | tar --overwrite -xf -", RESTS, false);
+	put_back("cp -a $B/.trivet .", RESTS, false);
+	put_back("cp -a $B/.trivet/index.db .trivet/", RESTS, false);
+	put_back("cp $B/.trivet/index.db .trivet/new && touch -r $B/.trivet/index.db .trivet/new && "
+	    "mv .trivet/new .trivet/index.db", RESTS, false);
+	put_back("cp -a $B/cur .", RESTS, false);
+	put_back("rm -r .Work; cp -a $B/.Work .", RESTS, false);
+	put_back("cp -a $B/trivet-mailbox .", RESTS, false);
+	put_back("cp -a $B/. .; rm .trivet/index.db*", RESTS, false);
 }
 
 static void
@@ -537,6 +561,7 @@ main(void)
 		cmocka_unit_test(nor_where_more_came_since_than_was_set_aside),
 		cmocka_unit_test(a_message_that_comes_back_with_its_old_flags_is_not_doubled),
 		cmocka_unit_test(nor_while_the_server_runs),
+		cmocka_unit_test(nor_while_the_account_rests),
 		cmocka_unit_test(an_account_that_is_moved_keeps_what_clients_have),
 		cmocka_unit_test(an_account_that_is_renamed_has_not_changed),
 		cmocka_unit_test(where_no_number_is_left_the_mailbox_becomes_another),

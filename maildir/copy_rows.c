@@ -227,7 +227,7 @@ note_letters(struct copying *c, const struct message_row *row)
 	if (str_eq(buf_str(&letters), buf_str(&row->letters)))
 		return STORE_OK;
 	flags_rename_later(c->account);
-	return index_do(c->account, Q_MESSAGE_NAMED, BIND(V(buf_str(&row->letters)), V(1),
+	return index_do(c->account, Q_MESSAGE_NAMED, BIND(V(buf_str(&row->letters)), V(NAME_PENDING),
 	    V(message_key(c->target->number, row->uid))));
 }
 

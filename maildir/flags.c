@@ -290,7 +290,7 @@ rename_one(struct account *a, struct renaming *now, const struct pending *p, str
 		return r;
 	/* A name with a slash can only be somebody's work on the index: it is no file of ours. */
 	if (str_has_char(base, '/') || str_has_char(before, '/'))
-		return index_do(a, Q_MESSAGE_NAMED, BIND(V(before), V(0), V(p->key)));
+		return index_do(a, Q_MESSAGE_NAMED, BIND(V(before), V(NAME_SAYS), V(p->key)));
 	buf_clear(&now->letters);
 	buf_clear(&now->from);
 	buf_clear(&now->to);
@@ -306,7 +306,7 @@ rename_one(struct account *a, struct renaming *now, const struct pending *p, str
 		return STORE_BROKEN;
 	/* A file that is not there was renamed from outside or is lost: the scan will see. */
 	return index_do(a, Q_MESSAGE_NAMED, BIND(
-	    V(renamed ? buf_str(&now->letters) : before), V(0), V(p->key)));
+	    V(renamed ? buf_str(&now->letters) : before), V(renamed ? NAME_SAYS : NAME_MISSED), V(p->key)));
 }
 
 static enum store_result

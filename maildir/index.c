@@ -126,7 +126,7 @@ static const char *const queries[] = {
 	[Q_FILE_GET] = "SELECT base, name_flags FROM files JOIN messages USING (key) WHERE key = ?",
 	[Q_FILE_NO_NUL] = "UPDATE files SET no_nul = 1 WHERE key = ?",
 	[Q_FILE_DROP] = "DELETE FROM files WHERE key = ?",
-	[Q_FILES] = "SELECT key, base, name_flags FROM files JOIN messages USING (key)"
+	[Q_FILES] = "SELECT key, base, name_flags, pending FROM files JOIN messages USING (key)"
 		" WHERE key BETWEEN ? AND ? ORDER BY key",
 	[Q_FILES_CLEAR] = "DELETE FROM files WHERE key BETWEEN ? AND ?",
 	[Q_SAVED_GET] = "SELECT saved, base FROM files WHERE key = ?",

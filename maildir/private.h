@@ -135,6 +135,13 @@ void box_count(struct box *, int messages, uint32_t size, uint32_t flags);
 
 /* ---- rows of messages ---- */
 
+/* messages.pending: does the file's name say the flags? */
+enum {
+	NAME_SAYS = 0,
+	NAME_PENDING = 1,
+	NAME_MISSED = 2,	/* the file was not there under its name; once a scan has found it, it is NAME_PENDING */
+};
+
 struct message_row {
 	uint32_t uid;
 	uint32_t flags;

@@ -478,7 +478,7 @@ message_put_back(struct account *a, struct box *b, const struct message_row *m)
 	if (r == STORE_OK)
 		box_count(b, 1, m->size, m->flags);
 	return r == STORE_OK ? index_do(a, Q_MESSAGE_NAMED,
-	    BIND(V(buf_str(&m->letters)), V(1), V(message_key(b->number, m->uid)))) : r;
+	    BIND(V(buf_str(&m->letters)), V(NAME_PENDING), V(message_key(b->number, m->uid)))) : r;
 }
 
 enum store_result
@@ -493,7 +493,7 @@ message_set_flags(struct account *a, struct box *b, const struct message_row *m,
 	if (r == STORE_OK && named != NULL) {
 		message_put_letters(&letters, &b->keywords, flags, keywords, *named);
 		r = index_do(a, Q_MESSAGE_NAMED, BIND(V(*named),
-		    V(!str_eq(buf_str(&letters), *named)), V(key)));
+		    V(str_eq(buf_str(&letters), *named) ? NAME_SAYS : NAME_PENDING), V(key)));
 	}
 	if (r == STORE_OK) {
 		b->unseen += (flags & FLAG_SEEN) == 0;

@@ -67,7 +67,7 @@ scan_compare_rows(struct scan *s)
 		}
 		if (e != NULL) {
 			e->matched = true;
-			if (is_settled(e, &name))
+			if (is_settled(e, &name) && sqlite3_column_int(q, 3) != NAME_MISSED)
 				continue;
 			d.entry = (size_t)(e - s->entries);
 		}
@@ -125,6 +125,15 @@ same_letters(struct str one, struct str other)
 	return str_eq(buf_str(&a), buf_str(&b));
 }
 
+/* It was away when it was to be given our flags, and has its old name again. */
+static enum store_result
+name_again(struct scan *s, const struct message_row *row)
+{
+	flags_rename_later(s->a);
+	return index_do(s->a, Q_MESSAGE_NAMED, BIND(V(buf_str(&row->letters)), V(NAME_PENDING),
+	    V(message_key(s->box.number, row->uid))));
+}
+
 static enum store_result
 settle_file(struct scan *s, const struct message_row *row, const struct entry *e)
 {
@@ -143,9 +152,10 @@ settle_file(struct scan *s, const struct message_row *row, const struct entry *e
 		letters = e->name.letters;
 		r = take_letters(s, row, letters);
 	}
-	if (r != STORE_OK || (!e->in_new && str_eq(e->name.base, buf_str(&row->base)) &&
-	    str_eq(e->name.letters, letters)))
+	if (r != STORE_OK)
 		return r;
+	if (!e->in_new && str_eq(e->name.base, buf_str(&row->base)) && str_eq(e->name.letters, letters))
+		return letters.p == e->name.letters.p ? STORE_OK : name_again(s, row);
 	s->changed = true;
 	file_name_put(&to, buf_str(&row->base), letters);
 	if (renameat2(from, e->text.p, s->place->cur, buf_z(&to), RENAME_NOREPLACE) != 0 &&

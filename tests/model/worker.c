@@ -586,8 +586,8 @@ reopen(void)
 static void
 obey(const struct op *op)
 {
-	/* Nobody has asked for a while, and nothing is left to be done. */
-	if (one_in(RESTS_BEFORE) && w.account->rename_due == 0)
+	/* Nobody has asked for a while, and what could wait is done. */
+	if (one_in(RESTS_BEFORE))
 		(void)let_rest(w.account);
 	switch (op->kind) {
 	case DO_APPEND: case DO_DELIVER: case DO_SEVERAL: case DO_REPLACE:

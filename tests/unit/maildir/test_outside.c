@@ -348,6 +348,34 @@ a_name_that_is_changed_otherwise_changes_flags_too(void **state)
 	site_free(s);
 }
 
+/* Away just when it was to be renamed, and back before anybody looked: our flags are still to be written. */
+static void
+a_name_that_was_away_for_a_moment_says_the_flags_in_the_end(void **state)
+{
+	struct site *s = site_new();
+	struct mailbox *m;
+
+	(void)state;
+	put_mail(s->account, "INBOX");
+	put_mail(s->account, "INBOX");
+	m = open_box(s->account, "INBOX");
+	set_flags(s, m, 1, FLAGS_ADD, FLAG_ANSWERED, NULL);
+	shell(s, "mkdir away; mv cur/*U=1:* away/");
+	s->account->rename_due = 1;
+	while (account_work(s->account))
+		continue;
+	shell(s, "mv away/* cur/");
+	assert_string_equal(idle(s, m), "");
+	assert_int_equal(message_of(m, 1).flags, FLAG_ANSWERED);
+	s->account->rename_due = 1;
+	while (account_work(s->account))
+		continue;
+	assert_non_null(strstr(find_name(s, "cur", ",U=1:"), ":2,R"));
+	assert_string_equal(idle(s, m), "");
+	mailbox_close(m);
+	site_free(s);
+}
+
 static void
 a_folder_lacks_directories(void **state)
 {
@@ -593,6 +621,7 @@ main(void)
 		cmocka_unit_test(a_lost_file_is_gone_for_readers),
 		cmocka_unit_test(what_is_put_back_is_a_message_again),
 		cmocka_unit_test(a_name_that_is_changed_otherwise_changes_flags_too),
+		cmocka_unit_test(a_name_that_was_away_for_a_moment_says_the_flags_in_the_end),
 		cmocka_unit_test(a_folder_lacks_directories),
 		cmocka_unit_test(names_may_have_any_octets),
 		cmocka_unit_test(more_keywords_than_there_are_letters),

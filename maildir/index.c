@@ -178,7 +178,6 @@ const char *const index_files[INDEX_FILES] = { "index.db", "index.db-wal", "inde
 
 enum { CONNECT_AGAIN_MS = 10 };
 
-static enum store_result failed(struct account *a, int code, const char *doing);
 static enum store_result open_file(struct account *a);
 static bool note_inode(struct account *a, uint64_t *device, uint64_t *inode);
 static enum store_result heed_copy(struct account *a);
@@ -429,11 +428,11 @@ open_file(struct account *a)
 	}
 	/* What cannot be read now is not lost. */
 	if (code != SQLITE_ROW)
-		return failed(a, code, "open");
+		return index_failed(a, code, "open");
 	if (is_earlier(found)) {
 		code = upgrade(a, &found);
 		if (code != SQLITE_OK)
-			return failed(a, code, "upgrade");
+			return index_failed(a, code, "upgrade");
 	}
 	/* Version 0: somebody died before the schema was in. A later one is not ours to read. */
 	a->index_lost = found != INDEX_SCHEMA;
@@ -468,7 +467,7 @@ index_create(struct account *a)
 	if (code == SQLITE_OK)
 		code = sqlite3_exec(a->db, schema, NULL, NULL, NULL);
 	if (code != SQLITE_OK)
-		return failed(a, code, "create");
+		return index_failed(a, code, "create");
 	a->index_lost = false;
 	(void)note_inode(a, &a->index_device, &a->index_inode);
 	return index_note_file(a);
@@ -529,8 +528,8 @@ is_short_of_something(struct account *a, int code)
 	    (error == EMFILE || error == ENFILE || error == ENOMEM));
 }
 
-static enum store_result
-failed(struct account *a, int code, const char *doing)
+enum store_result
+index_failed(struct account *a, int code, const char *doing)
 {
 	const char *why = a->db ? sqlite3_errmsg(a->db) : sqlite3_errstr(code);
 
@@ -591,7 +590,7 @@ index_ask(struct account *a, enum query query, const struct value *values)
 	}
 	if (code == SQLITE_OK)
 		return *q;
-	a->statement_result = failed(a, code, queries[query]);
+	a->statement_result = index_failed(a, code, queries[query]);
 	return NULL;
 }
 
@@ -605,7 +604,7 @@ index_row(struct account *a, sqlite3_stmt *q)
 	code = sqlite3_step(q);
 	if (code == SQLITE_ROW)
 		return true;
-	a->statement_result = code == SQLITE_DONE ? STORE_OK : failed(a, code, sqlite3_sql(q));
+	a->statement_result = code == SQLITE_DONE ? STORE_OK : index_failed(a, code, sqlite3_sql(q));
 	return false;
 }
 
@@ -641,88 +640,4 @@ int
 index_changed(const struct account *a)
 {
 	return sqlite3_changes(a->db);
-}
-
-enum store_result
-txn_begin(struct account *a)
-{
-	enum store_result r = index_alive(a);
-
-	if (r == STORE_OK && a->rebuilding)
-		return STORE_OK;
-	return r == STORE_OK ? index_do(a, Q_BEGIN, BIND()) : r;
-}
-
-/* Not in a transaction. SQLite does this when the statement is made, so it cannot be kept. */
-static enum store_result
-set_syncs(struct account *a, bool on)
-{
-	int code = sqlite3_exec(a->db, on ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL", NULL,
-	    NULL, NULL);
-
-	a->syncs = on && code == SQLITE_OK;
-	return code == SQLITE_OK ? STORE_OK : failed(a, code, "synchronous");
-}
-
-static void
-stop_syncs(struct account *a)
-{
-	if (a->syncs && a->db != NULL)
-		(void)!set_syncs(a, false);
-	a->syncs = false;
-}
-
-enum store_result
-txn_begin_durable(struct account *a)
-{
-	enum store_result r = index_alive(a);
-
-	if (r == STORE_OK && !a->rebuilding)
-		r = set_syncs(a, true);
-	if (r == STORE_OK)
-		r = txn_begin(a);
-	if (r != STORE_OK)
-		stop_syncs(a);
-	return r;
-}
-
-enum store_result
-txn_commit(struct account *a)
-{
-	enum store_result r;
-
-	if (a->rebuilding)
-		return STORE_OK;
-	r = index_do(a, Q_COMMIT, BIND());
-	if (r != STORE_OK) {
-		txn_rollback(a);
-		return r;
-	}
-	a->unreadable_since = 0;
-	stop_syncs(a);
-	return STORE_OK;
-}
-
-void
-txn_rollback(struct account *a)
-{
-	if (a->rebuilding || a->db == NULL)
-		return;
-	/*
-	 * Some failures have ended the transaction already. One that stayed open would keep everybody else out, and
-	 * show us what never was.
-	 */
-	if (!sqlite3_get_autocommit(a->db) && index_do(a, Q_ROLLBACK, BIND()) != STORE_OK &&
-	    !sqlite3_get_autocommit(a->db))
-		index_close(a);
-	stop_syncs(a);
-}
-
-enum store_result
-txn_end(struct account *a, enum store_result r)
-{
-	if (r == STORE_OK)
-		return txn_commit(a);
-	txn_rollback(a);
-	return r;
 }

@@ -64,6 +64,11 @@ value_text(struct str s)
 #define V_NULL ((struct value){ .kind = VALUE_NULL })
 #define BIND(...) ((const struct value[]){ __VA_ARGS__ __VA_OPT__(,) { .kind = VALUE_END } })
 
+/*
+ * SQLite said `code` while `doing` something: the result that means, told to the log; what it says of the index's state is
+ * noted.
+ */
+must_check enum store_result index_failed(struct account *, int code, const char *doing);
 /* Runs a statement that gives no rows. */
 must_check enum store_result index_do(struct account *, enum query, const struct value *);
 /*

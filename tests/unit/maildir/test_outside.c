@@ -30,6 +30,15 @@ idle(struct site *s, struct mailbox *m)
 	return "";
 }
 
+/* Flags that wait for their names have them. */
+static void
+write_names(struct site *s)
+{
+	s->account->rename_due = 1;
+	while (account_work(s->account))
+		continue;
+}
+
 static void
 a_message_dropped_into_new_is_seen(void **state)
 {
@@ -334,9 +343,7 @@ a_name_that_is_changed_otherwise_changes_flags_too(void **state)
 	put_mail(s->account, "INBOX");
 	m = open_box(s->account, "INBOX");
 	set_flags(s, m, 1, FLAGS_ADD, FLAG_ANSWERED, "word");
-	s->account->rename_due = 1;
-	while (account_work(s->account))
-		continue;
+	write_names(s);
 	(void)idle(s, m);
 	shell(s, "f=$(ls cur | grep U=1:2,); mv cur/$f \"cur/${f%%,S=*},U=77:2,Sa\"");
 	assert_string_equal(idle(s, m), "F1");
@@ -361,15 +368,11 @@ a_name_that_was_away_for_a_moment_says_the_flags_in_the_end(void **state)
 	m = open_box(s->account, "INBOX");
 	set_flags(s, m, 1, FLAGS_ADD, FLAG_ANSWERED, NULL);
 	shell(s, "mkdir away; mv cur/*U=1:* away/");
-	s->account->rename_due = 1;
-	while (account_work(s->account))
-		continue;
+	write_names(s);
 	shell(s, "mv away/* cur/");
 	assert_string_equal(idle(s, m), "");
 	assert_int_equal(message_of(m, 1).flags, FLAG_ANSWERED);
-	s->account->rename_due = 1;
-	while (account_work(s->account))
-		continue;
+	write_names(s);
 	assert_non_null(strstr(find_name(s, "cur", ",U=1:"), ":2,R"));
 	assert_string_equal(idle(s, m), "");
 	mailbox_close(m);
